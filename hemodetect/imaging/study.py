@@ -1,0 +1,119 @@
+"""What is read for one patient: slices in order, and the files that were refused.
+
+These values carry no name, patient id, date or free text of a header: what is not a field here
+has been dropped where the file was read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+Units = Literal["HU", "grey"]
+
+
+@dataclass(frozen=True)
+class SliceGeometry:
+    """Where a slice lies, in the DICOM patient coordinate system.
+
+    Attributes:
+        position_mm: position along the slice normal (dot product of normal and image position).
+        normal: unit vector, the cross product of row and column direction.
+        row_spacing_mm: distance between rows (DICOM Pixel Spacing, first value).
+        column_spacing_mm: distance between columns (second value).
+        thickness_mm: nominal slice thickness, where stated.
+    """
+
+    position_mm: float
+    normal: tuple[float, float, float]
+    row_spacing_mm: float
+    column_spacing_mm: float
+    thickness_mm: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Slice:
+    """One axial image.
+
+    Attributes:
+        values: (rows, columns); int16 or float32 in HU, or uint8 grey. Read-only.
+        units: "HU" where Hounsfield units are known, else "grey" (0 black, 255 white).
+        source: the file's name within the study, ``#n`` added for frame or page n (from 1).
+        geometry: None for plain pictures.
+    """
+
+    values: np.ndarray
+    units: Units
+    source: str
+    geometry: SliceGeometry | None = None
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """(rows, columns), float32 HU or uint8 grey."""
+        return self.values.astype(np.float32) if self.units == "HU" else self.values
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.values.shape[0], self.values.shape[1]
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """Slices of one acquisition, in order.
+
+    Attributes:
+        id: pseudonym of the series; stable for the same files.
+        description: made from geometry and counts, never from header text,
+            e.g. "28 axial slices, 512 x 512, 7.0 mm apart".
+        slices: ordered along the normal (base to vertex where the header tells), or by the
+            numbers in the file names.
+        set_aside: why the series is not read by default ("localizer", "secondary capture", ...),
+            or None.
+    """
+
+    id: str
+    description: str
+    slices: tuple[Slice, ...]
+    set_aside: str | None = None
+
+
+@dataclass(frozen=True)
+class RefusedFile:
+    """A file that was not read, and the reason in one sentence that says what to do."""
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """One patient's study.
+
+    Attributes:
+        id: pseudonym, a keyed hash; the same study read twice has the same id.
+        series: all that was found; the proposed one first.
+        chosen: index into `series` of the one that is read.
+        refused: files that were not read, in the order met.
+        ignored: number of files passed over in silence (DICOMDIR, thumbs, text notes).
+    """
+
+    id: str
+    series: tuple[Series, ...]
+    chosen: int = 0
+    refused: tuple[RefusedFile, ...] = ()
+    ignored: int = 0
+
+    @property
+    def slices(self) -> tuple[Slice, ...]:
+        """Slices of the chosen series, in order."""
+        return self.series[self.chosen].slices
+
+    @property
+    def units(self) -> Units:
+        return self.slices[0].units
+
+    def choosing(self, series: int) -> Study:
+        """The same study with another series chosen."""
+        return replace(self, chosen=series)

@@ -1,0 +1,99 @@
+"""Every limit, path and URL, with its default and its environment variable.
+
+A value comes from the environment (``HEMODETECT_<NAME>``), else from the table ``[hemodetect]`` of
+``.streamlit/secrets.toml`` in the working directory, else from the default. Nothing needs to be set.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_cache_path, user_data_path
+
+from hemodetect.errors import SettingError
+
+SECRETS_FILE = Path(".streamlit/secrets.toml")
+PREFIX = "HEMODETECT_"
+MIB = 1024 * 1024
+
+
+def _setting(default: Any, description: str, *, minimum: int | None = None) -> Any:
+    return field(default=default, metadata={"description": description, "minimum": minimum})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Values in force. ``documented()`` lists them with their variables and meaning."""
+
+    artifacts: Path = _setting(
+        Path(__file__).resolve().parent.parent / "artifacts",
+        "folder of the released bundles",
+    )
+    cache: Path = _setting(
+        user_cache_path("hemodetect"), "folder for decoded data sets; may be deleted at any time"
+    )
+    state: Path = _setting(
+        user_data_path("hemodetect"), "folder for what must last: the key of the pseudonyms"
+    )
+    pseudonym_key: str = _setting(
+        "", "secret that study pseudonyms are hashed with; empty: made once, kept in `state`"
+    )
+    max_files: int = _setting(5_000, "files in one study", minimum=1)
+    max_slices: int = _setting(3_000, "slices in one study, frames included", minimum=1)
+    max_file_bytes: int = _setting(512 * MIB, "bytes of one file, unpacked", minimum=1)
+    max_study_bytes: int = _setting(2_048 * MIB, "bytes of one study, unpacked", minimum=1)
+    max_slice_pixels: int = _setting(4_096 * 4_096, "pixels of one slice", minimum=1)
+    max_zip_ratio: int = _setting(200, "unpacked size over packed size of a zip entry", minimum=1)
+    max_zip_depth: int = _setting(1, "zips inside zips that are opened (0: none)", minimum=0)
+
+    @classmethod
+    def load(cls, environment: Mapping[str, str], secrets: Mapping[str, Any]) -> Settings:
+        """Settings from given sources; raises `SettingError` naming the variable and the value."""
+        values = {}
+        for f in fields(cls):
+            variable = PREFIX + f.name.upper()
+            raw = environment.get(variable, secrets.get(f.name))
+            if raw is not None:
+                values[f.name] = _parsed(f, variable, str(raw))
+        return cls(**values)
+
+    @classmethod
+    def documented(cls) -> list[tuple[str, str, str]]:
+        """(environment variable, default, meaning) of every setting."""
+        return [
+            (PREFIX + f.name.upper(), str(f.default), f.metadata["description"])
+            for f in fields(cls)
+        ]
+
+
+def _parsed(f: Field[Any], variable: str, raw: str) -> Any:
+    if isinstance(f.default, Path):
+        return Path(raw).expanduser()
+    if not isinstance(f.default, int):
+        return raw
+    minimum = f.metadata["minimum"]
+    try:
+        value = int(raw)
+    except ValueError:
+        value = None
+    if value is None or value < minimum:
+        raise SettingError(f"{variable} is {raw!r}; expected a whole number of at least {minimum}.")
+    return value
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process, read once."""
+    secrets: Mapping[str, Any] = {}
+    if SECRETS_FILE.is_file():
+        try:
+            secrets = tomllib.loads(SECRETS_FILE.read_text()).get("hemodetect", {})
+        except tomllib.TOMLDecodeError as error:
+            raise SettingError(f"{SECRETS_FILE} is not valid TOML: {error}.") from error
+    return Settings.load(os.environ, secrets)
