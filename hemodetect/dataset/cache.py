@@ -1,0 +1,211 @@
+"""Decoded slices on disk, memory-mapped, so that a file is decoded once.
+
+In the cache folder: ``datasets/<fingerprint>/`` holds ``slices.parquet``, ``refused.json`` and one
+``grey<size>.npy`` a size; ``roots/<hash of the path>.json`` says which fingerprint a folder had
+when its files had the sizes and times of change that it lists.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from hemodetect.dataset.manifest import FileStat, fingerprint, labelled_slices, listed_files
+from hemodetect.errors import DatasetError, UnreadableFile
+from hemodetect.imaging.model_input import resized
+from hemodetect.imaging.pictures import decode_grey
+from hemodetect.imaging.study import RefusedFile
+from hemodetect.settings import settings
+
+SIZES = (128, 244)
+"""Side lengths that are cached: what the recipes take."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A labelled set of slices.
+
+    Attributes:
+        root: the folder it was read from.
+        fingerprint: stands for paths, contents and labels (see `manifest.fingerprint`).
+        slices: one row a slice; columns as in `manifest.labelled_slices`, and sha256, rows, columns.
+        refused: files that could not be decoded; they have no row.
+        folder: where the arrays lie.
+    """
+
+    root: Path
+    fingerprint: str
+    slices: pd.DataFrame
+    refused: tuple[RefusedFile, ...]
+    folder: Path
+
+    def grey(self, size: int) -> np.ndarray:
+        """(n, size, size) uint8, memory-mapped, read-only, rows as in `slices`."""
+        return np.load(self.folder / f"grey{size}.npy", mmap_mode="r")
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(n,) int8, 1 is hemorrhage."""
+        return self.slices["label"].to_numpy()
+
+
+def open_dataset(root: Path, progress: Progress | None = None) -> Dataset:
+    """The data set at `root`, decoded on first use.
+
+    Args:
+        root: folder in one of the layouts of `hemodetect.dataset.manifest`.
+        progress: called with (slices done, slices in all) while decoding.
+
+    Raises:
+        DatasetError: missing, empty, or not a known layout.
+    """
+    root = root.resolve()
+    files = listed_files(root)
+    index = settings().cache / "roots" / f"{_digest(str(root))[:16]}.json"
+    state = _digest(json.dumps([(f.file, f.size, f.changed_ns) for f in files]))
+    known = _known(index)
+    if known.get("state") == state and (_datasets() / known["fingerprint"]).is_dir():
+        return _opened(root, known["fingerprint"])
+    dataset = _decoded(root, files, known.get("fingerprint"), progress)
+    index.parent.mkdir(parents=True, exist_ok=True)
+    _write_whole(index, json.dumps({"state": state, "fingerprint": dataset.fingerprint}))
+    return dataset
+
+
+def _opened(root: Path, name: str) -> Dataset:
+    folder = _datasets() / name
+    refused = json.loads((folder / "refused.json").read_text())
+    return Dataset(
+        root=root,
+        fingerprint=name,
+        slices=pd.read_parquet(folder / "slices.parquet"),
+        refused=tuple(RefusedFile(**r) for r in refused),
+        folder=folder,
+    )
+
+
+def _decoded(
+    root: Path, files: list[FileStat], previous: str | None, progress: Progress | None
+) -> Dataset:
+    slices = labelled_slices(root, files)
+    _datasets().mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix="partial-", dir=_datasets()))
+    try:
+        arrays = {
+            size: np.lib.format.open_memmap(
+                partial / f"all{size}.npy", mode="w+", dtype=np.uint8, shape=(len(slices), size, size)
+            )
+            for size in SIZES
+        }
+        slices, refused = _fill(root, slices, arrays, _Earlier.of(previous), progress)
+        if slices.empty:
+            raise DatasetError(f"{root}: none of its {len(refused)} slices can be decoded.")
+        kept = slices.pop("row").to_numpy()
+        for size, array in arrays.items():
+            np.save(partial / f"grey{size}.npy", array if len(kept) == len(array) else array[kept])
+            (partial / f"all{size}.npy").unlink()
+        slices.to_parquet(partial / "slices.parquet", index=False)
+        (partial / "refused.json").write_text(json.dumps([vars(r) for r in refused]))
+        name = fingerprint(slices)
+        if not (_datasets() / name).is_dir():
+            os.rename(partial, _datasets() / name)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return _opened(root, name)
+
+
+@dataclass(frozen=True, eq=False)
+class _Earlier:
+    """What an earlier cache of the same folder already holds, by content."""
+
+    rows: dict[str, int]
+    shapes: list[tuple[int, int]]
+    arrays: dict[int, np.ndarray]
+
+    @classmethod
+    def of(cls, name: str | None) -> _Earlier:
+        if name is None or not (_datasets() / name).is_dir():
+            return cls({}, [], {})
+        earlier = _opened(Path(), name)
+        table = earlier.slices
+        return cls(
+            {sha: row for row, sha in enumerate(table["sha256"])},
+            list(zip(table["rows"], table["columns"], strict=True)),
+            {size: earlier.grey(size) for size in SIZES},
+        )
+
+
+def _fill(
+    root: Path,
+    slices: pd.DataFrame,
+    arrays: dict[int, np.ndarray],
+    earlier: _Earlier,
+    progress: Progress | None,
+) -> tuple[pd.DataFrame, list[RefusedFile]]:
+    """Decodes into `arrays`; the rows that could be decoded, with sha256 and shape, and the rest."""
+    limit = settings()
+
+    def decode(item: tuple[int, str]) -> tuple[str, tuple[int, int]] | RefusedFile:
+        row, file = item
+        try:
+            data = (root / file).read_bytes()
+            sha = hashlib.sha256(data).hexdigest()
+            if sha in earlier.rows:
+                for size, array in arrays.items():
+                    array[row] = earlier.arrays[size][earlier.rows[sha]]
+                return sha, earlier.shapes[earlier.rows[sha]]
+            grey = decode_grey(data, limit.max_slice_pixels)
+        except (UnreadableFile, OSError) as error:
+            return RefusedFile(file, str(error))
+        for size, array in arrays.items():
+            array[row] = resized(grey, size)
+        return sha, (grey.shape[0], grey.shape[1])
+
+    found: list[tuple[int, str, int, int]] = []
+    refused: list[RefusedFile] = []
+    # Pillow decodes outside the interpreter's lock, so threads are enough for two cores.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for row, result in enumerate(pool.map(decode, enumerate(slices["file"]))):
+            if isinstance(result, RefusedFile):
+                refused.append(result)
+            else:
+                sha, (rows, columns) = result
+                found.append((row, sha, rows, columns))
+            if progress:
+                progress(row + 1, len(slices))
+    table = pd.DataFrame(found, columns=["row", "sha256", "rows", "columns"])
+    kept = slices.iloc[table["row"]].reset_index(drop=True)
+    return pd.concat([kept, table], axis=1), refused
+
+
+def _datasets() -> Path:
+    return settings().cache / "datasets"
+
+
+def _known(index: Path) -> dict[str, str]:
+    try:
+        return dict(json.loads(index.read_text()))
+    except (OSError, ValueError):
+        return {}
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _write_whole(path: Path, text: str) -> None:
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    partial.write_text(text)
+    os.replace(partial, path)

@@ -1,0 +1,154 @@
+"""A folder of labelled slices, as a table.
+
+Two layouts are known:
+
+- **ct-ich**: ``hemorrhage_diagnosis.csv`` with a row for every slice, images under
+  ``Patients_CT/<patient>/brain/<slice>.jpg``;
+- **by class**: ``<class>/.../<patient>/*.jpg``, the first folder naming the class and the last the
+  patient. The near-east download is laid out like this.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+
+from hemodetect.errors import DatasetError
+from hemodetect.imaging.naming import natural_key, series_and_number
+from hemodetect.imaging.pseudonym import pseudonym
+
+PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff"})
+NORMAL_NAMES = frozenset({"normal", "no hemorrhage", "no_hemorrhage", "negative", "0"})
+HEMORRHAGE_NAMES = frozenset({"hemorrhage", "hemorrhagic", "haemorrhage", "positive", "1"})
+SUBTYPES = ("Intraventricular", "Intraparenchymal", "Subarachnoid", "Epidural", "Subdural")
+_CT_ICH_LABELS = "hemorrhage_diagnosis.csv"
+
+CLASS_LAYOUT_HELP = (
+    "expected one folder a class (for example NORMAL and Hemorrhagic), in it one folder a patient"
+)
+
+
+@dataclass(frozen=True)
+class FileStat:
+    """One file under the root: its POSIX path within it, size in bytes, and time of change."""
+
+    file: str
+    size: int
+    changed_ns: int
+
+
+def listed_files(root: Path) -> list[FileStat]:
+    """Every picture and label table under `root`, sorted by path. Symbolic links are passed over."""
+    if not root.is_dir():
+        raise DatasetError(f"{root}: no such folder; name the folder that holds the data set.")
+    found = []
+    for folder, folders, names in os.walk(root, followlinks=False):
+        folders.sort()
+        for name in names:
+            path = Path(folder, name)
+            wanted = path.suffix.lower() in PICTURE_SUFFIXES or name == _CT_ICH_LABELS
+            if wanted and not name.startswith(".") and not path.is_symlink():
+                stat = path.stat()
+                relative = path.relative_to(root).as_posix()
+                found.append(FileStat(relative, stat.st_size, stat.st_mtime_ns))
+    return sorted(found, key=lambda f: f.file)
+
+
+def labelled_slices(root: Path, files: Iterable[FileStat]) -> pd.DataFrame:
+    """One row a slice, ordered by patient, series and slice number.
+
+    Columns: file, patient, series, number, label (int8, 1 is hemorrhage), size, and where the set
+    has them the five subtypes (int8).
+
+    Raises:
+        DatasetError: no known layout, or only one class.
+    """
+    pictures = [f for f in files if PurePosixPath(f.file).suffix.lower() in PICTURE_SUFFIXES]
+    if not pictures:
+        raise DatasetError(f"{root}: no JPEG, PNG or TIFF slices found; {CLASS_LAYOUT_HELP}.")
+    is_ct_ich = (root / _CT_ICH_LABELS).is_file()
+    table = _ct_ich(root, pictures) if is_ct_ich else _by_class(root, pictures)
+    if table["label"].nunique() < 2:
+        only = "hemorrhage" if table["label"].iloc[0] else "normal"
+        raise DatasetError(f"{root}: only {only} slices found, both classes are needed.")
+    key = [
+        (natural_key(patient), natural_key(series), number, file)
+        for patient, series, number, file in zip(
+            table["patient"], table["series"], table["number"], table["file"], strict=True
+        )
+    ]
+    order = sorted(range(len(table)), key=key.__getitem__)
+    return table.iloc[order].reset_index(drop=True).astype({"label": "int8"})
+
+
+def fingerprint(slices: pd.DataFrame) -> str:
+    """16 hexadecimal digits that stand for the files' paths, contents and labels."""
+    lines = "\n".join(sorted(slices["file"] + "\t" + slices["sha256"] + "\t" + _labels(slices)))
+    return hashlib.sha256(lines.encode()).hexdigest()[:16]
+
+
+def _labels(slices: pd.DataFrame) -> pd.Series:
+    return slices["label"].astype(str)
+
+
+def _by_class(root: Path, pictures: list[FileStat]) -> pd.DataFrame:
+    rows, strange = [], set()
+    for picture in pictures:
+        parts = PurePosixPath(picture.file).parts
+        label = _class_label(parts[0])
+        if label is None or len(parts) < 3:
+            strange.add(parts[0])
+            continue
+        series, number = series_and_number(parts[-1])
+        rows.append((picture.file, parts[0], parts[-2], series, number, label, picture.size))
+    if not rows:
+        names = ", ".join(sorted(strange)[:5])
+        raise DatasetError(f"{root}: found {names}; {CLASS_LAYOUT_HELP}.")
+    columns = ["file", "class", "patient", "series", "number", "label", "size"]
+    table = pd.DataFrame(rows, columns=columns)
+    # Two classes that number their folders alike do not mean one patient.
+    classes = table.groupby("patient")["label"].nunique()
+    shared = table["patient"].isin(classes[classes > 1].index)
+    table.loc[shared, "patient"] = table["class"] + "/" + table["patient"]
+    if not (root / "Hemorrhagic" / "KANAMA").is_dir():
+        # A hospital's folders may be called after its patients; those of near-east are public.
+        alias = {name: pseudonym("patient", name) for name in table["patient"].unique()}
+        table["patient"] = table["patient"].map(alias)
+    return table.drop(columns="class")
+
+
+def _class_label(folder: str) -> int | None:
+    name = folder.strip().lower()
+    return 0 if name in NORMAL_NAMES else 1 if name in HEMORRHAGE_NAMES else None
+
+
+def _ct_ich(root: Path, pictures: list[FileStat]) -> pd.DataFrame:
+    diagnoses = pd.read_csv(root / _CT_ICH_LABELS)
+    needed = ["PatientNumber", "SliceNumber", *SUBTYPES, "No_Hemorrhage"]
+    missing = [c for c in needed if c not in diagnoses.columns]
+    if missing:
+        raise DatasetError(f"{root / _CT_ICH_LABELS}: column {missing[0]} is missing.")
+    rows = []
+    for picture in pictures:
+        parts = PurePosixPath(picture.file).parts
+        if len(parts) == 4 and parts[0] == "Patients_CT" and parts[2] == "brain":
+            number = PurePosixPath(parts[3]).stem
+            if parts[1].isdigit() and number.isdigit():
+                rows.append((picture.file, parts[1], "", int(number), picture.size))
+    table = pd.DataFrame(rows, columns=["file", "patient", "series", "number", "size"])
+    diagnoses["patient"] = diagnoses["PatientNumber"].astype(int).astype(str).str.zfill(3)
+    table = table.merge(
+        diagnoses.rename(columns={"SliceNumber": "number"})[
+            ["patient", "number", *SUBTYPES, "No_Hemorrhage"]
+        ],
+        on=["patient", "number"],
+    )
+    if table.empty:
+        raise DatasetError(f"{root}: no slice under Patients_CT has a row in {_CT_ICH_LABELS}.")
+    table["label"] = 1 - table.pop("No_Hemorrhage")
+    return table.astype(dict.fromkeys(SUBTYPES, "int8"))

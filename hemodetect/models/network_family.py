@@ -1,0 +1,85 @@
+"""CNN, RNN and attention RNN as families."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from hemodetect.dataset.splits import inner_validation
+from hemodetect.models.family import Fit, Report, TrainingSet
+from hemodetect.models.network_training import fit_network, network_probabilities
+from hemodetect.models.recipes import NetworkRecipe, Recipe
+
+WEIGHTS = "model.keras"
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkModel:
+    """A trained network; `keras_model` has one output, or probability and attention weights."""
+
+    keras_model: keras.Model
+
+    @property
+    def size(self) -> int:
+        return int(self.keras_model.input_shape[1])
+
+    def probabilities(self, grey: np.ndarray) -> np.ndarray:
+        return self.outputs(grey)[0]
+
+    def outputs(self, grey: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Probabilities (n,), and attention weights (n, size) of the image rows or None."""
+        found = network_probabilities(self.keras_model, grey)
+        return found[0][:, 0].astype(np.float32), found[1] if len(found) > 1 else None
+
+    def save(self, folder: Path) -> None:
+        # Rebuilt without optimizer and loss: a third of the size, and nothing to compile on load.
+        keras.Model(self.keras_model.inputs, self.keras_model.outputs).save(folder / WEIGHTS)
+
+
+class NetworkFamily:
+    """Fits and loads any of the networks."""
+
+    def fit(
+        self,
+        training: TrainingSet,
+        recipe: Recipe,
+        *,
+        epochs: int | None,
+        seed: int,
+        work: Path,
+        report: Report,
+    ) -> Fit:
+        assert isinstance(recipe, NetworkRecipe)
+        most = epochs or recipe.epochs
+        aside = inner_validation(training.slices, training.groups, recipe.validation_share, seed)
+        last = time.monotonic()
+
+        def told(epoch: int, figures: dict[str, float]) -> None:
+            nonlocal last
+            now = time.monotonic()
+            report(
+                f"epoch {epoch + 1}/{most}: loss {figures['loss']:.3f}, "
+                f"accuracy {figures['accuracy']:.1%}, "
+                f"validation loss {figures.get('val_loss', np.nan):.3f}, "
+                f"accuracy {figures.get('val_accuracy', np.nan):.1%} ({now - last:.0f} s)"
+            )
+            last = now
+
+        model, history = fit_network(
+            recipe,
+            training.grey,
+            training.labels,
+            aside,
+            epochs=most,
+            seed=seed,
+            work=work,
+            report=told,
+        )
+        return Fit(NetworkModel(model), history, {"epochs": float(len(history))})
+
+    def load(self, folder: Path, recipe: Recipe) -> NetworkModel:
+        return NetworkModel(keras.saving.load_model(folder / WEIGHTS, safe_mode=True, compile=False))

@@ -1,0 +1,98 @@
+"""Recipes: preprocessing, architecture and training settings of one model, by name.
+
+``paper`` is the recipe as the study published it; where the study is silent, the choice made here
+is marked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hemodetect.errors import HemodetectError
+
+
+class UnknownRecipe(HemodetectError):
+    """No recipe has this name for this family."""
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random affine changes of a training slice, drawn anew each epoch.
+
+    The study names the kinds; the ranges are ours.
+    """
+
+    shift: float = 0.1
+    """Largest shift, as a part of the side."""
+    rotation_degrees: float = 15.0
+    zoom: float = 0.1
+    shear: float = 0.1
+    """Largest shear, in radians."""
+    horizontal_flip: bool = True
+
+
+@dataclass(frozen=True)
+class KernelRecipe:
+    """An SVM or a logistic regression on all pixels of a slice.
+
+    Attributes:
+        kernel: "rbf", "poly" (degree 3) or "linear"; logistic regression is always "linear".
+        regularisation: scikit-learn's C.
+        components: principal components that support vectors are kept in (SVM only).
+    """
+
+    family: str
+    name: str
+    kernel: str
+    size: int = 128
+    regularisation: float = 1.0
+    max_iter: int = 1000
+    components: int = 128
+    threshold: float = 0.5
+
+
+@dataclass(frozen=True)
+class NetworkRecipe:
+    """A network trained on slices.
+
+    Attributes:
+        size: side of the input in pixels.
+        validation_share: part of the training patients that training is watched by (ours).
+        plateau_patience: epochs without gain before the learning rate is halved (ours).
+        stop_patience: epochs without gain before training stops (ours).
+    """
+
+    family: str
+    name: str
+    size: int
+    epochs: int = 50
+    batch: int = 32
+    learning_rate: float = 1e-3
+    validation_share: float = 0.15
+    plateau_patience: int = 3
+    stop_patience: int = 10
+    threshold: float = 0.5
+    augmentation: Augmentation = Augmentation()
+
+
+Recipe = KernelRecipe | NetworkRecipe
+
+_ALL: tuple[Recipe, ...] = (
+    KernelRecipe("svm", "paper", kernel="rbf"),
+    KernelRecipe("svm", "paper-poly", kernel="poly"),
+    KernelRecipe("svm", "paper-linear", kernel="linear"),
+    KernelRecipe("logistic", "paper", kernel="linear"),
+    NetworkRecipe("cnn", "paper", size=128),
+    NetworkRecipe("rnn", "paper", size=128),
+    NetworkRecipe("attention_rnn", "paper", size=244),
+)
+RECIPES: dict[tuple[str, str], Recipe] = {(r.family, r.name): r for r in _ALL}
+
+
+def recipe_named(family: str, name: str) -> Recipe:
+    """The recipe `name` of `family`; raises `UnknownRecipe` naming those there are."""
+    try:
+        return RECIPES[family, name]
+    except KeyError:
+        known = ", ".join(sorted(n for f, n in RECIPES if f == family)) or "no recipe at all"
+        raise UnknownRecipe(f"{family} has no recipe {name!r}; it has {known}.") from None

@@ -1,0 +1,154 @@
+"""Training over the folds of a split, and on everything; resumable after a kill at any moment.
+
+A work folder has one folder a fold. A fold that is done has a ``predictions.parquet``; it is not
+trained again.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from hemodetect.dataset.cache import Dataset
+from hemodetect.dataset.splits import Split
+from hemodetect.models.family import Family, FittedModel, TrainingSet
+from hemodetect.models.recipes import Recipe
+
+Report = Callable[[str], None]
+
+ON_ALL = "all"
+"""Name of the training on all patients, whose model is the one a bundle holds."""
+
+
+@dataclass(frozen=True, eq=False)
+class CrossFit:
+    """What the folds of a split gave.
+
+    Attributes:
+        predictions: a row a tested slice: patient, slice (file), label, probability, fold.
+        history: an epoch a row, with a column fold (-1: the training on all patients).
+        seconds: of training, by fold name.
+        notes: figures a family kept, by fold name.
+    """
+
+    predictions: pd.DataFrame
+    history: pd.DataFrame
+    seconds: dict[str, float]
+    notes: dict[str, dict[str, float]]
+
+
+def cross_fit(
+    dataset: Dataset,
+    split: Split,
+    family: Family,
+    recipe: Recipe,
+    *,
+    work: Path,
+    epochs: int | None,
+    seed: int,
+    report: Report,
+) -> CrossFit:
+    """Trains on each fold's training slices and predicts its test slices."""
+    parts = []
+    for number in range(len(split.folds)):
+        folder = work / f"fold-{number}"
+        if not (folder / "done.json").is_file():
+            test = split.test_mask(dataset.slices, number)
+            training = training_set(dataset, split, recipe, ~test)
+            model = _trained(training, family, recipe, folder, epochs, seed + number, report)
+            table = dataset.slices.loc[test, ["patient", "file", "label"]]
+            table = table.rename(columns={"file": "slice"})
+            table["probability"] = model.probabilities(dataset.grey(recipe.size)[test])
+            table["fold"] = np.int16(number)
+            table.to_parquet(folder / "predictions.parquet", index=False)
+            (folder / "training.json").rename(folder / "done.json")
+        report(f"{folder.name} of {len(split.folds)} done")
+        parts.append(folder)
+    return _collected(parts)
+
+
+def fit_on_all(
+    dataset: Dataset,
+    split: Split,
+    family: Family,
+    recipe: Recipe,
+    *,
+    work: Path,
+    epochs: int | None,
+    seed: int,
+    report: Report,
+) -> tuple[FittedModel, pd.DataFrame, float]:
+    """The model trained on all patients, its history and seconds."""
+    training = training_set(dataset, split, recipe, np.ones(len(dataset.slices), bool))
+    folder = work / ON_ALL
+    model = _trained(training, family, recipe, folder, epochs, seed, report)
+    return model, _history(folder, -1), _done(folder, "training.json")["seconds"]
+
+
+def training_set(
+    dataset: Dataset, split: Split, recipe: Recipe, rows: np.ndarray
+) -> TrainingSet:
+    """The slices of `rows` (n,) bool, in memory."""
+    return TrainingSet(
+        grey=np.ascontiguousarray(dataset.grey(recipe.size)[rows]),
+        slices=dataset.slices.loc[rows, ["file", "patient", "label"]].reset_index(drop=True),
+        groups=split.groups if split.name == "patient" else None,
+    )
+
+
+def _trained(
+    training: TrainingSet,
+    family: Family,
+    recipe: Recipe,
+    folder: Path,
+    epochs: int | None,
+    seed: int,
+    report: Report,
+) -> FittedModel:
+    folder.mkdir(parents=True, exist_ok=True)
+    spent = folder / "seconds.txt"
+    before = float(spent.read_text()) if spent.is_file() else 0.0
+    start = time.monotonic()
+
+    def told(line: str) -> None:
+        # Kept as it grows, so that the time of a training that was cut off counts too.
+        spent.write_text(f"{before + time.monotonic() - start:.1f}")
+        report(f"{folder.name}: {line}")
+
+    fit = family.fit(training, recipe, epochs=epochs, seed=seed, work=folder, report=told)
+    told("trained")
+    if not fit.history.empty:
+        fit.history.to_csv(folder / "history.csv", index=False)
+    kept = {"seconds": float(spent.read_text()), "notes": fit.notes}
+    (folder / "training.json").write_text(json.dumps(kept))
+    return fit.model
+
+
+def _collected(folders: list[Path]) -> CrossFit:
+    done = {folder.name: _done(folder, "done.json") for folder in folders}
+    histories = [_history(folder, number) for number, folder in enumerate(folders)]
+    return CrossFit(
+        predictions=pd.concat(
+            [pd.read_parquet(folder / "predictions.parquet") for folder in folders],
+            ignore_index=True,
+        ),
+        history=pd.concat(histories, ignore_index=True),
+        seconds={name: d["seconds"] for name, d in done.items()},
+        notes={name: d["notes"] for name, d in done.items()},
+    )
+
+
+def _done(folder: Path, name: str) -> dict:
+    return json.loads((folder / name).read_text())
+
+
+def _history(folder: Path, fold: int) -> pd.DataFrame:
+    path = folder / "history.csv"
+    table = pd.read_csv(path) if path.is_file() else pd.DataFrame()
+    return table.assign(fold=fold)
