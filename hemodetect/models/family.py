@@ -56,6 +56,10 @@ class FittedModel(Protocol):
         """(n,) float32 in [0, 1] for (n, size, size) uint8."""
         ...
 
+    def outputs(self, grey: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """The probabilities, and (n, steps) attention weights or None."""
+        ...
+
     def save(self, folder: Path) -> None:
         """Writes the weights into an existing folder."""
         ...
@@ -77,6 +81,11 @@ class Fit:
 
 class Family(Protocol):
     """Fitting and loading of one family."""
+
+    @property
+    def weights_name(self) -> str:
+        """File name of the weights in a bundle."""
+        ...
 
     def fit(
         self,

@@ -44,6 +44,9 @@ class LogisticModel:
     def probabilities(self, grey: np.ndarray) -> np.ndarray:
         return self.sigmoid.probabilities(self.decisions(grey))
 
+    def outputs(self, grey: np.ndarray) -> tuple[np.ndarray, None]:
+        return self.probabilities(grey), None
+
     def save(self, folder: Path) -> None:
         write_arrays(
             folder / WEIGHTS,
@@ -76,6 +79,8 @@ def row_space_fit(
 
 class LogisticFamily:
     """Fits and loads the logistic regression."""
+
+    weights_name = WEIGHTS
 
     def fit(
         self,

@@ -43,6 +43,8 @@ class NetworkModel:
 class NetworkFamily:
     """Fits and loads any of the networks."""
 
+    weights_name = WEIGHTS
+
     def fit(
         self,
         training: TrainingSet,

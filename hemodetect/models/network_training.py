@@ -100,7 +100,7 @@ def fit_network(
     model = BUILDERS[recipe.family](recipe.size)
     trained = keras.Model(model.inputs, model.outputs[0])
     trained.compile(
-        optimizer=keras.optimizers.Adam(recipe.learning_rate),
+        optimizer=keras.optimizers.Adam(recipe.learning_rate, clipnorm=recipe.clip_norm),
         loss="binary_crossentropy",
         metrics=["accuracy"],
         jit_compile=keras.backend.backend() == "jax",  # XLA on TensorFlow's CPU is 3-5 times slower

@@ -63,6 +63,9 @@ class SvmModel:
     def probabilities(self, grey: np.ndarray) -> np.ndarray:
         return self.sigmoid.probabilities(self.decisions(grey))
 
+    def outputs(self, grey: np.ndarray) -> tuple[np.ndarray, None]:
+        return self.probabilities(grey), None
+
     def save(self, folder: Path) -> None:
         write_arrays(
             folder / WEIGHTS,
@@ -147,6 +150,8 @@ def projected(exact: ExactSvm, components: int, sigmoid: Sigmoid, size: int) -> 
 
 class SvmFamily:
     """Fits and loads the SVM."""
+
+    weights_name = WEIGHTS
 
     def fit(
         self,

@@ -1,0 +1,97 @@
+"""What the released models say of a study, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from hemodetect.imaging.study import Study
+from hemodetect.models.released import ReleasedModel, model_input
+
+Call = Literal["hemorrhage", "no hemorrhage"]
+TOP = 5
+"""Slices named as the most suspicious."""
+
+
+@dataclass(frozen=True, eq=False)
+class FamilyPrediction:
+    """One model's answer for one study.
+
+    Attributes:
+        probabilities: (n,) float32 by slice, in order.
+        patient: probability for the patient.
+        threshold: the operating point of the bundle.
+        version: of the bundle.
+        attention: (n, steps) weights of the image rows, or None.
+    """
+
+    probabilities: np.ndarray
+    patient: float
+    threshold: float
+    version: str
+    attention: np.ndarray | None = None
+
+    @property
+    def call(self) -> Call:
+        return "hemorrhage" if self.patient >= self.threshold else "no hemorrhage"
+
+    @property
+    def suspicious(self) -> int:
+        """Number of slices at or above the threshold."""
+        return int((self.probabilities >= self.threshold).sum())
+
+    @property
+    def top_slices(self) -> tuple[int, ...]:
+        """Indices of the slices with the highest probability, highest first."""
+        return tuple(int(i) for i in np.argsort(-self.probabilities, kind="stable")[:TOP])
+
+
+@dataclass(frozen=True, eq=False)
+class StudyPrediction:
+    """All models' answers for one study, by family."""
+
+    study: Study
+    families: dict[str, FamilyPrediction]
+
+    @property
+    def calls(self) -> dict[str, Call]:
+        return {family: found.call for family, found in self.families.items()}
+
+    def top_slices(self) -> tuple[int, ...]:
+        """Indices of the slices that are suspicious by the models' mean, highest first."""
+        mean = np.mean([found.probabilities for found in self.families.values()], axis=0)
+        return tuple(int(i) for i in np.argsort(-mean, kind="stable")[:TOP])
+
+
+def predict_study(
+    study: Study,
+    models: Mapping[str, ReleasedModel],
+    progress: Callable[[int, int], None] | None = None,
+) -> StudyPrediction:
+    """Runs every model over the study's chosen series.
+
+    Args:
+        study: what was read; its chosen series goes to each model whole.
+        models: by family.
+        progress: called with (models done, models in all).
+    """
+    inputs = {
+        size: model_input(study.slices, size)
+        for size in sorted({model.fitted.size for model in models.values()})
+    }
+    families = {}
+    for done, (family, model) in enumerate(models.items(), start=1):
+        found = model.predict_inputs(inputs[model.fitted.size])
+        families[family] = FamilyPrediction(
+            probabilities=found.slices,
+            patient=found.patient,
+            threshold=model.card.threshold,
+            version=model.card.version,
+            attention=found.attention,
+        )
+        if progress:
+            progress(done, len(models))
+    return StudyPrediction(study, families)

@@ -1,0 +1,92 @@
+"""Loaded bundles, ready to predict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hemodetect.errors import BundleError
+from hemodetect.families import FAMILY_NAMES
+from hemodetect.imaging.model_input import resized
+from hemodetect.imaging.study import Slice
+from hemodetect.imaging.windows import brain_grey
+from hemodetect.models.bundle import Card, read_card
+from hemodetect.models.family import FittedModel
+
+RELEASES = "releases"
+"""Folder under `settings().artifacts`; one bundle a family, named by its key."""
+
+
+@dataclass(frozen=True, eq=False)
+class SeriesPrediction:
+    """What one model says of one series.
+
+    Attributes:
+        slices: (n,) float32 probability of hemorrhage, in the order of the series.
+        patient: probability for the patient, the mean over slices.
+        attention: (n, steps) float32 weights of the image rows, each row of it summing to 1;
+            None where the model has no attention.
+    """
+
+    slices: np.ndarray
+    patient: float
+    attention: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ReleasedModel:
+    """A bundle's card and its model in memory."""
+
+    card: Card
+    fitted: FittedModel
+
+    def predict(self, series: Sequence[Slice]) -> SeriesPrediction:
+        """Probabilities for the slices of one series, in order; a single slice is a series of one."""
+        return self.predict_inputs(model_input(series, self.fitted.size))
+
+    def predict_inputs(self, grey: np.ndarray) -> SeriesPrediction:
+        """The same from (n, size, size) uint8, where several models share one input."""
+        probabilities, attention = self.fitted.outputs(grey)
+        return SeriesPrediction(probabilities, float(probabilities.mean()), attention)
+
+
+@dataclass(frozen=True, eq=False)
+class Releases:
+    """The models in use, and in one sentence each, why a family has none."""
+
+    models: dict[str, ReleasedModel]
+    missing: dict[str, str]
+
+
+def load_bundle(folder: Path) -> ReleasedModel:
+    """The model in `folder`; raises `BundleError` where it is missing, altered or unreadable."""
+    # Here, not above: it brings TensorFlow, which takes seconds that listing bundles need not pay.
+    from hemodetect.models.families import FAMILIES
+
+    card = read_card(folder)
+    family = FAMILIES[card.family]
+    if family.weights_name not in card.files:
+        raise BundleError(
+            f"{folder}: holds figures but no model"
+            + (", because those of a paper split leak." if card.split == "paper" else ".")
+        )
+    return ReleasedModel(card, family.load(folder, card.recipe_settings))
+
+
+def load_releases(artifacts: Path) -> Releases:
+    """Every family's release under `artifacts`; one that cannot be loaded does not stop the rest."""
+    models, missing = {}, {}
+    for family in FAMILY_NAMES:
+        try:
+            models[family] = load_bundle(artifacts / RELEASES / family)
+        except BundleError as error:
+            missing[family] = str(error)
+    return Releases(models, missing)
+
+
+def model_input(series: Sequence[Slice], size: int) -> np.ndarray:
+    """(n, size, size) uint8 of a series, in the brain window where HU are known."""
+    return np.stack([resized(brain_grey(image), size) for image in series])

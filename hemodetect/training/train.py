@@ -1,0 +1,160 @@
+"""From a data set to a bundle: folds, then the training on all patients, then the card."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+
+from hemodetect.dataset.cache import Dataset
+from hemodetect.dataset.splits import Split
+from hemodetect.evaluation import scores
+from hemodetect.models.bundle import HISTORY, PREDICTIONS, SPLIT, Card, write_bundle
+from hemodetect.models.families import FAMILIES
+from hemodetect.models.family import FittedModel
+from hemodetect.models.recipes import NetworkRecipe, Recipe
+from hemodetect.training.crossfit import ON_ALL, CrossFit, Report, cross_fit, fit_on_all
+
+LIBRARIES = ("keras", "tensorflow-cpu", "scikit-learn", "numpy", "scipy", "pillow")
+
+
+def work_folder(out: Path) -> Path:
+    """Where a training that shall become the bundle `out` keeps its state."""
+    return out.with_name(out.name + ".work")
+
+
+def train_bundle(
+    dataset: Dataset,
+    split: Split,
+    recipe: Recipe,
+    out: Path,
+    *,
+    epochs: int | None = None,
+    seed: int = 0,
+    report: Report = print,
+) -> Card:
+    """Trains a recipe over a split and writes the bundle, resuming what was cut off.
+
+    Under the patient split the bundle holds the model trained on all patients, and the out-of-fold
+    predictions speak for it. Under the paper split it holds figures only: what a model scores there
+    is leakage, and no model shall be used on the strength of it.
+
+    Args:
+        dataset: what to train on.
+        split: made for `dataset`.
+        recipe: of any family.
+        out: the bundle's folder; must not exist. State is kept beside it (`work_folder`).
+        epochs: most epochs, where fewer than the recipe's are wanted (networks only).
+        seed: of everything drawn at random.
+        report: takes a line of progress.
+
+    Raises:
+        BundleError: `out` exists.
+    """
+    family, work = FAMILIES[recipe.family], work_folder(out)
+    folds = cross_fit(
+        dataset, split, family, recipe, work=work, epochs=epochs, seed=seed, report=report
+    )
+    model: FittedModel | None = None
+    if split.name == "patient":
+        model, history, seconds = fit_on_all(
+            dataset, split, family, recipe, work=work, epochs=epochs, seed=seed, report=report
+        )
+        folds = replace(
+            folds,
+            history=pd.concat([folds.history, history], ignore_index=True),
+            seconds={**folds.seconds, ON_ALL: seconds},
+        )
+
+    def fill(folder: Path) -> None:
+        if model is not None:
+            model.save(folder)
+        split.write(folder / SPLIT)
+        folds.predictions.to_parquet(folder / PREDICTIONS, index=False, compression="zstd")
+        folds.history.to_csv(folder / HISTORY, index=False, float_format="%.6g")
+
+    def card(files: dict[str, str]) -> Card:
+        return _card(dataset, split, recipe, folds, epochs, seed, files)
+
+    made = write_bundle(out, fill, card)
+    report(f"{out}: written")
+    return made
+
+
+def _card(
+    dataset: Dataset,
+    split: Split,
+    recipe: Recipe,
+    folds: CrossFit,
+    epochs: int | None,
+    seed: int,
+    files: dict[str, str],
+) -> Card:
+    patients = dataset.slices["patient"].nunique()
+    return Card(
+        family=recipe.family,
+        recipe=recipe.name,
+        split=split.name,
+        fingerprint=dataset.fingerprint,
+        counts={
+            "slices": len(dataset.slices),
+            "patients": int(patients),
+            "patient_groups": len(set(split.groups.values())),
+        },
+        seed=seed,
+        epochs=(epochs or recipe.epochs) if isinstance(recipe, NetworkRecipe) else None,
+        threshold=recipe.threshold,
+        threshold_reason="as published: the class with the higher probability",
+        metrics={
+            level: asdict(
+                scores(
+                    folds.predictions, level=level, threshold=recipe.threshold, groups=split.groups
+                )
+            )
+            for level in ("slice", "patient")
+        },
+        seconds={name: round(seconds, 1) for name, seconds in folds.seconds.items()},
+        versions={"python": platform.python_version()}
+        | {library: version(library) for library in LIBRARIES},
+        commit=_commit(),
+        created=datetime.now(UTC).date().isoformat(),
+        remarks=tuple(_remarks(split, recipe, epochs)),
+        files=files,
+    )
+
+
+def _remarks(split: Split, recipe: Recipe, epochs: int | None) -> list[str]:
+    remarks = []
+    if split.name == "patient":
+        remarks.append(
+            "The model was trained on all patients; its figures are those of the out-of-fold"
+            " predictions, made by models that never saw the patient."
+        )
+    else:
+        remarks.append(
+            "The figures leak: slices of one patient were on both sides of the split. The bundle"
+            " holds no model."
+        )
+    if isinstance(recipe, NetworkRecipe) and epochs and epochs < recipe.epochs:
+        remarks.append(f"Trained for {epochs} epochs; the study trained for {recipe.epochs}.")
+    return remarks
+
+
+def _commit() -> str:
+    """Commit of the code, or "unknown" outside a checkout."""
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "--short=12", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return found.stdout.strip()
