@@ -1,0 +1,122 @@
+"""Predictions by slice and by patient, checked before anything is counted."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from pandas.api.types import is_complex_dtype, is_numeric_dtype
+
+from hemodetect.errors import HemodetectError
+
+Level = Literal["slice", "patient"]
+
+COLUMNS = ["patient", "slice", "label", "probability"]
+
+
+class EvaluationError(HemodetectError):
+    """Predictions that no honest figure can be made from."""
+
+
+def slice_level(predictions: pd.DataFrame) -> pd.DataFrame:
+    """One row a slice: patient, slice, label (int8, 1 is hemorrhage), probability (float32).
+
+    Args:
+        predictions: at least these columns, in any order, as in a bundle's
+            ``predictions.parquet``. Several folds together make out-of-fold predictions.
+
+    Raises:
+        EvaluationError: a column is missing or not of numbers, there is no row, a patient or slice
+            has no name, a slice occurs twice, a label is not 0 or 1, or a probability is not in
+            [0, 1].
+    """
+    missing = [column for column in COLUMNS if column not in predictions.columns]
+    if missing:
+        raise EvaluationError(
+            f"The predictions lack the column {missing[0]!r}; they need {', '.join(COLUMNS)}."
+        )
+    if predictions.empty:
+        raise EvaluationError(
+            "The predictions are empty; predict at least one slice of each class."
+        )
+    table = predictions[COLUMNS].reset_index(drop=True)
+    _check_types(table)
+    _check_names(table)
+    table = table.astype({"patient": str, "slice": str})
+    _check_values(table)
+    return table.astype({"label": np.int8, "probability": np.float32})
+
+
+def patient_level(predictions: pd.DataFrame, threshold: float) -> pd.DataFrame:
+    """One row a patient: patient, label, probability, call, slices; sorted by patient.
+
+    The label (int8) is 1 where any slice's is; the probability (float32) is the mean of the
+    slices'; the call (bool) is hemorrhage where that reaches the threshold; slices counts them.
+
+    Raises:
+        EvaluationError: as `slice_level`, or the threshold is not in [0, 1].
+    """
+    table = slice_level(predictions)
+    patients = table.astype({"probability": np.float64}).groupby("patient", sort=True)
+    result = patients.agg(
+        label=("label", "max"), probability=("probability", "mean"), slices=("label", "size")
+    ).reset_index()
+    result["probability"] = result["probability"].astype(np.float32)
+    result["call"] = called(result["probability"].to_numpy(), threshold)
+    return result[["patient", "label", "probability", "call", "slices"]]
+
+
+def called(probability: np.ndarray, threshold: float) -> np.ndarray:
+    """(n,) bool: hemorrhage is called where the probability (n,) reaches the threshold.
+
+    Both are compared as float32, so that a probability of 0.7 reaches a threshold of 0.7.
+    """
+    if not 0.0 <= threshold <= 1.0:
+        raise EvaluationError(f"The threshold is {threshold}; expected a number from 0 to 1.")
+    return probability.astype(np.float32) >= np.float32(threshold)
+
+
+def _check_types(table: pd.DataFrame) -> None:
+    for column in ("label", "probability"):
+        kind = table[column].dtype
+        if not is_numeric_dtype(kind) or is_complex_dtype(kind):
+            raise EvaluationError(
+                f"The column {column!r} of the predictions holds {kind}; expected numbers."
+            )
+
+
+def _check_names(table: pd.DataFrame) -> None:
+    for column in ("patient", "slice"):
+        unnamed = table[column].isna()
+        if unnamed.any():
+            raise EvaluationError(
+                f"Row {unnamed.argmax()} of the predictions has no {column}; name every {column}."
+            )
+
+
+def _check_values(table: pd.DataFrame) -> None:
+    _refuse_first(
+        table,
+        table.duplicated(["patient", "slice"]),
+        "is predicted twice; out-of-fold predictions have every slice once, so evaluate one run "
+        "at a time.",
+    )
+    _refuse_first(
+        table,
+        ~table["label"].isin([0, 1]),
+        "has the label {label}; expected 0 (no hemorrhage) or 1 (hemorrhage).",
+    )
+    _refuse_first(
+        table,
+        ~table["probability"].between(0.0, 1.0).fillna(False).astype(bool),
+        "has the probability {probability}; expected a number from 0 to 1.",
+    )
+
+
+def _refuse_first(table: pd.DataFrame, wrong: pd.Series, what: str) -> None:
+    """Raises for the first wrong row; `what` may name its columns in braces."""
+    if wrong.any():
+        row = table[wrong].iloc[0].to_dict()
+        where = "Slice {slice} of patient {patient} "
+        raise EvaluationError((where + what).format_map(row))

@@ -1,0 +1,228 @@
+"""Figures of one set of predictions, each with an interval that resamples patient groups."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from hemodetect.evaluation.intervals import (
+    GroupCounts,
+    can_vary,
+    draws,
+    group_counts,
+    rates,
+    unanimous_bound,
+)
+from hemodetect.evaluation.levels import (
+    EvaluationError,
+    Level,
+    called,
+    patient_level,
+    slice_level,
+)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure with its interval; `low` and `high` are NaN where no interval can be made."""
+
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+
+    @property
+    def has_interval(self) -> bool:
+        return not (math.isnan(self.low) or math.isnan(self.high))
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Counts of label against call: true/false (t, f) negatives/positives (n, p)."""
+
+    tn: int
+    fp: int
+    fn: int
+    tp: int
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What predictions are worth, by slice or by patient.
+
+    Attributes:
+        level: what is counted.
+        n: slices or patients counted.
+        n_positive: those labelled hemorrhage.
+        n_groups: patient groups that the intervals resample.
+        threshold: probability from which hemorrhage is called.
+        majority_baseline: accuracy of always answering with the commoner class.
+        auroc: area under the receiver operating characteristic; does not depend on the threshold.
+    """
+
+    level: Level
+    n: int
+    n_positive: int
+    n_groups: int
+    threshold: float
+    accuracy: Metric
+    majority_baseline: float
+    balanced_accuracy: Metric
+    sensitivity: Metric
+    specificity: Metric
+    auroc: Metric
+    confusion: Confusion
+
+
+def scores(
+    predictions: pd.DataFrame,
+    *,
+    level: Level = "slice",
+    threshold: float = 0.5,
+    groups: Mapping[str, str] | None = None,
+    resamples: int = 2000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> Scores:
+    """Figures of out-of-fold predictions, with bootstrap percentile intervals.
+
+    Patient groups are drawn with replacement, all their slices with them; groups with and without
+    a hemorrhage are drawn apart. Two cases are kept honest: a figure that rests on a single group
+    (of its class) has no interval; and where all groups agree, so that every resample gives 0 % or
+    100 %, the interval ends at the exact binomial bound for that number of groups instead of having
+    no width. Resamples in which a figure is undefined (possible only where no group is free of
+    hemorrhage) are left out.
+
+    Args:
+        predictions: see `slice_level`.
+        level: count slices, or patients by the mean of their slices.
+        threshold: probability from which hemorrhage is called.
+        groups: patient -> patient group; by default every patient is one.
+        resamples: number of bootstrap resamples.
+        seed: of the resampling; the order of the rows does not matter.
+        confidence: share of resamples inside the interval.
+
+    Raises:
+        EvaluationError: predictions that `slice_level` refuses or of one class only, a patient
+            without a group, or an argument out of range.
+    """
+    _check_arguments(level, resamples, confidence)
+    counted = (
+        slice_level(predictions) if level == "slice" else patient_level(predictions, threshold)
+    )
+    labels = counted["label"].to_numpy()
+    _check_classes(labels, level)
+    probabilities = counted["probability"].to_numpy()
+    codes = _group_codes(counted["patient"], groups)
+    counts = group_counts(labels, probabilities, called(probabilities, threshold), codes)
+    metrics = _metrics(counts, resamples, seed, confidence)
+    tn, fp, fn, tp = (int(total) for total in counts.confusion.sum(axis=0))
+    return Scores(
+        level=level,
+        n=len(labels),
+        n_positive=fn + tp,
+        n_groups=len(counts.confusion),
+        threshold=threshold,
+        majority_baseline=max(tn + fp, fn + tp) / len(labels),
+        confusion=Confusion(tn, fp, fn, tp),
+        **metrics,
+    )
+
+
+def _metrics(
+    counts: GroupCounts, resamples: int, seed: int, confidence: float
+) -> dict[str, Metric]:
+    positive, negative = counts.positives > 0, counts.negatives > 0
+    values = {name: float(v[0]) for name, v in rates(counts, np.ones((1, len(positive)))).items()}
+    resampled = rates(counts, draws(positive, resamples, seed))
+    both = can_vary(positive, positive) and can_vary(positive, negative)
+    possible = {
+        "accuracy": can_vary(positive, positive | negative),
+        "balanced_accuracy": both,
+        "sensitivity": can_vary(positive, positive),
+        "specificity": can_vary(positive, negative),
+        "auroc": both,
+    }
+    metrics = {
+        name: _percentiles(value, resampled[name], confidence) if possible[name] else Metric(value)
+        for name, value in values.items()
+    }
+    return metrics | _widened(metrics, counts, confidence)
+
+
+def _percentiles(value: float, resampled: np.ndarray, confidence: float) -> Metric:
+    tail = (1 - confidence) / 2
+    low, high = np.nanquantile(resampled, [tail, 1 - tail])
+    return Metric(value, float(low), float(high))
+
+
+def _widened(
+    metrics: dict[str, Metric], counts: GroupCounts, confidence: float
+) -> dict[str, Metric]:
+    """Intervals in place of those that have no width because all groups agree."""
+    n_positive = int((counts.positives > 0).sum())
+    n_negative = int((counts.negatives > 0).sum())
+    sensitivity = _unanimous(metrics["sensitivity"], n_positive, confidence)
+    specificity = _unanimous(metrics["specificity"], n_negative, confidence)
+    share = float(counts.positives.sum() / counts.confusion.sum())
+    return {
+        "sensitivity": sensitivity,
+        "specificity": specificity,
+        "accuracy": _mixed(metrics["accuracy"], share, sensitivity, specificity),
+        "balanced_accuracy": _mixed(metrics["balanced_accuracy"], 0.5, sensitivity, specificity),
+        "auroc": _unanimous(metrics["auroc"], min(n_positive, n_negative), confidence),
+    }
+
+
+def _unanimous(metric: Metric, groups: int, confidence: float) -> Metric:
+    if metric.low != metric.high or metric.value not in (0.0, 1.0):
+        return metric
+    bound = unanimous_bound(groups, confidence)
+    return Metric(1.0, bound, 1.0) if metric.value else Metric(0.0, 0.0, 1 - bound)
+
+
+def _mixed(metric: Metric, share: float, sensitivity: Metric, specificity: Metric) -> Metric:
+    """`metric` with bounds mixed from those of its two parts, where it has none of its own."""
+    if metric.low != metric.high:
+        return metric
+    return Metric(
+        metric.value,
+        share * sensitivity.low + (1 - share) * specificity.low,
+        share * sensitivity.high + (1 - share) * specificity.high,
+    )
+
+
+def _group_codes(patients: pd.Series, groups: Mapping[str, str] | None) -> np.ndarray:
+    """(n,) code of every row's group, by the groups' names in order."""
+    if groups is None:
+        named = patients
+    else:
+        lost = sorted(set(patients) - set(groups))
+        if lost:
+            raise EvaluationError(
+                f"Patient {lost[0]} has no patient group; give the groups of the split that made "
+                "these predictions."
+            )
+        named = patients.map(dict(groups))
+    return np.unique(named.to_numpy(dtype=str), return_inverse=True)[1]
+
+
+def _check_arguments(level: str, resamples: int, confidence: float) -> None:
+    if level not in ("slice", "patient"):
+        raise EvaluationError(f"The level is {level!r}; expected 'slice' or 'patient'.")
+    if resamples < 1:
+        raise EvaluationError(f"The number of resamples is {resamples}; expected at least 1.")
+    if not 0.0 < confidence < 1.0:
+        raise EvaluationError(f"The confidence is {confidence}; expected a number between 0 and 1.")
+
+
+def _check_classes(labels: np.ndarray, level: Level) -> None:
+    if labels.min() == labels.max():
+        only = "hemorrhage" if labels[0] else "no hemorrhage"
+        raise EvaluationError(
+            f"Every {level} is labelled {only!r}; sensitivity, specificity and AUROC need both "
+            "classes."
+        )
