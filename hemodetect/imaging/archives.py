@@ -1,0 +1,157 @@
+"""Zip archives of strangers: what may be read of them, decided before anything is unpacked.
+
+Nothing is ever written to disk. Each entry is read as a stream, never past the size its header
+states, and that size has passed the limits.
+"""
+
+from __future__ import annotations
+
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator
+from io import RawIOBase
+from typing import IO, BinaryIO
+
+from hemodetect.errors import UnreadableFile
+from hemodetect.settings import MIB, Settings
+
+# Smaller entries may pack as well as they like: a slice of nothing but air does, and many of them
+# are still held by the limits on files and on the study.
+_RATIO_FLOOR_BYTES = MIB
+_DIRECTORY_BYTES_PER_FILE = 1024
+_ENCRYPTED = 0x1 | 0x40
+_DOCUMENTS = frozenset({"[content_types].xml", "mimetype", "meta-inf/manifest.mf"})
+
+
+class Archive:
+    """An open zip whose directory has passed the limits."""
+
+    def __init__(self, stream: BinaryIO, limits: Settings) -> None:
+        """Reads the directory.
+
+        Args:
+            stream: seekable; stays open as long as the archive is used.
+
+        Raises:
+            UnreadableFile: damaged, too many entries, or unpacks to more than a study may have.
+        """
+        self._limits = limits
+        capped = _CappedReads(stream, max(MIB, limits.max_files * _DIRECTORY_BYTES_PER_FILE))
+        try:
+            self._zip = zipfile.ZipFile(capped)
+        except _DirectoryTooLargeError:
+            raise UnreadableFile(_too_many(limits)) from None
+        except Exception:  # noqa: BLE001  zipfile raises struct.error, KeyError, ... as well
+            raise UnreadableFile("The zip archive is damaged; pack or copy it again.") from None
+        self.entries = [info for info in self._zip.infolist() if not info.is_dir()]
+        if len(self.entries) > limits.max_files:
+            raise UnreadableFile(_too_many(limits))
+        total = sum(info.file_size for info in self.entries)
+        if total > limits.max_study_bytes:
+            raise UnreadableFile(
+                f"The zip archive unpacks to {total / MIB:,.0f} MiB, more than the "
+                f"{limits.max_study_bytes / MIB:,.0f} MiB a study may have; pack one series alone, "
+                "or raise HEMODETECT_MAX_STUDY_BYTES."
+            )
+
+    @property
+    def is_document(self) -> bool:
+        """Whether it is an office document or program, which are zips too."""
+        return any(info.filename.lower() in _DOCUMENTS for info in self.entries)
+
+    def refusal(self, info: zipfile.ZipInfo) -> str | None:
+        """Why this entry must not be unpacked, or None."""
+        kind = stat.S_IFMT(info.external_attr >> 16)
+        if kind == stat.S_IFLNK:
+            return "It is a symbolic link; pack the file itself."
+        if kind not in (0, stat.S_IFREG):
+            return "It is not a regular file; pack the slices alone."
+        if info.flag_bits & _ENCRYPTED:
+            return "It is encrypted; unpack the archive with its password first."
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            # Python's bzip2 and LZMA readers unpack a block whole, however large it becomes.
+            return "It is packed with a method other than Deflate; pack it again as ordinary zip."
+        if info.file_size > self._limits.max_file_bytes:
+            return too_large_file(info.file_size, self._limits)
+        ratio = info.file_size / max(1, info.compress_size)
+        if info.file_size > _RATIO_FLOOR_BYTES and ratio > self._limits.max_zip_ratio:
+            return (
+                f"It unpacks to {ratio:,.0f} times its packed size, more than the "
+                f"{self._limits.max_zip_ratio} allowed (a zip bomb does this); give it unpacked."
+            )
+        return None
+
+    def read(self, info: zipfile.ZipInfo, count: int) -> bytes:
+        """The first `count` bytes of an entry, at most its stated size.
+
+        Raises:
+            UnreadableFile: the entry is damaged.
+        """
+        try:
+            with self._zip.open(info) as stream:
+                return b"".join(_pieces(stream, min(count, info.file_size)))
+        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError):
+            raise UnreadableFile("Its part of the zip archive is damaged; pack it again.") from None
+        except (NotImplementedError, RuntimeError):  # wrong password, patched or unknown entry
+            raise UnreadableFile("It cannot be unpacked; pack it as ordinary zip.") from None
+
+
+def too_large_file(size: int, limits: Settings) -> str:
+    """The sentence for a file of `size` bytes over the limit."""
+    return (
+        f"Its {size / MIB:,.0f} MiB are more than the {limits.max_file_bytes / MIB:,.0f} MiB a "
+        "file may have; raise HEMODETECT_MAX_FILE_BYTES if it is a study."
+    )
+
+
+def _too_many(limits: Settings) -> str:
+    return (
+        f"The zip archive holds more than the {limits.max_files:,} files a study may have; "
+        "pack one series alone, or raise HEMODETECT_MAX_FILES."
+    )
+
+
+def _pieces(stream: IO[bytes], count: int) -> Iterator[bytes]:
+    while count > 0:
+        piece = stream.read(min(count, MIB))
+        if not piece:
+            return
+        count -= len(piece)
+        yield piece
+
+
+class _DirectoryTooLargeError(Exception):
+    pass
+
+
+class _CappedReads(RawIOBase):
+    """A stream that gives no more than `cap` bytes at once.
+
+    `zipfile` reads the whole directory in one read and builds an object for each entry in it: a
+    directory of 500 MB would take 5 GB. Everything else it reads is small.
+    """
+
+    def __init__(self, stream: BinaryIO, cap: int) -> None:
+        self._stream = stream
+        self._cap = cap
+
+    def read(self, size: int = -1) -> bytes:
+        if size < 0 or size > self._cap:
+            data = self._stream.read(self._cap + 1)
+            if len(data) > self._cap:
+                raise _DirectoryTooLargeError
+            return data
+        return self._stream.read(size)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True

@@ -1,0 +1,71 @@
+"""What a study may still cost: bytes read, slices, bytes of decoded pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+
+from hemodetect.errors import UnreadableFile
+from hemodetect.settings import MIB, Settings
+
+
+class Budget:
+    """Counts against the limits of the settings; safe to use from several threads."""
+
+    def __init__(self, limits: Settings) -> None:
+        self.limits = limits
+        self._lock = Lock()
+        self._bytes = 0
+        self._slices = 0
+        self._pixel_bytes = 0
+
+    def take_bytes(self, count: int) -> None:
+        """Charges `count` bytes that are about to be read; raises `UnreadableFile` if too many."""
+        with self._lock:
+            if self._bytes + count > self.limits.max_study_bytes:
+                raise UnreadableFile(_too_large("files", self.limits))
+            self._bytes += count
+
+    @contextmanager
+    def reserved(self, slices: int, pixel_bytes: int) -> Iterator[None]:
+        """Holds room for slices about to be decoded; gives it back if decoding fails.
+
+        Raises:
+            UnreadableFile: they would exceed ``max_slices`` or ``max_study_bytes``.
+        """
+        with self._lock:
+            if self._slices + slices > self.limits.max_slices:
+                raise UnreadableFile(
+                    f"With its {slices:,} slices the study has more than {self.limits.max_slices:,}"
+                    "; read one series at a time, or raise HEMODETECT_MAX_SLICES."
+                )
+            if self._pixel_bytes + pixel_bytes > self.limits.max_study_bytes:
+                raise UnreadableFile(_too_large("slices", self.limits))
+            self._slices += slices
+            self._pixel_bytes += pixel_bytes
+        try:
+            yield
+        except BaseException:
+            with self._lock:
+                self._slices -= slices
+                self._pixel_bytes -= pixel_bytes
+            raise
+
+
+def check_slice_size(rows: int, columns: int, limits: Settings) -> None:
+    """Raises `UnreadableFile` unless one slice of this size may be decoded."""
+    if rows < 1 or columns < 1:
+        raise UnreadableFile(f"Its header states a size of {columns} x {rows} pixels.")
+    if rows * columns > limits.max_slice_pixels:
+        raise UnreadableFile(
+            f"{columns:,} x {rows:,} pixels are more than the {limits.max_slice_pixels:,} a slice "
+            "may have; export it smaller, or raise HEMODETECT_MAX_SLICE_PIXELS."
+        )
+
+
+def _too_large(what: str, limits: Settings) -> str:
+    return (
+        f"With its {what} the study takes more than {limits.max_study_bytes / MIB:,.0f} MiB; "
+        "read one series at a time, or raise HEMODETECT_MAX_STUDY_BYTES."
+    )

@@ -1,0 +1,366 @@
+"""What is taken from a DICOM header: an allow-list, read into numbers and yes-or-no answers.
+
+Text never leaves this module. Identifiers become pseudonyms, codes are compared with lists kept
+here, and everything else in a file is skipped while it is parsed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from hemodetect.errors import UnreadableFile
+from hemodetect.imaging.pseudonym import pseudonym
+from hemodetect.imaging.study import SliceGeometry
+from hemodetect.settings import Settings
+
+IDENTIFIERS = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+"""Read, hashed with the key, and dropped."""
+
+CODES = ("SOPClassUID", "Modality", "ImageType", "BodyPartExamined", "RescaleType")
+"""Compared with the lists below, and dropped."""
+
+NUMBERS = (
+    "AcquisitionNumber",
+    "InstanceNumber",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+    "SliceThickness",
+    "RescaleIntercept",
+    "RescaleSlope",
+    "WindowCenter",
+    "WindowWidth",
+)
+PIXELS = (
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "PlanarConfiguration",
+    "NumberOfFrames",
+    "Rows",
+    "Columns",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
+    "ModalityLUTSequence",
+    "PixelData",
+    "ExtendedOffsetTable",
+    "ExtendedOffsetTableLengths",
+)
+FRAMES = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
+ALLOWED_KEYWORDS = (*IDENTIFIERS, *CODES, *NUMBERS, *PIXELS, *FRAMES)
+"""Every DICOM attribute that is read; all others are skipped in the parser."""
+
+_CT = "1.2.840.10008.5.1.4.1.1.2"
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+_DIRECTORY = "1.2.840.10008.1.3.10"
+_MODALITIES = {
+    "CR": "a plain radiograph (CR)",
+    "DX": "a plain radiograph (DX)",
+    "RG": "a plain radiograph (RG)",
+    "MG": "a mammogram (MG)",
+    "MR": "magnetic resonance (MR)",
+    "US": "ultrasound (US)",
+    "NM": "nuclear medicine (NM)",
+    "PT": "positron emission (PT)",
+    "XA": "angiography (XA)",
+    "RF": "fluoroscopy (RF)",
+    "SR": "a report (SR)",
+    "SEG": "a segmentation (SEG)",
+}
+_LOCALIZERS = {"LOCALIZER", "SCOUT", "TOPOGRAM"}
+_PROJECTIONS = {
+    "MIP", "MAX_IP", "MAXIP", "MIN_IP", "MINIP", "MPVR", "PROJECTION IMAGE", "VOLREN", "VRT", "SSD",
+    "VOLUME_RENDER", "SURFACE_RENDER", "3D", "THICK_MIP",
+}  # fmt: skip
+_MAPS = {"PERFUSION", "CBF", "CBV", "MTT", "TTP", "TMAX", "DOSE", "DOSE_INFO", "MASK"}
+_CAPTURES = {"SCREEN SAVE", "SCREEN CAPTURE", "SECONDARY CAPTURE"}
+_NOT_HEAD = {
+    "CHEST", "ABDOMEN", "PELVIS", "LSPINE", "TSPINE", "LUNG", "HEART", "LIVER", "KIDNEY", "KNEE",
+    "HIP", "ANKLE", "FOOT", "HAND", "WRIST", "ELBOW", "SHOULDER", "EXTREMITY", "LEG", "ARM",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FrameHeader:
+    """What the header says of one frame; None where it says nothing usable."""
+
+    geometry: SliceGeometry | None
+    orientation: tuple[float, ...] | None
+    slope: float | None
+    intercept: float | None
+    rescales_to_hu: bool
+    window: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Header:
+    """One DICOM file, without anything that tells who or when.
+
+    Attributes:
+        patient, study, series, instance: pseudonyms, None where the file has no such identifier.
+        set_aside: why its images are not read by default, from its type.
+        is_ct_image: CT image storage, rather than a capture of a screen.
+        padding: lowest and highest stored value that mean "outside the field of view".
+        frames: one for every frame.
+    """
+
+    patient: str | None
+    study: str | None
+    series: str | None
+    instance: str | None
+    set_aside: str | None
+    is_ct_image: bool
+    is_original: bool
+    acquisition: int | None
+    number: int | None
+    rows: int
+    columns: int
+    samples: int
+    photometric: str
+    bits_allocated: int
+    bits_stored: int
+    high_bit: int
+    signed: bool
+    padding: tuple[int, int] | None
+    frames: tuple[FrameHeader, ...]
+
+
+def is_directory(data_set: Dataset) -> bool:
+    """Whether it is a DICOMDIR, under whatever name."""
+    meta = getattr(data_set, "file_meta", None) or {}
+    return _text(meta, "MediaStorageSOPClassUID") == _DIRECTORY
+
+
+def header_of(data_set: Dataset, limits: Settings) -> Header:
+    """Reads the allow-list.
+
+    Raises:
+        UnreadableFile: not CT, no image, or an image description that cannot be.
+    """
+    image_class = _text(data_set, "SOPClassUID")
+    captured = image_class == _SECONDARY_CAPTURE or image_class.startswith(_SECONDARY_CAPTURE + ".")
+    is_ct_class = image_class in ("", _CT) or image_class.startswith(_CT + ".")
+    modality = _text(data_set, "Modality") or ("CT" if image_class and is_ct_class else "")
+    rows, columns = _integer(data_set, "Rows"), _integer(data_set, "Columns")
+    if not modality and rows is None:
+        raise UnreadableFile("It ends within its header, or is damaged; copy it again.")
+    if modality != "CT" and not (captured and modality in ("", "OT", "SC")):
+        what = _MODALITIES.get(modality, "not marked as CT")
+        raise UnreadableFile(f"It is {what}; only head CT is read.")
+    if rows is None or columns is None or not (is_ct_class or captured):
+        raise UnreadableFile("It is a DICOM object without a CT image; nothing in it can be read.")
+    if "PixelData" not in data_set:
+        raise UnreadableFile("It ends before its image, or has none; copy it again.")
+    count = _integer(data_set, "NumberOfFrames") or 1
+    if not 1 <= count <= limits.max_slices:
+        raise UnreadableFile(
+            f"It states {count:,} frames, where 1 to {limits.max_slices:,} are allowed; export one "
+            "series at a time, or raise HEMODETECT_MAX_SLICES."
+        )
+    image_type = _texts(data_set, "ImageType")
+    bits_allocated = _integer(data_set, "BitsAllocated") or 0
+    bits_stored = _integer(data_set, "BitsStored") or bits_allocated
+    high_bit = _integer(data_set, "HighBit")
+    samples = _integer(data_set, "SamplesPerPixel") or 1
+    if bits_allocated not in (8, 16) or not 1 <= bits_stored <= bits_allocated:
+        raise UnreadableFile(
+            f"It stores {bits_stored} of {bits_allocated} bits a pixel, where 8 or 16 are read; "
+            "export it as an ordinary CT image."
+        )
+    if samples != 1 and (samples, bits_allocated) != (3, 8):
+        raise UnreadableFile(
+            f"It has {samples} samples of {bits_allocated} bits a pixel, where one, or three of 8 "
+            "bits, are read; export it as grey or RGB."
+        )
+    if "ModalityLUTSequence" in data_set:
+        raise UnreadableFile(
+            "It maps its values through a table, which no CT image may; export it as an ordinary "
+            "CT image."
+        )
+    signed = _integer(data_set, "PixelRepresentation") == 1
+    return Header(
+        **_identifiers(data_set, limits),
+        set_aside=_set_aside(image_type, captured, _text(data_set, "BodyPartExamined")),
+        is_ct_image=is_ct_class and modality == "CT",
+        is_original="ORIGINAL" in image_type,
+        acquisition=_integer(data_set, "AcquisitionNumber"),
+        number=_integer(data_set, "InstanceNumber"),
+        rows=rows,
+        columns=columns,
+        samples=samples,
+        photometric=_photometric(data_set),
+        bits_allocated=bits_allocated,
+        bits_stored=bits_stored,
+        high_bit=bits_stored - 1 if high_bit is None else high_bit,
+        signed=signed,
+        padding=_padding(data_set, bits_allocated, signed),
+        frames=tuple(_frame(data_set, index) for index in range(count)),
+    )
+
+
+def _identifiers(data_set: Dataset, limits: Settings) -> dict[str, str | None]:
+    patient, study, series, instance = (_text(data_set, name) for name in IDENTIFIERS)
+    return {
+        "patient": pseudonym("patient", patient, limits=limits) if patient else None,
+        "study": pseudonym("study", patient, study, limits=limits) if study else None,
+        "series": pseudonym("series", study, series, limits=limits) if series else None,
+        "instance": pseudonym("instance", instance, limits=limits) if instance else None,
+    }
+
+
+def _set_aside(image_type: Sequence[str], captured: bool, body_part: str) -> str | None:
+    kinds = set(image_type)
+    if kinds & _LOCALIZERS:
+        return "localizer"
+    if captured or kinds & _CAPTURES:
+        return "secondary capture"
+    if kinds & _PROJECTIONS:
+        return "projection or rendering"
+    if kinds & _MAPS:
+        return "computed map"
+    return "another part of the body" if body_part in _NOT_HEAD else None
+
+
+def _photometric(data_set: Dataset) -> str:
+    value = _text(data_set, "PhotometricInterpretation")
+    known = ("MONOCHROME1", "MONOCHROME2", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT")
+    if value not in known:
+        raise UnreadableFile(
+            "Its colour model is not read (a colour table, or unknown); export it as grey or RGB."
+        )
+    return value
+
+
+def _padding(data_set: Dataset, bits: int, signed: bool) -> tuple[int, int] | None:
+    first = _integer(data_set, "PixelPaddingValue")
+    if first is None:
+        return None
+    last = _integer(data_set, "PixelPaddingRangeLimit")
+    ends = [_as_stored(v, bits, signed) for v in (first, first if last is None else last)]
+    return min(ends), max(ends)
+
+
+def _as_stored(value: int, bits: int, signed: bool) -> int:
+    """The value in the pixels' own signedness: writers often get that of the padding wrong."""
+    value &= (1 << bits) - 1
+    return value - (1 << bits) if signed and value >> (bits - 1) else value
+
+
+def _frame(data_set: Dataset, index: int) -> FrameHeader:
+    groups = (_per_frame(data_set, index), _first(data_set, FRAMES[0]))
+
+    def within(sequence: str, keyword: str) -> Dataset:
+        """Where `keyword` is found: the frame's group, the shared one, or the file itself."""
+        for group in groups:
+            item = None if group is None else _first(group, sequence)
+            if item is not None and keyword in item:
+                return item
+        return data_set
+
+    def numbers(sequence: str, keyword: str, count: int | None) -> tuple[float, ...] | None:
+        return _floats(within(sequence, keyword), keyword, count)
+
+    position = numbers("PlanePositionSequence", "ImagePositionPatient", 3)
+    orientation = numbers("PlaneOrientationSequence", "ImageOrientationPatient", 6)
+    spacing = numbers("PixelMeasuresSequence", "PixelSpacing", 2)
+    thickness = numbers("PixelMeasuresSequence", "SliceThickness", 1)
+    slope = numbers("PixelValueTransformationSequence", "RescaleSlope", 1)
+    intercept = numbers("PixelValueTransformationSequence", "RescaleIntercept", 1)
+    level = numbers("FrameVOILUTSequence", "WindowCenter", None)
+    width = numbers("FrameVOILUTSequence", "WindowWidth", None)
+    rescale = within("PixelValueTransformationSequence", "RescaleType")
+    return FrameHeader(
+        geometry=_geometry(position, orientation, spacing, thickness),
+        orientation=orientation if _unit_directions(orientation) else None,
+        slope=slope[0] if slope else None,
+        intercept=intercept[0] if intercept else None,
+        rescales_to_hu=_text(rescale, "RescaleType") in ("", "HU", "US"),
+        window=(width[0], level[0]) if level and width and width[0] >= 1 else None,
+    )
+
+
+def _per_frame(data_set: Dataset, index: int) -> Dataset | None:
+    items = data_set.get(FRAMES[1]) or ()
+    return items[index] if index < len(items) else None
+
+
+def _first(data_set: Dataset, sequence: str) -> Dataset | None:
+    items = data_set.get(sequence)
+    return items[0] if items else None
+
+
+def _unit_directions(orientation: tuple[float, ...] | None) -> bool:
+    if orientation is None:
+        return False
+    row, column = np.array(orientation[:3]), np.array(orientation[3:])
+    lengths = np.linalg.norm(row), np.linalg.norm(column)
+    return all(abs(length - 1) < 0.01 for length in lengths) and abs(row @ column) < 0.01
+
+
+def _geometry(
+    position: tuple[float, ...] | None,
+    orientation: tuple[float, ...] | None,
+    spacing: tuple[float, ...] | None,
+    thickness: tuple[float, ...] | None,
+) -> SliceGeometry | None:
+    if position is None or orientation is None or not _unit_directions(orientation):
+        return None
+    if spacing is None or min(spacing) <= 0:
+        return None
+    normal = np.cross(orientation[:3], orientation[3:])
+    normal /= np.linalg.norm(normal)
+    x, y, z = (float(v) for v in normal)
+    return SliceGeometry(
+        position_mm=float(normal @ np.array(position)),
+        normal=(x, y, z),
+        row_spacing_mm=spacing[0],
+        column_spacing_mm=spacing[1],
+        thickness_mm=thickness[0] if thickness and thickness[0] > 0 else None,
+    )
+
+
+def _value(data_set: Any, keyword: str) -> Any:
+    try:
+        return data_set.get(keyword)
+    except Exception:  # noqa: BLE001  pydicom converts when asked, and raises what that raises
+        return None
+
+
+def _text(data_set: Any, keyword: str) -> str:
+    value = _value(data_set, keyword)
+    return "" if value is None else str(value).strip()
+
+
+def _texts(data_set: Any, keyword: str) -> list[str]:
+    value = _value(data_set, keyword)
+    values = [] if value is None else [value] if isinstance(value, str) else list(value)
+    return [str(v).strip().upper() for v in values]
+
+
+def _integer(data_set: Any, keyword: str) -> int | None:
+    numbers = _floats(data_set, keyword, 1)
+    return int(numbers[0]) if numbers else None
+
+
+def _floats(data_set: Any, keyword: str, count: int | None) -> tuple[float, ...] | None:
+    """The finite numbers of an attribute; None unless there are `count` (or any, for None)."""
+    value = _value(data_set, keyword)
+    if isinstance(value, bytes):  # an "US or SS" that nothing decided
+        value = int.from_bytes(value[:2], "little")
+    many = hasattr(value, "__iter__") and not isinstance(value, str)
+    try:
+        values = tuple(float(v) for v in value) if many else (float(value),)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    if not values or (count is not None and len(values) != count):
+        return None
+    return values if all(map(math.isfinite, values)) else None

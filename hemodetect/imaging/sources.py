@@ -1,0 +1,263 @@
+"""What was given - a folder, a zip, a file, uploads - as one list of files to read.
+
+Names, sizes and first bytes are looked at here; whole files are read later, one at a time. Zips
+inside are opened as far as the settings allow.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from io import BytesIO
+from itertools import takewhile
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, Literal
+
+from hemodetect.errors import EmptyStudy, UnreadableFile
+from hemodetect.imaging.archives import Archive, too_large_file
+from hemodetect.imaging.budget import Budget
+from hemodetect.imaging.kinds import HEAD_BYTES, content_kind, junk, passed_over, unread_reason
+from hemodetect.imaging.study import RefusedFile
+from hemodetect.settings import Settings
+
+Reader = Callable[[int], bytes]
+
+_LONGEST_NAME = 300
+_LINK = "It is a symbolic link; copy the file itself."
+_NOT_REGULAR = "It is not a regular file; give the slices alone."
+
+
+@dataclass(frozen=True)
+class UploadedFile:
+    """A file that a browser sent; its name may contain folders (``scan/s00.png``)."""
+
+    name: str
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """One file that holds slices, by its first bytes.
+
+    Attributes:
+        name: its path within the study, fit to be shown.
+        kind: what it holds.
+        size: bytes, as stated by whoever keeps it.
+        read: gives its first n bytes; raises `UnreadableFile`.
+    """
+
+    name: str
+    kind: Literal["dicom", "picture"]
+    size: int
+    read: Callable[[int], bytes]
+
+
+@dataclass(frozen=True, eq=False)
+class Listing:
+    """Files to read, those refused so far with the reason, and the number passed over."""
+
+    entries: tuple[Entry, ...]
+    refused: tuple[RefusedFile, ...]
+    ignored: int
+
+
+@contextmanager
+def opened(
+    files: Path | Sequence[UploadedFile], limits: Settings, budget: Budget
+) -> Iterator[Listing]:
+    """The files of a study; they can be read until the context ends.
+
+    Names are relative to the deepest folder that holds all files, so that a folder, its upload and
+    its zip give the same names.
+
+    Raises:
+        EmptyStudy: the path does not exist.
+    """
+    with ExitStack() as stack:
+        found = _Found(limits, budget, stack)
+        if isinstance(files, Path):
+            found.add_path(files)
+        else:
+            for upload in files:
+                name = upload.name.replace("\\", "/")
+                found.add(name, len(upload.data), partial(_beginning, upload.data), depth=0)
+        yield _without_common_folder(found)
+
+
+class _Found:
+    """Collects entries, opening zips on the way."""
+
+    def __init__(self, limits: Settings, budget: Budget, stack: ExitStack) -> None:
+        self.limits = limits
+        self.budget = budget
+        self.stack = stack
+        self.entries: list[Entry] = []
+        self.refused: list[RefusedFile] = []
+        self.ignored = 0
+        self.full = False
+
+    def add_path(self, path: Path) -> None:
+        if not path.exists():
+            raise EmptyStudy(f"{path}: no such file or folder; name a study's folder, zip or file.")
+        if not path.is_dir():
+            self.add(path.name, path.stat().st_size, _FileReader(path.resolve()), depth=0)
+            return
+        for name, file, size, refusal in _walked(path):
+            self.add(name, size, _FileReader(file), depth=0, refusal=refusal)
+            if self.full:
+                return
+
+    def add(
+        self, name: str, size: int, read: Reader, depth: int, refusal: str | None = None
+    ) -> None:
+        """One file; `depth` counts the archives around it, `refusal` is a reason known before."""
+        if self.full:
+            return
+        if len(self.entries) + len(self.refused) + self.ignored >= self.limits.max_files:
+            self.full = True
+            refusal = (
+                f"There are more than {self.limits.max_files:,} files, so this one and those after "
+                "it were not read; read one series at a time, or raise HEMODETECT_MAX_FILES."
+            )
+        elif junk(name):
+            self.ignored += 1
+            return
+        elif outside(name):
+            refusal = "Its name leads out of the study's folder; rename it, or pack it again."
+        try:
+            if refusal:
+                raise UnreadableFile(refusal)
+            self._add_by_content(name, size, read, depth)
+        except UnreadableFile as error:
+            self.refused.append(RefusedFile(shown(name), str(error)))
+
+    def _add_by_content(self, name: str, size: int, read: Reader, depth: int) -> None:
+        head = read(HEAD_BYTES)
+        kind = content_kind(head)
+        if kind == "zip":
+            self._add_zip(name, size, read, depth)
+        elif kind is not None:
+            if size > self.limits.max_file_bytes:
+                raise UnreadableFile(too_large_file(size, self.limits))
+            self.entries.append(Entry(shown(name), kind, size, read))
+        elif passed_over(name, head):
+            self.ignored += 1
+        else:
+            raise UnreadableFile(unread_reason(head))
+
+    def _add_zip(self, name: str, size: int, read: Reader, depth: int) -> None:
+        if depth > self.limits.max_zip_depth:
+            raise UnreadableFile("It is an archive inside an archive; unpack it first.")
+        if isinstance(read, _FileReader):
+            stream = self.stack.enter_context(read.stream())
+        else:
+            if size > self.limits.max_file_bytes:
+                raise UnreadableFile(too_large_file(size, self.limits))
+            self.budget.take_bytes(size)
+            stream = BytesIO(read(size))
+        archive = Archive(stream, self.limits)
+        if archive.is_document:
+            self.ignored += 1
+            return
+        for info in archive.entries:
+            refusal = archive.refusal(info)
+            if outside(info.filename):
+                refusal = "Its name leads out of the archive; pack the folder again."
+            reader = partial(archive.read, info)
+            self.add(f"{name}/{info.filename}", info.file_size, reader, depth + 1, refusal)
+
+
+def outside(name: str) -> bool:
+    """Whether a path is absolute or climbs out of its folder, read as POSIX or as Windows."""
+    parts = re.split(r"[/\\]", name)
+    return parts[0] == "" or ".." in parts or bool(re.match(r"[A-Za-z]:", name))
+
+
+def shown(name: str) -> str:
+    """A file name fit to be shown: nothing unprintable, not endless."""
+    clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
+    path = str(PurePosixPath(clean))
+    return path if len(path) <= _LONGEST_NAME else "..." + path[-_LONGEST_NAME:]
+
+
+def _walked(root: Path) -> Iterator[tuple[str, Path, int, str | None]]:
+    """(name, path, bytes, refusal) of every file below `root`; links are named, not followed."""
+    folders = [root]
+    while folders:
+        folder = folders.pop()
+        name = folder.relative_to(root).as_posix()
+        try:
+            with os.scandir(folder) as scanned:
+                items = sorted(scanned, key=lambda item: item.name)
+            sizes = [item.stat(follow_symlinks=False).st_size for item in items]
+        except OSError as error:
+            reason = f"The folder cannot be read ({error.strerror}); check its rights."
+            yield name, folder, 0, reason
+            continue
+        for item, size in zip(items, sizes, strict=True):
+            path = Path(item.path)
+            refusal = None
+            if item.is_symlink():
+                refusal = _LINK
+            elif item.is_dir(follow_symlinks=False):
+                folders.append(path)
+                continue
+            elif not item.is_file(follow_symlinks=False):
+                refusal = _NOT_REGULAR
+            yield path.relative_to(root).as_posix(), path, size, refusal
+
+
+def _beginning(data: bytes, count: int) -> bytes:
+    # Slicing bytes whole gives the same object: no copy of an upload is made.
+    return data[:count]
+
+
+class _FileReader:
+    """Reads a regular file of the disk, and nothing that it may have been swapped for."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __call__(self, count: int) -> bytes:
+        try:
+            with self.stream() as stream:
+                return stream.read(min(count, os.fstat(stream.fileno()).st_size))
+        except OSError as error:
+            raise _unreadable(error) from None
+
+    def stream(self) -> BinaryIO:
+        # Without O_NONBLOCK a pipe put in the file's place would wait for ever.
+        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+        flags |= getattr(os, "O_BINARY", 0)
+        try:
+            descriptor = os.open(self._path, flags)
+        except OSError as error:
+            raise _unreadable(error) from None
+        stream = os.fdopen(descriptor, "rb")
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            stream.close()
+            raise UnreadableFile(_NOT_REGULAR)
+        return stream
+
+
+def _unreadable(error: OSError) -> UnreadableFile:
+    if error.errno == errno.ELOOP:
+        return UnreadableFile(_LINK)
+    return UnreadableFile(f"It cannot be opened ({error.strerror}); check its rights.")
+
+
+def _without_common_folder(found: _Found) -> Listing:
+    folders = [PurePosixPath(entry.name).parent.parts for entry in found.entries]
+    shared = takewhile(lambda parts: len(set(parts)) == 1, zip(*folders, strict=False))
+    common = "".join(f"{parts[0]}/" for parts in shared)
+    return Listing(
+        tuple(replace(e, name=e.name.removeprefix(common)) for e in found.entries),
+        tuple(replace(r, file=r.file.removeprefix(common)) for r in found.refused),
+        found.ignored,
+    )
