@@ -15,6 +15,7 @@ _SOF_MARKERS = frozenset({*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC})
 _SOF = re.compile(rb"\xff[\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf\xf7]")
 _SOS, _DHP, _EOI = 0xDA, 0xDE, 0xD9
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
+_PADDING = b"\0\xff"  # to an even length; some writers pad with 0xFF
 _MOST_SCANS = 200
 _MOST_J2K_TILES = 4096
 _DAMAGED = "Its compressed image is damaged; export or copy it again."
@@ -38,7 +39,7 @@ def jpeg_size(data: bytes) -> CodestreamSize:
     """
     if not data.startswith(b"\xff\xd8"):
         raise UnreadableFile(_DAMAGED)
-    if not data.rstrip(b"\0").endswith(b"\xff\xd9"):
+    if not data.rstrip(_PADDING).endswith(b"\xff\xd9"):
         raise UnreadableFile(_CUT_SHORT)
     size = None
     at = 2
@@ -68,9 +69,13 @@ def jpeg2000_size(data: bytes) -> CodestreamSize:
     Raises:
         UnreadableFile: damaged, cut short, or of a form that no CT export uses.
     """
+    if data.startswith(b"\0\0\0\x0cjP  "):
+        raise UnreadableFile(
+            "It wraps its image in a JP2 file, against the standard; export it again."
+        )
     if not data.startswith(b"\xff\x4f\xff\x51") or len(data) < 45:
         raise UnreadableFile(_DAMAGED)
-    if not data.rstrip(b"\0").endswith(b"\xff\xd9"):
+    if not data.rstrip(_PADDING).endswith(b"\xff\xd9"):
         raise UnreadableFile(_CUT_SHORT)
     width, height, left, top, tile_width, tile_height, _, _, components = struct.unpack_from(
         ">8IH", data, 8

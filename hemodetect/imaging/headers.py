@@ -75,6 +75,11 @@ _MODALITIES = {
     "RF": "fluoroscopy (RF)",
     "SR": "a report (SR)",
     "SEG": "a segmentation (SEG)",
+    "PR": "a presentation state (PR)",
+    "KO": "a selection of images (KO)",
+    "RTPLAN": "a radiotherapy plan (RTPLAN)",
+    "RTSTRUCT": "a radiotherapy drawing (RTSTRUCT)",
+    "RTDOSE": "a radiotherapy dose (RTDOSE)",
 }
 _LOCALIZERS = {"LOCALIZER", "SCOUT", "TOPOGRAM"}
 _PROJECTIONS = {
