@@ -128,7 +128,7 @@ class _Found:
         elif junk(name):
             self.ignored += 1
             return
-        elif outside(name):
+        elif refusal is None and outside(name):
             refusal = "Its name leads out of the study's folder; rename it, or pack it again."
         try:
             if refusal:

@@ -323,7 +323,7 @@ def test_a_file_without_preamble_is_read(read, ct, head):
 @pytest.mark.parametrize("part", [0.02, 0.3, 0.9])
 def test_a_file_cut_short_is_refused(read, ct, as_bytes, part):
     data = as_bytes(ct())
-    with pytest.raises(UnreadableFile, match="ends|damaged|not marked as CT"):
+    with pytest.raises(UnreadableFile, match=r"ends|damaged|not marked as CT"):
         read(data[: int(len(data) * part)])
 
 
@@ -404,6 +404,24 @@ def test_run_lengths_that_unpack_to_more_than_the_image_are_refused(read, ct, he
     data_set.PixelData = encapsulate([offsets + segment + segment])
     data_set.file_meta.TransferSyntaxUID = RLELossless
     assert peak_of_refusal(read, data_set, "damaged") < 5e6
+
+
+def test_a_header_of_endless_elements_is_given_up(read, ct, as_bytes):
+    data = as_bytes(ct())
+    start = 132 + 12 + struct.unpack_from("<I", data, 140)[0]
+    element = struct.pack("<HH2sH", 9, 1, b"LO", 0)
+    with pytest.raises(UnreadableFile, match="far too many elements"):
+        read(data[:start] + element * 1_000_000)
+
+
+def test_fragments_that_are_none_are_refused(read, ct, as_bytes, head):
+    data_set = ct(head)
+    data_set.compress(RLELossless, generate_instance_uid=False)
+    data = bytearray(as_bytes(data_set))
+    second_item = data.index(b"\xfe\xff\x00\xe0", data.index(b"\xfe\xff\x00\xe0") + 4)
+    data[second_item + 2] = 7
+    with pytest.raises(UnreadableFile, match="damaged"):
+        read(bytes(data))
 
 
 def test_slices_of_a_study_are_limited_together(read, ct, head, limits):

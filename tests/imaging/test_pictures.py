@@ -90,7 +90,7 @@ def test_the_exif_orientation_is_applied(picture, grey_head):
 def test_an_animated_gif_is_refused(picture, grey_head):
     frames = [Image.fromarray(grey_head), Image.fromarray(255 - grey_head)]
     data = picture(frames[0], "GIF", save_all=True, append_images=frames[1:])
-    with pytest.raises(UnreadableFile, match="GIF pictures .* are not read"):
+    with pytest.raises(UnreadableFile, match=r"GIF pictures .* are not read"):
         decode_grey(data, MOST)
 
 
