@@ -53,13 +53,13 @@ class Budget:
             raise
 
 
-def check_slice_size(rows: int, columns: int, limits: Settings) -> None:
+def check_slice_size(rows: int, columns: int, max_pixels: int) -> None:
     """Raises `UnreadableFile` unless one slice of this size may be decoded."""
     if rows < 1 or columns < 1:
         raise UnreadableFile(f"Its header states a size of {columns} x {rows} pixels.")
-    if rows * columns > limits.max_slice_pixels:
+    if rows * columns > max_pixels:
         raise UnreadableFile(
-            f"{columns:,} x {rows:,} pixels are more than the {limits.max_slice_pixels:,} a slice "
+            f"{columns:,} x {rows:,} pixels are more than the {max_pixels:,} a slice "
             "may have; export it smaller, or raise HEMODETECT_MAX_SLICE_PIXELS."
         )
 

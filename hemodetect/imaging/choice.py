@@ -17,7 +17,7 @@ from hemodetect.imaging.series import Stack
 from hemodetect.imaging.study import Series
 from hemodetect.settings import Settings
 
-_SOFT_TISSUE_HU = (0, 80)
+_SOFT_TISSUE_HU = (-100, 180)  # 0 to 80, and the noise of a sharp kernel
 _LEAST_TISSUE_PIXELS = 200
 _COVERED = 0.8
 _SHARP = 2.0
@@ -82,7 +82,7 @@ def _noise(stack: Stack) -> float:
     values = middle.values.astype(np.float32)
     low, high = _SOFT_TISSUE_HU
     left, right = values[:, :-1], values[:, 1:]
-    tissue = (left > low - 100) & (left < high + 100) & (right > low - 100) & (right < high + 100)
+    tissue = (left > low) & (left < high) & (right > low) & (right < high)
     if tissue.sum() < _LEAST_TISSUE_PIXELS:
         return math.inf
     thickness = middle.geometry.thickness_mm if middle.geometry else None

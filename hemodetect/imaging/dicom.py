@@ -69,7 +69,7 @@ def read_dicom(data: bytes, name: str, budget: Budget) -> list[Found]:
         if is_directory(data_set):
             return []
         header = header_of(data_set, budget.limits)
-        check_slice_size(header.rows, header.columns, budget.limits)
+        check_slice_size(header.rows, header.columns, budget.limits.max_slice_pixels)
         count = len(header.frames)
         with budget.reserved(count, count * header.rows * header.columns * 4):
             _check_pixel_data(data_set, header)

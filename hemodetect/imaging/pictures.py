@@ -22,6 +22,7 @@ import numpy as np
 from PIL import Image
 
 from hemodetect.errors import UnreadableFile
+from hemodetect.imaging.budget import check_slice_size
 from hemodetect.imaging.kinds import HEAD_BYTES, content_kind, unread_reason
 
 _FORMATS = ("JPEG", "PNG", "TIFF")
@@ -118,16 +119,12 @@ def _pages(image: Image.Image) -> Iterator[int]:
 
 
 def _check_size(image: Image.Image, max_pixels: int) -> None:
-    areas = [image.width * image.height]
+    check_slice_size(image.height, image.width, max_pixels)
     if image.format == "TIFF":
         tags = image.tag_v2  # type: ignore[attr-defined]
         # A tile is decoded whole, however little of it lies in the picture.
-        areas.append(int(tags.get(_TIFF_TILE_WIDTH, 1)) * int(tags.get(_TIFF_TILE_LENGTH, 1)))
-    if max(areas) > max_pixels:
-        raise UnreadableFile(
-            f"{image.width:,} x {image.height:,} pixels are more than the {max_pixels:,} a slice "
-            "may have; export it smaller, or raise HEMODETECT_MAX_SLICE_PIXELS."
-        )
+        tile = int(tags.get(_TIFF_TILE_LENGTH, 1)), int(tags.get(_TIFF_TILE_WIDTH, 1))
+        check_slice_size(*tile, max_pixels)
 
 
 def _grey(image: Image.Image) -> np.ndarray:

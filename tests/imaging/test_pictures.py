@@ -143,3 +143,16 @@ def test_a_tiff_of_several_pages_is_not_one_picture(picture, grey_head):
     with pytest.raises(UnreadableFile, match="more pages than one"):
         decode_grey(data, MOST)
     assert decode_grey(picture(page, "TIFF"), MOST).shape == grey_head.shape
+
+
+def test_a_tiff_tile_larger_than_a_slice_may_be_is_refused_before_decoding():
+    entries = [
+        (256, 4, 32), (257, 4, 32), (258, 3, 8), (259, 3, 8), (262, 3, 1), (277, 3, 1),
+        (322, 4, 60_000), (323, 4, 60_000), (324, 4, 8), (325, 4, 8),
+    ]  # fmt: skip
+    directory = struct.pack("<H", len(entries))
+    for tag, kind, value in entries:
+        directory += struct.pack("<HHII", tag, kind, 1, value)
+    data = b"II*\0" + struct.pack("<I", 16) + bytes(8) + directory + bytes(4)
+    with pytest.raises(UnreadableFile, match="60,000 x 60,000 pixels"):
+        decode_grey(data, MOST)
