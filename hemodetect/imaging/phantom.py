@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +29,9 @@ LABEL_AREA_MM2 = 25.0
 FIELD_OF_VIEW_MM = 200.0
 VERTEX_MM = 92.0
 MIDDLE_MM = 25.0
+HARDENED_HU = 3.0
+LARGEST_BLEED_ML = 150.0
+THREADS = min(4, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,12 +120,17 @@ def head_phantom(
     hu = np.empty((slices, size, size), dtype=np.int16)
     mask = np.zeros((slices, size, size), dtype=bool)
     rest = head_rest(scanner)
-    for index in range(slices):
+    grains = grain.spawn(slices)
+
+    def scan(index: int) -> None:
         values = np.maximum(posed(softened(drawn[index], scanner), scanner, AIR_HU), rest)
-        values += noise(values, noise_hu, grain)
+        values += noise(values, noise_hu, grains[index])
         hu[index] = np.rint(np.clip(values, -1024, 3071))
         if blood[index].max() > 0.5:
             mask[index] = posed(blood[index], scanner, 0.0) > 0.5
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(scan, range(slices)))
     spacing = (float(slice_spacing_mm), float(pixel_spacing_mm), float(pixel_spacing_mm))
     return Phantom(hu, spacing, mask, tuple(bleeds), float(tilt_degrees))
 
@@ -142,13 +152,11 @@ def _drawn(
     shape = (slices, v.size, x.size)
     hu, cavity, vault, spaces, ventricle, grain = np.zeros((6, *shape), dtype=np.float32)
     heights = np.empty((slices, v.size, 1), dtype=np.float32)
-    for index in range(slices):
-        z = low + index * step / cos - v * sin
-        heights[index] = z
+
+    def draw(index: int) -> None:
+        z = heights[index] = low + index * step / cos - v * sin
         for above in (-step / 4, step / 4):
-            y_here = v * cos + above * sin
-            z_here = z + above * cos
-            grid = (x, y_here, z_here)
+            grid = (x, v * cos + above * sin, z + above * cos)
             plane = Plane(*grid, np.full(shape[1:], AIR_HU, np.float32), textures, grid)
             under_vault = vault_depth(*grid)
             depth, fluid, inner = _paint_plane(plane, under_vault, form, sites)
@@ -158,7 +166,10 @@ def _drawn(
             spaces[index] += fluid / 2
             ventricle[index] += inner / 2
         if sites:
-            grain[index] = textures.at("cells", x, v * cos, heights[index], 1.3)
+            grain[index] = textures.at("cells", x, v * cos, z, 1.3)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(draw, range(slices)))
     y = (v * cos)[None]
     down = (math.sin(scanner.turn) * x + math.cos(scanner.turn) * v)[None]
     voxel_ml = (scanner.drawn_step_mm * scanner.scale) ** 2 * slice_spacing_mm / 1000
@@ -184,6 +195,7 @@ def _paint_plane(
         x, y, z = site.displaced(x, y, z, cavity)
     content = Plane(x, y, z, np.zeros_like(plane.hu), plane.textures, plane.grid)
     spaces, ventricle = paint_brain(content, cavity, form)
+    content.hu[...] += HARDENED_HU * np.exp(-np.maximum(cavity, 0) / 7)
     plane.blend(inner, content.hu)
     return cavity, spaces * inner, ventricle * inner
 
@@ -214,5 +226,8 @@ def _check_pose(tilt_degrees: float, rotation_degrees: float, bleeds: Sequence[B
     if abs(rotation_degrees) > 60:
         raise ValueError(f"rotation_degrees is {rotation_degrees:g}; expected -60 to 60.")
     for bleed in bleeds:
-        if not bleed.volume_ml > 0:
-            raise ValueError(f"volume_ml of the {bleed.kind} bleed is {bleed.volume_ml:g}.")
+        if not 0 < bleed.volume_ml <= LARGEST_BLEED_ML:
+            raise ValueError(
+                f"volume_ml of the {bleed.kind} bleed is {bleed.volume_ml:g}; expected more than 0 "
+                f"and at most {LARGEST_BLEED_ML:g}."
+            )

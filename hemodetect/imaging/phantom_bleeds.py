@@ -34,8 +34,8 @@ class Bleed:
     """A bleed that the phantom is to have.
 
     Subarachnoid blood fills the cisterns and sulci that are there, and intraventricular blood the
-    ventricles: about 1 to 25 ml and 1 to 20 ml in an average head. Both begin on the asked side
-    and reach the other when it is full. The other kinds stay on their side: up to about 100 ml.
+    ventricles, where it settles at the back under a level: up to about 100 ml and 18 to 35 ml, by
+    head. Both are more on the asked side. The other kinds stay on their side, up to 150 ml.
 
     Attributes:
         kind: where the blood lies.

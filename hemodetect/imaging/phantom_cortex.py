@@ -10,8 +10,8 @@ from hemodetect.imaging.phantom_plane import Array, Plane, share
 
 CSF_HU = 6.0
 WHITE_HU = 28.0
-GREY_HU = 38.5
-CORTEX_MM = 3.4
+GREY_HU = 39.0
+CORTEX_MM = 3.0
 OUTSIDE = np.float32(-20)
 
 
@@ -66,7 +66,7 @@ def _creases(plane: Plane, cavity: Array, surface: Array) -> tuple[Array, Array]
     radius = np.sqrt(x * x + (y - 4) ** 2 + (z - 12) ** 2) + 1
     out = ((radius + np.maximum(cavity, 0)) / radius) ** np.float32(0.85)
     bend = plane.texture("folds", 0.62) * 1.6
-    length = 21 + 6 * plane.texture("folds", 1.5)
+    length = 17 + 6 * plane.texture("folds", 1.5)
     crease = np.full(out.shape, 20, dtype=np.float32)
     fade = np.clip((length - surface) / 7, 0, 1)
     rows, columns = np.nonzero((fade > 0) & (cavity > -3))

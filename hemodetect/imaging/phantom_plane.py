@@ -54,6 +54,8 @@ def rod(
 class Textures:
     """Periodic noise through the head, unit variance, the same wherever a plane cuts it.
 
+    The lattices have the axes (y, z, x), so that a row of a plane lies together in memory.
+
     Attributes:
         folds: varies over about 24 mm; its zero surfaces are the sulci.
         cells: varies over about 6 mm: air cells, diploe, clots.
@@ -75,12 +77,14 @@ class Textures:
         lattice: Array = getattr(self, name)
         step = np.float32(LATTICE_STEP_MM * scale)
         if x.shape[0] != 1 or y.shape[1] != 1:
-            points = np.stack(np.broadcast_arrays(x, y, z)) / step
+            points = np.stack(np.broadcast_arrays(y, z, x)) / step
             return ndimage.map_coordinates(lattice, points, order=1, mode="grid-wrap")
         (i, i1, di), (j, j1, dj), (k, k1, dk) = (_neighbours(p.ravel() / step) for p in (x, y, z))
-        lines = lattice[:, j, k] * ((1 - dj) * (1 - dk)) + lattice[:, j1, k] * (dj * (1 - dk))
-        lines += lattice[:, j, k1] * ((1 - dj) * dk) + lattice[:, j1, k1] * (dj * dk)
-        return (lines[i] * (1 - di)[:, None] + lines[i1] * di[:, None]).T
+        lines = lattice[j, k] * ((1 - dj) * (1 - dk))[:, None]
+        lines += lattice[j1, k] * (dj * (1 - dk))[:, None]
+        lines += lattice[j, k1] * ((1 - dj) * dk)[:, None]
+        lines += lattice[j1, k1] * (dj * dk)[:, None]
+        return lines.take(i, 1) * (1 - di) + lines.take(i1, 1) * di
 
 
 def _neighbours(position: Array) -> tuple[Array, Array, Array]:

@@ -15,6 +15,7 @@ COARSEST_STEP_MM = 1.5
 BOX_MM = (-102.0, 102.0, -124.0, 118.0)
 AIR_HU = -1000.0
 SHELL_HU = 180.0
+STREAK_NODES = 7
 
 
 @dataclass(frozen=True)
@@ -70,14 +71,22 @@ def softened(image: Array, scanner: Scanner) -> Array:
 
 
 def noise(values: Array, noise_hu: float, random: np.random.Generator) -> Array:
-    """Grain of two pixels, as a soft-tissue kernel leaves it; more in rows that cross much bone."""
+    """Grain of two pixels, as a soft-tissue kernel leaves it.
+
+    Rows that cross much bone have more of it, and streaks.
+    """
     rows, columns = values.shape
     white = random.standard_normal((rows + 2, columns + 2), dtype=np.float32)
     soft = 0.6 * (white[:-2] + white[2:]) + white[1:-1]
     soft = 0.6 * (soft[:, :-2] + soft[:, 2:]) + soft[:, 1:-1]
     soft *= noise_hu / 1.72
     bone = (values > 300).mean(1, keepdims=True, dtype=np.float32)
-    return soft * (1 + 1.2 * np.clip(ndimage.gaussian_filter1d(bone, 4, axis=0) - 0.1, 0, 0.5))
+    loss = np.clip(ndimage.gaussian_filter1d(bone, 4, axis=0) - 0.1, 0, 0.5)
+    nodes = random.standard_normal((rows, STREAK_NODES), dtype=np.float32) * loss * noise_hu
+    place = np.linspace(0, STREAK_NODES - 1, columns, dtype=np.float32)
+    tents = np.maximum(1 - np.abs(place - np.arange(STREAK_NODES)[:, None]), 0)
+    streaks = ndimage.gaussian_filter1d(nodes, 1, axis=0) @ tents.astype(np.float32)
+    return soft * (1 + 1.2 * loss) + 3 * streaks
 
 
 def head_rest(scanner: Scanner) -> Array:

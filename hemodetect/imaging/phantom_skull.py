@@ -43,7 +43,9 @@ def cavity_depth(plane: Plane, vault: Array) -> Array:
     x, y, z = np.abs(plane.x), plane.y, plane.z
     wavy = plane.texture("folds", 0.8)
     below = np.maximum(-z, 0)
-    floor = 8 - 8 * np.exp(-((x / 9) ** 2)) + wavy * 1.2
+    roof = -3 + 12 * (1 - np.exp(-((x / 17) ** 2))) + 0.10 * np.maximum(-45 - y, 0) + 0.8 * wavy
+    forward = np.clip((-20 - y) / 14, 0, 1)
+    floor = 1 + (roof - 1) * forward
     front = np.minimum(vault, z - floor)
     back_of_petrous = PETROUS_NORMAL[1] * (y - 4) - PETROUS_NORMAL[0] * (x - 12) + wavy * 0.9
     back_of_petrous = back_of_petrous + 0.0022 * (x - 38) ** 2 - 1
@@ -68,7 +70,7 @@ def head_depth(plane: Plane, vault: Array) -> Array:
         return head
     ax = np.abs(x)
     narrow = x / (1 - 0.24 * np.clip(-(y + 30) / 60, 0, 1))
-    face = ball(narrow, y, z, (0, -34, -42), (68, 64, 70))
+    face = ball(narrow, y, z, (0, -34, -42), (70, 64, 70))
     brow = ball(x, y, z, (0, -60, -4), (56, 38, 30))
     neck = (1 - np.hypot(x / 62, (y - 24) / 68)) * 60
     neck = np.minimum(neck, -14 - z)
@@ -101,15 +103,15 @@ def _paint_face_and_neck(plane: Plane, head: Array, grain: Array) -> None:
     septa = np.abs(np.sin(np.arctan2(x, y - 20) * 4 + 0.9 * warp + 0.02 * head)) * 9 - 0.8
     fat = np.minimum(layers, septa) + 0.8 * np.maximum(fine, 0)
     nuchal = np.minimum(head - 6 - 2 * grain, -8 - z + (y - 50) * 0.35)
-    nuchal = np.minimum(np.minimum(nuchal, y - 16), np.minimum(fat, x - 0.5))
+    nuchal = np.minimum(np.minimum(nuchal, y - 14 - 0.2 * x + 6 * warp), np.minimum(fat, x - 0.5))
     plane.paint(nuchal, MUSCLE_HU + 5 * grain, 1.6)
     deep = np.minimum(np.minimum(head - 14, -18 - z), np.abs(warp) * 9 - 1.2 + 0.8 * fine)
-    deep = np.minimum(deep, np.minimum(44 - np.abs(y + 24), 16 - y))
+    deep = np.minimum(deep, np.minimum(48 - np.abs(y + 24), 22 - y + 5 * warp))
     plane.paint(deep, MUSCLE_HU - 6 + 6 * grain, 2)
     cheek = np.minimum(np.minimum(head - 5, -26 - z), np.abs(warp) * 9 - 5)
     plane.paint(np.minimum(cheek, -52 - y), 40, 3)
     for part in plane.both_sides((56, -14, -50), (12, 24, 34)):
-        masseter = ball(part.x, part.y, part.z, (57, -16, -54), (7, 19, 26))
+        masseter = ball(part.x, part.y, part.z, (54.5, -16, -54), (6, 18, 26))
         part.paint(masseter, MUSCLE_HU + 3)
     for part in plane.both_sides((78, 26, -10), (14, 20, 34)):
         ear = ball(part.x, part.y, part.z, (80, 28, -10), (7, 15, 27))
