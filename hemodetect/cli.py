@@ -156,8 +156,7 @@ def _predict(options: argparse.Namespace) -> int:
     from hemodetect.imaging import read_study
     from hemodetect.models.prediction import predict_study
     from hemodetect.models.released import load_releases
-    from hemodetect.reports.json_lines import prediction_json
-    from hemodetect.reports.text import prediction_text
+    from hemodetect.reports.predictions import prediction_json, prediction_text
     from hemodetect.settings import settings
 
     releases = load_releases(settings().artifacts)

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from hemodetect.dataset.splits import inner_validation
+from hemodetect.errors import BundleError
 from hemodetect.models.family import Fit, Report, TrainingSet
 from hemodetect.models.network_training import fit_network, network_probabilities
 from hemodetect.models.recipes import NetworkRecipe, Recipe
@@ -84,4 +85,12 @@ class NetworkFamily:
         return Fit(NetworkModel(model), history, {"epochs": float(len(history))})
 
     def load(self, folder: Path, recipe: Recipe) -> NetworkModel:
-        return NetworkModel(keras.saving.load_model(folder / WEIGHTS, safe_mode=True, compile=False))
+        path = folder / WEIGHTS
+        try:
+            model = keras.saving.load_model(path, safe_mode=True, compile=False)
+        except Exception as error:  # noqa: BLE001 - Keras raises any kind on a strange file
+            raise BundleError(
+                f"{path}: cannot be loaded safely ({type(error).__name__}); it is damaged or holds"
+                " code of its own. Use a bundle from a source you trust."
+            ) from error
+        return NetworkModel(model)

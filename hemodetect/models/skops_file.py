@@ -24,7 +24,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         strange = skops.io.get_untrusted_types(file=path)
         found = skops.io.load(path, trusted=TRUSTED)
-    except Exception as error:  # skops raises many kinds on a file that is not its own
+    except Exception as error:  # noqa: BLE001 - skops raises any kind on a strange file
         raise BundleError(f"{path}: not a readable .skops file ({type(error).__name__}).") from error
     if strange or not isinstance(found, dict):
         raise BundleError(f"{path}: holds {strange or type(found).__name__}, expected arrays only.")

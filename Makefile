@@ -1,0 +1,33 @@
+# make app: set up and run the app. make test: set up and pass the tests. Nothing else is needed.
+PYTHON ?= python3.11
+PORT ?= 8501
+BIN := .venv/bin
+
+.PHONY: app test check env lock clean
+
+app: env
+	$(BIN)/streamlit run app.py --server.port $(PORT)
+
+test: check
+	$(BIN)/python -m pytest
+
+check: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+env: .venv/ready
+
+# Made anew only when what it is made from changes.
+.venv/ready: requirements.txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+# Needs uv on the PATH; run it after a change of versions in pyproject.toml.
+lock:
+	uv pip compile pyproject.toml --extra dev --extra jax --no-header --quiet -o requirements.txt
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,20 @@
+"""Router only: page list, theme, banner. The work is in ``hemodetect``, the drawing in ``pages``."""
+
+import os
+
+# Before anything brings in TensorFlow; see hemodetect.cli for the reason.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import streamlit as st
+
+from hemodetect import RESEARCH_USE_ONLY
+from pages.shared import warm_up
+
+st.set_page_config(
+    page_title="hemodetect", page_icon=":material/neurology:", layout="wide"
+)
+warm_up()
+page = st.navigation([st.Page("pages/read.py", title="Read", icon=":material/radiology:")])
+st.caption(f":material/science: {RESEARCH_USE_ONLY} Do not use it for the care of a patient.")
+page.run()

@@ -1,0 +1,79 @@
+"""What the models say, in sentences for a radiologist."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from hemodetect.families import FAMILY_NAMES
+from hemodetect.models.bundle import Card
+from hemodetect.models.prediction import StudyPrediction
+
+_NUMBERS = ("none", "one", "two", "three", "four", "five")
+
+
+def agreement_sentence(prediction: StudyPrediction) -> str:
+    """Whether the models agree, and who stands alone."""
+    calls = prediction.calls
+    yes = [family for family, call in calls.items() if call == "hemorrhage"]
+    no = [family for family in calls if family not in yes]
+    if len(calls) == 1:
+        (family,) = calls
+        verb = "calls" if yes else "does not call"
+        return f"The only model in use, {_name(family)}, {verb} hemorrhage."
+    if not yes:
+        return f"All {_NUMBERS[len(calls)]} models call no hemorrhage."
+    if not no:
+        return f"All {_NUMBERS[len(calls)]} models call hemorrhage."
+    return (
+        f"The models disagree: {_listed(yes)} {'calls' if len(yes) == 1 else 'call'} hemorrhage,"
+        f" {_listed(no)} {'does' if len(no) == 1 else 'do'} not."
+    )
+
+
+def reliability_sentence(cards: Mapping[str, Card]) -> str:
+    """How far the calls can be trusted, from the out-of-fold figures by patient."""
+    useful = [family for family, card in cards.items() if beats_baseline(card)]
+    if not cards:
+        return "No model is in use."
+    if not useful:
+        return (
+            "On patients they had never seen, none of these models was shown to be right more often"
+            " than always giving the commoner answer. Read the images; do not lean on the calls."
+        )
+    if len(useful) == len(cards):
+        return (
+            "On patients they had never seen, each of these models was right more often than always"
+            " giving the commoner answer; how often stands on each card."
+        )
+    return (
+        f"On patients they had never seen, only {_listed(useful)}"
+        f" {'was' if len(useful) == 1 else 'were'} shown to be right more often than always giving"
+        " the commoner answer."
+    )
+
+
+def beats_baseline(card: Card) -> bool:
+    """Whether accuracy by patient lies above the majority baseline with its whole 95 % interval."""
+    by_patient = card.metrics["patient"]
+    return bool(by_patient["accuracy"]["low"] > by_patient["majority_baseline"])
+
+
+def track_record(card: Card) -> str:
+    """How often the model was right on patients it had never seen."""
+    by_patient = card.metrics["patient"]
+    accuracy = by_patient["accuracy"]
+    return (
+        f"On {by_patient['n']} patients it had never seen, right for {accuracy['value']:.0%}"
+        f" (95 % interval {accuracy['low']:.0%} to {accuracy['high']:.0%}); always giving the"
+        f" commoner answer is right for {by_patient['majority_baseline']:.0%}."
+    )
+
+
+def _name(family: str) -> str:
+    name = FAMILY_NAMES[family]
+    return f"the {name}" if name.isupper() or name.endswith("RNN") else name.lower()
+
+
+def _listed(families: Sequence[str]) -> str:
+    names = [_name(family) for family in families]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,389 @@
+"""Read a study: what five models make of it, and where two of them looked."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import streamlit as st
+
+from hemodetect.errors import HemodetectError
+from hemodetect.explain import METHODS, Method, grad_cam_maps, slice_map
+from hemodetect.families import FAMILY_NAMES
+from hemodetect.figures import slice_probabilities
+from hemodetect.imaging import Slice, Study, UploadedFile, read_study
+from hemodetect.imaging.windows import BRAIN, WINDOWS_HU, Window, windowed
+from hemodetect.models.prediction import FamilyPrediction, StudyPrediction, predict_study
+from hemodetect.models.released import ReleasedModel, model_input
+from hemodetect.reports.predictions import prediction_csv
+from hemodetect.reports.words import agreement_sentence, reliability_sentence, track_record
+from hemodetect.viewer import HeatMap, png_bytes, slice_view
+from pages.shared import example_files, releases
+
+log = logging.getLogger(__name__)
+THUMBNAIL = 220
+
+
+def _open_page() -> None:
+    st.title("Read a study")
+    st.write(
+        "Give a patient's folder of head-CT slices. Five models say whether they see a hemorrhage,"
+        " slice by slice and for the patient, and two show where they looked."
+    )
+    refused = st.session_state.pop("read_error", None)
+    if refused:
+        st.error(refused, icon=":material/error:")
+    left, right = st.columns(2)
+    with left:
+        folder = st.file_uploader(
+            "A folder of slices", accept_multiple_files="directory", key="read_folder"
+        )
+    with right:
+        files = st.file_uploader("Files, or a zip", accept_multiple_files=True, key="read_files")
+    st.caption(
+        "DICOM, JPEG, PNG and TIFF; other files in the folder do no harm. Images stay in this"
+        " session's memory and names in headers are dropped as they are read."
+    )
+    uploads = folder or files
+    if uploads:
+        _open([UploadedFile(upload.name, upload.getvalue()) for upload in uploads])
+    if st.button("Open the example", icon=":material/science:", key="read_example"):
+        _open(example_files())
+    st.caption("The example is a made-up head with a 30 ml bleed, not a patient.")
+
+
+def _open(files: list[UploadedFile]) -> None:
+    bar = st.progress(0.0, f"Reading {len(files)} files")
+
+    def progress(done: int, total: int) -> None:
+        bar.progress(done / max(total, 1), f"Read {done} of {total} files")
+
+    try:
+        study = read_study(files, progress=progress)
+    except HemodetectError as error:
+        st.session_state["read_error"] = str(error)
+    else:
+        _forget()
+        st.session_state["read_study"] = study
+    st.rerun()
+
+
+def _forget() -> None:
+    """Drops the study in view, its images with it."""
+    for key in [key for key in st.session_state if str(key).startswith("read_")]:
+        del st.session_state[key]
+
+
+def _study_page(study: Study) -> None:
+    title, csv, another = st.columns([6, 2, 2], vertical_alignment="bottom")
+    title.title(study.id)
+    another.button(
+        "Open another study", icon=":material/folder_open:", on_click=_forget, width="stretch"
+    )
+    study = _chosen_series(study)
+    prediction, maps = _answers(study)
+    csv.download_button(
+        "Predictions as CSV",
+        prediction_csv(prediction),
+        f"{study.id}.csv",
+        "text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+        width="stretch",
+    )
+    _first_words(prediction)
+    _cards(prediction)
+    _refusals(study)
+    _viewer(prediction, maps)
+
+
+def _chosen_series(study: Study) -> Study:
+    if len(study.series) == 1:
+        st.caption(study.series[0].description)
+        return study
+
+    def label(index: int) -> str:
+        series = study.series[index]
+        aside = f" (set aside: {series.set_aside})" if series.set_aside else ""
+        return series.description + aside
+
+    def choose() -> None:
+        for key in ("read_answers", "read_slice", "read_slice_maps"):
+            st.session_state.pop(key, None)
+
+    chosen = st.selectbox(
+        f"Series ({len(study.series)} found)",
+        range(len(study.series)),
+        format_func=label,
+        key="read_series",
+        on_change=choose,
+    )
+    return study.choosing(chosen)
+
+
+def _answers(study: Study) -> tuple[StudyPrediction, np.ndarray | None]:
+    """The models' predictions and the CNN's maps, made once a study."""
+    known = st.session_state.get("read_answers")
+    if known:
+        return known
+    look = st.empty()
+    with look.container():
+        with st.spinner("Loading the models"):
+            loaded = releases()
+        for family, reason in loaded.missing.items():
+            log.warning("no release of %s: %s", family, reason)
+        if not loaded.models:
+            st.error(
+                "No model can be loaded, so nothing can be said of this study. "
+                + " ".join(loaded.missing.values()),
+                icon=":material/error:",
+            )
+            st.stop()
+        _first_look(study, loaded.models)
+        bar = st.progress(0.0, "The models are reading all slices")
+        steps = len(loaded.models) + 1
+
+        def progress(done: int, total: int) -> None:
+            bar.progress(done / steps, f"Model {done} of {total} has read all slices")
+
+        prediction = predict_study(study, loaded.models, progress)
+        maps = None
+        if "cnn" in loaded.models:
+            bar.progress((steps - 1) / steps, "Drawing the CNN's heat maps")
+            fitted = loaded.models["cnn"].fitted
+            maps = grad_cam_maps(fitted.keras_model, model_input(study.slices, fitted.size))
+    look.empty()
+    st.session_state["read_answers"] = (prediction, maps)
+    return prediction, maps
+
+
+def _first_look(study: Study, models: dict[str, ReleasedModel]) -> None:
+    """The first slice and what the models say of it, while the rest is being read."""
+    first = study.slices[0]
+    picture, words = st.columns([2, 3])
+    picture.image(png_bytes(windowed(first.values, _own_window(first)), 420), "Slice 1")
+    for family, model in models.items():
+        probability = float(model.predict([first]).slices[0])
+        words.markdown(f"{FAMILY_NAMES[family]}, slice 1: **{probability:.0%}**")
+
+
+def _first_words(prediction: StudyPrediction) -> None:
+    cards = {family: model.card for family, model in releases().models.items()}
+    st.subheader(agreement_sentence(prediction))
+    st.caption(f":material/info: {reliability_sentence(cards)}")
+    if prediction.study.units == "grey":
+        st.caption(
+            ":material/contrast: These are pictures without Hounsfield units. The models take them"
+            " for slices in a brain window."
+        )
+
+
+def _cards(prediction: StudyPrediction) -> None:
+    loaded = releases()
+    for column, family in zip(st.columns(len(FAMILY_NAMES)), FAMILY_NAMES, strict=True):
+        with column.container(border=True, height="stretch"):
+            st.markdown(f"**{FAMILY_NAMES[family]}**")
+            if family in prediction.families:
+                _card(prediction.families[family], track_record(loaded.models[family].card))
+            else:
+                st.caption(f":material/block: Not in use. {loaded.missing.get(family, '')}")
+
+
+def _card(found: FamilyPrediction, record: str) -> None:
+    if found.call == "hemorrhage":
+        st.markdown(":red[:material/error: **Hemorrhage**]")
+    else:
+        st.markdown(":material/check_circle: No hemorrhage")
+    st.markdown(f"### {found.patient:.0%}", help=record)
+    st.caption(
+        f"Calls hemorrhage from {found.threshold:.0%}  \n"
+        f"{found.suspicious} of {len(found.probabilities)} slices suspicious  \n"
+        f"{found.version}"
+    )
+
+
+def _refusals(study: Study) -> None:
+    notes = []
+    if study.refused:
+        notes.append(f"{len(study.refused)} files could not be read")
+    if study.ignored:
+        notes.append(f"{study.ignored} files that are no images were passed over")
+    if not notes:
+        return
+    if not study.refused:
+        st.caption(f"{notes[0]}.")
+        return
+    with st.expander("; ".join(notes), icon=":material/warning:"):
+        st.dataframe(
+            [{"File": r.file, "Why": r.reason} for r in study.refused],
+            hide_index=True,
+            width="stretch",
+        )
+
+
+@st.fragment
+def _viewer(prediction: StudyPrediction, maps: np.ndarray | None) -> None:
+    slices = prediction.study.slices
+    st.session_state.setdefault("read_slice", prediction.top_slices()[0] + 1)
+    _chart(prediction)
+    window = _window(slices[0])
+    _thumbnails(prediction, window)
+    index = _slice_controls(len(slices))
+    _panels(prediction, maps, index, window)
+
+
+def _chart(prediction: StudyPrediction) -> None:
+    def clicked() -> None:
+        points = st.session_state["read_chart"]["selection"]["points"]
+        if points:
+            _go_to(points[0]["x"])
+
+    families = prediction.families
+    st.plotly_chart(
+        slice_probabilities(
+            {family: found.probabilities for family, found in families.items()},
+            {family: found.threshold for family, found in families.items()},
+            st.session_state["read_slice"] - 1,
+        ),
+        theme=None,
+        key="read_chart",
+        on_select=clicked,
+        selection_mode="points",
+        config={"displayModeBar": False},
+    )
+    st.caption("Click the chart to open a slice.")
+
+
+def _go_to(number: int) -> None:
+    st.session_state["read_slice"] = int(number)
+
+
+def _step(by: int, n: int) -> None:
+    _go_to(min(max(st.session_state["read_slice"] + by, 1), n))
+
+
+def _thumbnails(prediction: StudyPrediction, window: Window) -> None:
+    st.markdown("**Most suspicious slices** (mean of the models)")
+    families = prediction.families.values()
+    for column, index in zip(st.columns(5), prediction.top_slices(), strict=False):
+        mean = np.mean([found.probabilities[index] for found in families])
+        column.image(
+            png_bytes(windowed(prediction.study.slices[index].values, window), THUMBNAIL),
+            alt=f"Slice {index + 1}",
+            width="stretch",
+        )
+        column.button(
+            f"Slice {index + 1}: {mean:.0%}",
+            key=f"read_top_{index}",
+            on_click=_go_to,
+            args=(index + 1,),
+            width="stretch",
+        )
+
+
+def _slice_controls(n: int) -> int:
+    if n == 1:
+        return 0
+    back, middle, forward = st.columns([1, 8, 1], vertical_alignment="bottom")
+    back.button(
+        "Back", on_click=_step, args=(-1, n), shortcut="Left", width="stretch", key="read_back"
+    )
+    forward.button(
+        "Next", on_click=_step, args=(1, n), shortcut="Right", width="stretch", key="read_next"
+    )
+    return middle.slider("Slice", 1, n, key="read_slice") - 1
+
+
+def _own_window(image: Slice) -> Window:
+    return BRAIN if image.units == "HU" else Window(255, 127.5)
+
+
+def _window(image: Slice) -> Window:
+    """The window that slices are shown in; the models always see the brain window."""
+    if image.units == "grey":
+        low, high = st.slider(
+            "Contrast: grey levels shown from black to white", 0, 255, (0, 255), key="read_contrast"
+        )
+        return Window(max(high - low, 1), (high + low) / 2)
+    names = [*WINDOWS_HU, "free"]
+    name = st.segmented_control(
+        "Window (the models always see the brain window)",
+        names,
+        format_func=lambda n: n if n == "free" else f"{n} {_width_level(WINDOWS_HU[n])}",
+        default="brain",
+        required=True,
+        key="read_window",
+    )
+    if name != "free":
+        return WINDOWS_HU[name or "brain"]
+    width, level = st.columns(2)
+    return Window(
+        width.number_input("Width (HU)", 1, 4000, 80, 10, key="read_width"),
+        level.number_input("Level (HU)", -1000, 3000, 40, 5, key="read_level"),
+    )
+
+
+def _width_level(window: Window) -> str:
+    return f"{window.width:.0f}/{window.level:.0f}"
+
+
+def _panels(
+    prediction: StudyPrediction, maps: np.ndarray | None, index: int, window: Window
+) -> None:
+    image = prediction.study.slices[index]
+    chosen, strength, said = st.columns([3, 3, 6], vertical_alignment="bottom")
+    method: Method = METHODS[0]
+    if maps is not None:
+        method = chosen.selectbox("CNN heat map", METHODS, key="read_method")
+    opacity = strength.slider("Heat map opacity", 0.0, 1.0, 0.6, 0.1, key="read_opacity")
+    said.markdown(
+        "  ".join(
+            f"{FAMILY_NAMES[family]} **{found.probabilities[index]:.0%}**"
+            for family, found in prediction.families.items()
+        ),
+    )
+    attentive = prediction.families.get("attention_rnn")
+    st.plotly_chart(
+        slice_view(
+            windowed(image.values, window),
+            heat=_heat(image, maps, index, method),
+            attention=None
+            if attentive is None or attentive.attention is None
+            else attentive.attention[index],
+            opacity=opacity,
+        ),
+        theme=None,
+        key="read_view",
+        config={"scrollZoom": True, "displayModeBar": False, "doubleClick": "reset"},
+    )
+    st.caption(
+        f"Slice {index + 1} of {len(prediction.study.slices)}, {image.source}. Scroll to zoom, drag"
+        " to move, double-click for the whole slice; arrow keys change the slice. Heat maps show"
+        " what moved a model's answer towards hemorrhage, not where a hemorrhage is."
+    )
+
+
+def _heat(
+    image: Slice, maps: np.ndarray | None, index: int, method: Method
+) -> HeatMap | None:
+    if maps is None:
+        return None
+    if method == METHODS[0]:
+        strongest = float(maps.max()) or 1.0
+        return HeatMap(maps[index] / strongest, method, "strongest in this study")
+    kept = st.session_state.setdefault("read_slice_maps", {})
+    if (method, index) not in kept:
+        fitted = releases().models["cnn"].fitted
+        with st.spinner(f"{method} of this slice"):
+            kept[method, index] = slice_map(
+                fitted.keras_model, model_input([image], fitted.size)[0], method
+            )
+    found = kept[method, index]
+    return HeatMap(found / (float(found.max()) or 1.0), method, "strongest in this slice")
+
+
+study_in_view: Study | None = st.session_state.get("read_study")
+if study_in_view is None:
+    _open_page()
+else:
+    _study_page(study_in_view)

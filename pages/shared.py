@@ -1,0 +1,40 @@
+"""What pages share: the models, loaded once a process, and the example study."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from hemodetect.settings import settings
+
+if TYPE_CHECKING:
+    from hemodetect.models.released import Releases
+
+
+def warm_up() -> None:
+    """Starts loading the models in the background; returns at once."""
+    _loading()
+
+
+def releases() -> Releases:
+    """The models in use; waits where they are still being loaded."""
+    return _loading().result()
+
+
+@st.cache_resource(show_spinner=False)
+def _loading() -> Future[Releases]:
+    return ThreadPoolExecutor(1, thread_name_prefix="models").submit(_loaded)
+
+
+def _loaded() -> Releases:
+    from hemodetect.models.warm import load_warm
+
+    return load_warm(settings().artifacts)
+
+
+@st.cache_data(show_spinner="Making the example", max_entries=1)
+def example_files() -> list[UploadedFile]:
+    """The example study as the DICOM files a user would have uploaded."""
+    return [UploadedFile(name, data) for name, data in example_dicom_files()]

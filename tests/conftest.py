@@ -1,0 +1,66 @@
+"""What all tests share: folders of their own, and a small labelled set that they make."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hemodetect.settings import settings
+
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Caches and keys of the tests go nowhere near those of the person who runs them."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("CACHE", "STATE"):
+            patch.setenv(f"HEMODETECT_{name}", str(tmp_path_factory.mktemp(name.lower())))
+        settings.cache_clear()
+        yield
+    settings.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def near_east() -> Path:
+    """The near-east set; skips where it is absent."""
+    return _real("near-east")
+
+
+@pytest.fixture(scope="session")
+def ge_head() -> Path:
+    """The GE head series; skips where it is absent."""
+    return _real("dicom-ge-head")
+
+
+def _real(name: str) -> Path:
+    folder = SHARED_DATA / name
+    if not folder.is_dir():
+        pytest.skip(f"the image set {name} is not beside the repository (shared/data)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def blob_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """12 patients of 6 slices, laid out by class; hemorrhagic slices have a bright blob."""
+    root = tmp_path_factory.mktemp("blobs")
+    random = np.random.default_rng(7)
+    for label, name in enumerate(("NORMAL", "Hemorrhagic")):
+        for patient in range(6):
+            folder = root / name / f"P{label}{patient}"
+            folder.mkdir(parents=True)
+            for number in range(6):
+                image = random.integers(60, 110, (96, 96)).astype(np.uint8)
+                if label:
+                    row, column = random.integers(20, 60, 2)
+                    image[row : row + 16, column : column + 16] = 230
+                Image.fromarray(image).save(folder / f"{number + 1}.png")
+    return root

@@ -1,0 +1,84 @@
+"""The study's architectures, and that a bundle moves between backends."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from hemodetect.errors import BundleError
+from hemodetect.models.network_family import WEIGHTS, NetworkFamily, NetworkModel
+from hemodetect.models.networks import BUILDERS
+from hemodetect.models.recipes import recipe_named
+
+PARAMETERS = {"cnn": 1_705_153, "rnn": 316_289, "attention_rnn": 253_057}
+
+
+@pytest.mark.parametrize("family", BUILDERS)
+def test_a_network_has_the_studys_number_of_parameters(family: str) -> None:
+    assert _network(family).keras_model.count_params() == PARAMETERS[family]
+
+
+def test_attention_weights_of_the_rows_sum_to_one() -> None:
+    probabilities, attention = _network("attention_rnn").outputs(_slices(244, 3))
+    assert probabilities.shape == (3,)
+    assert attention is not None
+    assert attention.shape == (3, 244)
+    np.testing.assert_allclose(attention.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_a_batch_that_is_not_full_changes_no_answer() -> None:
+    network, slices = _network("rnn"), _slices(128, 35)
+    together = network.probabilities(slices)
+    alone = np.concatenate([network.probabilities(slices[i : i + 1]) for i in (0, 33, 34)])
+    np.testing.assert_allclose(together[[0, 33, 34]], alone, atol=1e-6)
+
+
+@pytest.mark.parametrize("family", BUILDERS)
+def test_a_saved_network_gives_the_same_under_jax(family: str, tmp_path: Path) -> None:
+    pytest.importorskip("jax")
+    network = _network(family)
+    network.save(tmp_path)
+    slices = _slices(recipe_named(family, "paper").size, 2)
+    np.save(tmp_path / "slices.npy", slices)
+    code = (
+        "import sys, numpy as np; from pathlib import Path\n"
+        "import keras; assert keras.backend.backend() == 'jax'\n"
+        "from hemodetect.models.network_family import NetworkFamily\n"
+        "from hemodetect.models.recipes import recipe_named\n"
+        "folder = Path(sys.argv[1])\n"
+        "model = NetworkFamily().load(folder, recipe_named(sys.argv[2], 'paper'))\n"
+        "slices = np.load(folder / 'slices.npy')\n"
+        "np.save(folder / 'jax.npy', model.probabilities(slices))\n"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path), family],
+        env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
+        check=True,
+        timeout=200,
+    )
+    np.testing.assert_allclose(
+        np.load(tmp_path / "jax.npy"), network.probabilities(slices), atol=1e-4
+    )
+
+
+def test_a_model_file_with_code_in_it_is_refused(tmp_path: Path) -> None:
+    source = keras.Input((2,))
+    poisoned = keras.Model(source, keras.layers.Lambda(lambda x: x + 1)(source))
+    poisoned.save(tmp_path / WEIGHTS)
+    with pytest.raises(BundleError, match=r"model.keras: cannot be loaded safely"):
+        NetworkFamily().load(tmp_path, recipe_named("cnn", "paper"))
+
+
+def _network(family: str) -> NetworkModel:
+    keras.utils.set_random_seed(1)
+    return NetworkModel(BUILDERS[family](recipe_named(family, "paper").size))
+
+
+def _slices(size: int, n: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (n, size, size)).astype(np.uint8)
