@@ -11,9 +11,7 @@ import streamlit as st
 from hemodetect import RESEARCH_USE_ONLY
 from pages.shared import warm_up
 
-st.set_page_config(
-    page_title="hemodetect", page_icon=":material/neurology:", layout="wide"
-)
+st.set_page_config(page_title="hemodetect", page_icon=":material/neurology:", layout="wide")
 warm_up()
 page = st.navigation([st.Page("pages/read.py", title="Read", icon=":material/radiology:")])
 st.caption(f":material/science: {RESEARCH_USE_ONLY} Do not use it for the care of a patient.")

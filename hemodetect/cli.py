@@ -61,7 +61,9 @@ def parser() -> argparse.ArgumentParser:
         help="gpu: refuse to start where there is none (default: cpu)",
     )
 
-    evaluate = _command(commands, "evaluate", "table of bundles' figures, with intervals", _evaluate)
+    evaluate = _command(
+        commands, "evaluate", "table of bundles' figures, with intervals", _evaluate
+    )
     evaluate.add_argument("bundles", type=Path, nargs="+", metavar="BUNDLE", help="bundle folders")
     evaluate.add_argument(
         "--data", type=Path, help="data set the predictions must have been made on (checked)"

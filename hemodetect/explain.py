@@ -11,6 +11,7 @@ it, before the sigmoid. They are evidence about the network, not about the patie
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal
 
@@ -19,7 +20,10 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from hemodetect.imaging.study import Slice
+from hemodetect.models.network_family import NetworkModel
 from hemodetect.models.networks import LAST_CONVOLUTION, network_input
+from hemodetect.models.released import ReleasedModel, model_input
 
 Method = Literal["Grad-CAM", "Grad-CAM++", "Score-CAM", "SmoothGrad"]
 METHODS: tuple[Method, ...] = ("Grad-CAM", "Grad-CAM++", "Score-CAM", "SmoothGrad")
@@ -27,6 +31,16 @@ EXPLAINED_CLASS = "hemorrhage"
 _BATCH = 32
 _SMOOTH_SAMPLES = 10
 _SMOOTH_NOISE = 0.05
+
+
+def study_maps(cnn: ReleasedModel, series: Sequence[Slice]) -> np.ndarray:
+    """`grad_cam_maps` of a released CNN for the slices of a series."""
+    return grad_cam_maps(_keras_model(cnn), model_input(series, cnn.fitted.size))
+
+
+def one_slice_map(cnn: ReleasedModel, image: Slice, method: Method) -> np.ndarray:
+    """`slice_map` of a released CNN for one slice."""
+    return slice_map(_keras_model(cnn), model_input([image], cnn.fitted.size)[0], method)
 
 
 def grad_cam_maps(model: keras.Model, grey: np.ndarray) -> np.ndarray:
@@ -105,6 +119,12 @@ def row_attention(weights: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     greatest = float(weights.max())
     column = (weights / greatest if greatest > 0 else weights)[:, None]
     return in_register(np.repeat(column, 2, axis=1), shape)
+
+
+def _keras_model(model: ReleasedModel) -> keras.Model:
+    if not isinstance(model.fitted, NetworkModel):
+        raise TypeError(f"{model.card.family} is no network; heat maps need the CNN")
+    return model.fitted.keras_model
 
 
 def _hemorrhage_score(output: tf.Tensor) -> tf.Tensor:

@@ -23,8 +23,11 @@ PREFIX = "HEMODETECT_"
 MIB = 1024 * 1024
 
 
-def _setting(default: Any, description: str, *, minimum: int | None = None) -> Any:
-    return field(default=default, metadata={"description": description, "minimum": minimum})
+def _setting(
+    default: Any, description: str, *, minimum: int | None = None, secret: bool = False
+) -> Any:
+    metadata = {"description": description, "minimum": minimum}
+    return field(default=default, metadata=metadata, repr=not secret)
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,9 @@ class Settings:
         user_data_path("hemodetect"), "folder for what must last: the key of the pseudonyms"
     )
     pseudonym_key: str = _setting(
-        "", "secret that study pseudonyms are hashed with; empty: made once, kept in `state`"
+        "",
+        "secret that study pseudonyms are hashed with; empty: made once, kept in `state`",
+        secret=True,
     )
     max_files: int = _setting(5_000, "files in one study", minimum=1)
     max_slices: int = _setting(3_000, "slices in one study, frames included", minimum=1)

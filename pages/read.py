@@ -8,13 +8,14 @@ import numpy as np
 import streamlit as st
 
 from hemodetect.errors import HemodetectError
-from hemodetect.explain import METHODS, Method, grad_cam_maps, slice_map
+from hemodetect.explain import METHODS, Method, one_slice_map, study_maps
 from hemodetect.families import FAMILY_NAMES
-from hemodetect.figures import slice_probabilities
-from hemodetect.imaging import Slice, Study, UploadedFile, read_study
+from hemodetect.figures import CHART_CONFIG, slice_probabilities
+from hemodetect.imaging import UploadedFile, read_study
+from hemodetect.imaging.study import Slice, Study
 from hemodetect.imaging.windows import BRAIN, WINDOWS_HU, Window, windowed
 from hemodetect.models.prediction import FamilyPrediction, StudyPrediction, predict_study
-from hemodetect.models.released import ReleasedModel, model_input
+from hemodetect.models.released import ReleasedModel
 from hemodetect.reports.predictions import prediction_csv
 from hemodetect.reports.words import agreement_sentence, reliability_sentence, track_record
 from hemodetect.viewer import HeatMap, png_bytes, slice_view
@@ -150,8 +151,7 @@ def _answers(study: Study) -> tuple[StudyPrediction, np.ndarray | None]:
         maps = None
         if "cnn" in loaded.models:
             bar.progress((steps - 1) / steps, "Drawing the CNN's heat maps")
-            fitted = loaded.models["cnn"].fitted
-            maps = grad_cam_maps(fitted.keras_model, model_input(study.slices, fitted.size))
+            maps = study_maps(loaded.models["cnn"], study.slices)
     look.empty()
     st.session_state["read_answers"] = (prediction, maps)
     return prediction, maps
@@ -249,7 +249,7 @@ def _chart(prediction: StudyPrediction) -> None:
         key="read_chart",
         on_select=clicked,
         selection_mode="points",
-        config={"displayModeBar": False},
+        config=CHART_CONFIG | {"displayModeBar": False},
     )
     st.caption("Click the chart to open a slice.")
 
@@ -354,7 +354,7 @@ def _panels(
         ),
         theme=None,
         key="read_view",
-        config={"scrollZoom": True, "displayModeBar": False, "doubleClick": "reset"},
+        config=CHART_CONFIG | {"scrollZoom": True, "displayModeBar": False, "doubleClick": "reset"},
     )
     st.caption(
         f"Slice {index + 1} of {len(prediction.study.slices)}, {image.source}. Scroll to zoom, drag"
@@ -363,9 +363,7 @@ def _panels(
     )
 
 
-def _heat(
-    image: Slice, maps: np.ndarray | None, index: int, method: Method
-) -> HeatMap | None:
+def _heat(image: Slice, maps: np.ndarray | None, index: int, method: Method) -> HeatMap | None:
     if maps is None:
         return None
     if method == METHODS[0]:
@@ -373,11 +371,8 @@ def _heat(
         return HeatMap(maps[index] / strongest, method, "strongest in this study")
     kept = st.session_state.setdefault("read_slice_maps", {})
     if (method, index) not in kept:
-        fitted = releases().models["cnn"].fitted
         with st.spinner(f"{method} of this slice"):
-            kept[method, index] = slice_map(
-                fitted.keras_model, model_input([image], fitted.size)[0], method
-            )
+            kept[method, index] = one_slice_map(releases().models["cnn"], image, method)
     found = kept[method, index]
     return HeatMap(found / (float(found.max()) or 1.0), method, "strongest in this slice")
 

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from hemodetect.imaging import UploadedFile
+from hemodetect.imaging.phantom import Bleed, head_phantom
+from hemodetect.imaging.phantom_files import dicom_files
 from hemodetect.settings import settings
 
 if TYPE_CHECKING:
@@ -37,4 +40,5 @@ def _loaded() -> Releases:
 @st.cache_data(show_spinner="Making the example", max_entries=1)
 def example_files() -> list[UploadedFile]:
     """The example study as the DICOM files a user would have uploaded."""
-    return [UploadedFile(name, data) for name, data in example_dicom_files()]
+    phantom = head_phantom([Bleed("intraparenchymal", 30)], seed=3)
+    return [UploadedFile(name, data) for name, data in dicom_files(phantom)]

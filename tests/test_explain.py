@@ -5,7 +5,6 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-
 from tf_keras_vis.gradcam import Gradcam
 from tf_keras_vis.utils.model_modifiers import ReplaceToLinear
 
@@ -50,7 +49,9 @@ def test_a_saturated_network_still_gives_a_map(network, slices) -> None:
     saturated.set_weights(network.get_weights())
     last = saturated.get_layer("probability")
     last.set_weights([w * 1e4 + 1e3 * (w.ndim == 1) for w in last.get_weights()])
-    probability = float(saturated.predict_on_batch(np.repeat(slices[:1, ..., None] / 255, 3, -1))[0, 0])
+    probability = float(
+        saturated.predict_on_batch(np.repeat(slices[:1, ..., None] / 255, 3, -1))[0, 0]
+    )
     assert probability in (0.0, 1.0)
     assert grad_cam_maps(saturated, slices).max() > 0
 

@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,7 +105,10 @@ def _decoded(
     try:
         arrays = {
             size: np.lib.format.open_memmap(
-                partial / f"all{size}.npy", mode="w+", dtype=np.uint8, shape=(len(slices), size, size)
+                partial / f"all{size}.npy",
+                mode="w+",
+                dtype=np.uint8,
+                shape=(len(slices), size, size),
             )
             for size in SIZES
         }
@@ -120,7 +123,7 @@ def _decoded(
         (partial / "refused.json").write_text(json.dumps([vars(r) for r in refused]))
         name = fingerprint(slices)
         if not (_datasets() / name).is_dir():
-            os.rename(partial, _datasets() / name)
+            partial.rename(_datasets() / name)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return _opened(root, name)
@@ -150,7 +153,7 @@ class _Earlier:
 def _fill(
     root: Path,
     slices: pd.DataFrame,
-    arrays: dict[int, np.ndarray],
+    arrays: Mapping[int, np.ndarray],
     earlier: _Earlier,
     progress: Progress | None,
 ) -> tuple[pd.DataFrame, list[RefusedFile]]:
@@ -208,4 +211,4 @@ def _digest(text: str) -> str:
 def _write_whole(path: Path, text: str) -> None:
     partial = path.with_suffix(f".{os.getpid()}.partial")
     partial.write_text(text)
-    os.replace(partial, path)
+    partial.replace(path)

@@ -60,7 +60,9 @@ class Split:
         """(n,) bool: the slices that are tested in fold number `fold`."""
         chosen = self.folds[fold]
         groups = slices["patient"].map(self.groups)
-        return (groups.isin(chosen.test_groups) | slices["file"].isin(chosen.test_slices)).to_numpy()
+        return (
+            groups.isin(chosen.test_groups) | slices["file"].isin(chosen.test_slices)
+        ).to_numpy()
 
     def write(self, path: Path) -> None:
         """Writes the split as JSON."""

@@ -8,9 +8,7 @@ from scipy.ndimage import affine_transform
 from hemodetect.models.recipes import Augmentation
 
 
-def augmented(
-    images: np.ndarray, how: Augmentation, random: np.random.Generator
-) -> np.ndarray:
+def augmented(images: np.ndarray, how: Augmentation, random: np.random.Generator) -> np.ndarray:
     """A changed copy of every image.
 
     Args:

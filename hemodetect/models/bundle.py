@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import tempfile
@@ -101,7 +100,7 @@ def write_bundle(
         text = json.dumps({"format": FORMAT, **asdict(made)}, indent=1, ensure_ascii=False)
         (partial / CARD).write_text(text + "\n")
         partial.chmod(0o755)
-        os.rename(partial, folder)
+        partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return made

@@ -88,7 +88,7 @@ class NetworkFamily:
         path = folder / WEIGHTS
         try:
             model = keras.saving.load_model(path, safe_mode=True, compile=False)
-        except Exception as error:  # noqa: BLE001 - Keras raises any kind on a strange file
+        except Exception as error:
             raise BundleError(
                 f"{path}: cannot be loaded safely ({type(error).__name__}); it is damaged or holds"
                 " code of its own. Use a bundle from a source you trust."

@@ -141,7 +141,9 @@ def fit_network(
     return model, history
 
 
-def network_probabilities(model: keras.Model, grey: np.ndarray, batch: int = 32) -> list[np.ndarray]:
+def network_probabilities(
+    model: keras.Model, grey: np.ndarray, batch: int = 32
+) -> list[np.ndarray]:
     """Every output of `model` for (n, size, size) uint8 slices, concatenated over batches.
 
     The last batch is filled up, so that the compiled function meets one shape only.
@@ -160,7 +162,8 @@ def _past_epochs(work: Path) -> list[dict[str, float]]:
     """Figures of the epochs that a kept state is past, oldest first."""
     kept = [re.fullmatch(r"epoch-(\d+)\.weights\.h5", file.name) for file in work.iterdir()]
     done = max((int(match[1]) for match in kept if match), default=0)
-    return _history(work).head(done).drop(columns="epoch").to_dict("records")
+    table = _history(work).head(done).drop(columns="epoch")
+    return [{str(name): float(value) for name, value in row.items()} for _, row in table.iterrows()]
 
 
 def _epoch_file(work: Path, done: int) -> Path:

@@ -24,8 +24,10 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         strange = skops.io.get_untrusted_types(file=path)
         found = skops.io.load(path, trusted=TRUSTED)
-    except Exception as error:  # noqa: BLE001 - skops raises any kind on a strange file
-        raise BundleError(f"{path}: not a readable .skops file ({type(error).__name__}).") from error
+    except Exception as error:
+        raise BundleError(
+            f"{path}: not a readable .skops file ({type(error).__name__})."
+        ) from error
     if strange or not isinstance(found, dict):
         raise BundleError(f"{path}: holds {strange or type(found).__name__}, expected arrays only.")
     arrays = {name: value for name, value in found.items() if isinstance(value, np.ndarray)}

@@ -120,9 +120,7 @@ def exact_svm(
     gram = gram_matrix(standardised)
     gamma = scale_gamma(gram, standardised.shape[1])
     support, dual, intercept = _solved(_kernel(kernel, gram, gamma), labels, regularisation, tol)
-    return ExactSvm(
-        gram, pixel_scale, standardised, kernel, gamma, support, dual, intercept
-    )
+    return ExactSvm(gram, pixel_scale, standardised, kernel, gamma, support, dual, intercept)
 
 
 def projected(exact: ExactSvm, components: int, sigmoid: Sigmoid, size: int) -> SvmModel:

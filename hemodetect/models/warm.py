@@ -6,18 +6,18 @@ from pathlib import Path
 
 import numpy as np
 
+from hemodetect.imaging.study import Slice
 from hemodetect.models.released import Releases, load_releases
 
 
 def load_warm(artifacts: Path) -> Releases:
     """The releases under `artifacts`, each run once, heat map included: compiling is paid here."""
-    from hemodetect.explain import grad_cam_maps
-    from hemodetect.models.network_family import NetworkModel
+    from hemodetect.explain import study_maps
 
     releases = load_releases(artifacts)
-    for family, model in releases.models.items():
-        blank = np.zeros((1, model.fitted.size, model.fitted.size), np.uint8)
-        model.predict_inputs(blank)
-        if family == "cnn" and isinstance(model.fitted, NetworkModel):
-            grad_cam_maps(model.fitted.keras_model, blank)
+    blank = [Slice(np.zeros((128, 128), np.uint8), "grey", "blank")]
+    for model in releases.models.values():
+        model.predict(blank)
+    if "cnn" in releases.models:
+        study_maps(releases.models["cnn"], blank)
     return releases

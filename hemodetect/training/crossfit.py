@@ -91,9 +91,7 @@ def fit_on_all(
     return model, _history(folder, -1), _done(folder, "training.json")["seconds"]
 
 
-def training_set(
-    dataset: Dataset, split: Split, recipe: Recipe, rows: np.ndarray
-) -> TrainingSet:
+def training_set(dataset: Dataset, split: Split, recipe: Recipe, rows: np.ndarray) -> TrainingSet:
     """The slices of `rows` (n,) bool, in memory."""
     return TrainingSet(
         grey=np.ascontiguousarray(dataset.grey(recipe.size)[rows]),

@@ -62,9 +62,7 @@ def test_logistic_regression_equals_the_direct_fit(slices, direct) -> None:
     scale = PixelScale.of(train)
     standardised = scale.standardised(train)
     recipe = replace(recipe_named("logistic", "paper"), max_iter=50_000)
-    coefficients, intercept, _ = row_space_fit(
-        gram_matrix(standardised), labels, recipe, tol=1e-10
-    )
+    coefficients, intercept, _ = row_space_fit(gram_matrix(standardised), labels, recipe, tol=1e-10)
     weights = CHANNELS * (standardised.T @ coefficients)
     found = scale.standardised(test) @ weights + intercept
     np.testing.assert_allclose(found, expected, atol=1e-3)
