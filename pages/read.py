@@ -205,9 +205,9 @@ def _card(found: FamilyPrediction, record: str) -> None:
 def _refusals(study: Study) -> None:
     notes = []
     if study.refused:
-        notes.append(f"{len(study.refused)} files could not be read")
+        notes.append(f"{_files(len(study.refused))} could not be read")
     if study.ignored:
-        notes.append(f"{study.ignored} files that are no images were passed over")
+        notes.append(f"{_files(study.ignored)} without images passed over")
     if not notes:
         return
     if not study.refused:
@@ -219,6 +219,10 @@ def _refusals(study: Study) -> None:
             hide_index=True,
             width="stretch",
         )
+
+
+def _files(n: int) -> str:
+    return "1 file" if n == 1 else f"{n} files"
 
 
 @st.fragment

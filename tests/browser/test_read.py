@@ -1,0 +1,117 @@
+"""The Read page as a radiologist meets it: a folder dropped in, five calls read off the page."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hemodetect.families import FAMILY_NAMES
+from hemodetect.imaging.phantom import Bleed, head_phantom
+from hemodetect.imaging.phantom_files import write_dicom_series
+
+pytestmark = pytest.mark.browser
+ROOT = Path(__file__).parents[2]
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run"
+    " --disable-background-networking --disable-component-update --disable-sync"
+).split()
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """A running app; it ends with the tests."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}"]
+    process = subprocess.Popen(
+        [*command, "--server.fileWatcherType=none"], cwd=ROOT, env=dict(os.environ)
+    )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                urllib.request.urlopen(f"{url}/_stcore/health", timeout=2).close()
+                break
+            except OSError:
+                assert process.poll() is None, "the app ended before it could be reached"
+                assert time.monotonic() < deadline, "the app does not answer"
+                time.sleep(0.2)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        if os.environ.get("HEMODETECT_REQUIRE_BROWSER"):
+            pytest.fail("chromium is not installed (apt-get install chromium)")
+        pytest.skip("chromium is not installed (apt-get install chromium)")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser, address: str) -> Iterator[object]:
+    opened = browser.new_page(viewport={"width": 1440, "height": 900})
+    opened.set_default_timeout(90_000)
+    opened.goto(address)
+    opened.get_by_role("heading", name="Read a study").wait_for()
+    yield opened
+    opened.close()
+
+
+def test_a_phantom_folder_gives_five_calls(page, tmp_path: Path) -> None:
+    folder = tmp_path / "scan"
+    phantom = head_phantom([Bleed("epidural", 40)], slices=8, size=256, pixel_spacing_mm=0.9)
+    write_dicom_series(phantom, folder)
+    (folder / "notes.dcm").write_text("this is no image")
+    page.locator("input[type=file]").first.set_input_files(folder)
+    page.get_by_text("Most suspicious slices").wait_for()
+    text = page.inner_text("[data-testid=stMain]")
+    for name in FAMILY_NAMES.values():
+        assert name in text
+    assert text.count("Calls hemorrhage from 50%") == 5
+    calls = [line for line in text.splitlines() if line.endswith(("Hemorrhage", "No hemorrhage"))]
+    assert len(calls) == 5
+    assert "of 8 slices suspicious" in text
+    assert "1 file could not be read" in text
+    assert "Research use only" in text
+    assert "Traceback" not in text
+
+
+def test_arrow_keys_change_the_slice(page) -> None:
+    page.get_by_role("button", name="Open the example").click()
+    page.get_by_text("Most suspicious slices").wait_for()
+    slider = page.get_by_role("slider", name="Slice", exact=True)
+    before = int(slider.get_attribute("aria-valuenow"))
+    step, key = (-1, "ArrowLeft") if before > 1 else (1, "ArrowRight")
+    page.locator("h1").first.click()
+    page.keyboard.press(key)
+    page.get_by_text(f"Slice {before + step} of 32").wait_for()
+
+
+def test_a_folder_without_images_gets_a_sentence(page, tmp_path: Path) -> None:
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "letter.pdf").write_bytes(b"%PDF-1.4 nothing")
+    page.locator("input[type=file]").first.set_input_files(tmp_path / "letters")
+    alert = page.get_by_role("alert").first
+    alert.wait_for()
+    assert len(alert.inner_text()) > 20
+    assert "Traceback" not in page.inner_text("body")
