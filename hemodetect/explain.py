@@ -115,10 +115,17 @@ def in_register(heat: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def row_attention(weights: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Attention weights (steps,) of image rows as a map of the slice's shape, 1 at their greatest."""
-    greatest = float(weights.max())
-    column = (weights / greatest if greatest > 0 else weights)[:, None]
+    """Attention weights (steps,) of image rows as a map of the slice's shape, in [0, 1]."""
+    column = (weights / full_attention(weights))[:, None]
     return in_register(np.repeat(column, 2, axis=1), shape)
+
+
+def full_attention(weights: np.ndarray) -> float:
+    """The weight that is shown at full strength: the greatest, but no less than three even shares.
+
+    Attention spread evenly over the rows says nothing, and shall not light up the whole slice.
+    """
+    return max(float(weights.max()), 3 / len(weights))
 
 
 def _keras_model(model: ReleasedModel) -> keras.Model:

@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 from PIL import Image
 from plotly.subplots import make_subplots
 
-from hemodetect.explain import in_register, row_attention
+from hemodetect.explain import full_attention, in_register, row_attention
 from hemodetect.figures import ACCENT, BACKGROUND, MUTED, TEXT
 from hemodetect.imaging.overlay import heatmap_overlay
 
@@ -80,7 +80,12 @@ def slice_view(
     if attention is not None:
         figure.add_trace(_strip(attention, rows, columns), row=1, col=len(panels))
         figure.add_trace(
-            _scale(len(panels), len(panels), "attention of a row", ["none", "most in this slice"])
+            _scale(
+                len(panels),
+                len(panels),
+                "attention of a row",
+                ["none", f"{full_attention(attention) * len(attention):.0f} even shares"],
+            )
         )
     if heat is not None:
         figure.add_trace(_scale(2, len(panels), "evidence for hemorrhage", ["none", heat.scale]))
@@ -123,7 +128,7 @@ def _strip(attention: np.ndarray, rows: int, columns: int) -> go.Bar:
     """Bars at the right edge, one a step, longest where the attention is greatest."""
     steps = len(attention)
     per_step = rows / steps
-    length = attention / attention.max() * _STRIP_WIDTH * columns
+    length = attention / full_attention(attention) * _STRIP_WIDTH * columns
     first = np.arange(steps) * per_step
     return go.Bar(
         orientation="h",

@@ -194,7 +194,7 @@ def _card(found: FamilyPrediction, record: str) -> None:
         st.markdown(":red[:material/error: **Hemorrhage**]")
     else:
         st.markdown(":material/check_circle: No hemorrhage")
-    st.markdown(f"### {found.patient:.0%}", help=record)
+    st.markdown(f"### {found.patient:.1%}", help=record)
     st.caption(
         f"Calls hemorrhage from {found.threshold:.0%}  \n"
         f"{found.suspicious} of {len(found.probabilities)} slices suspicious  \n"
