@@ -1,0 +1,94 @@
+"""Predictions as JSON, CSV and terminal text."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from hemodetect import RESEARCH_USE_ONLY
+from hemodetect.families import FAMILY_NAMES
+from hemodetect.imaging.study import RefusedFile, Series, Slice, Study
+from hemodetect.models.prediction import FamilyPrediction, StudyPrediction
+from hemodetect.reports.predictions import prediction_csv, prediction_json, prediction_text
+
+REFUSED = RefusedFile("notes.dcm", "No pixels in it; leave it out.")
+
+
+def predicted(*files: str, refused: tuple[RefusedFile, ...] = ()) -> StudyPrediction:
+    """All five families on slices of these names; the first slice is the least suspicious."""
+    slices = tuple(Slice(np.zeros((4, 4), np.uint8), "grey", file) for file in files)
+    study = Study("S-0a1b", (Series("R-1", "axial slices", slices),), refused=refused)
+    probabilities = np.linspace(0.2, 0.9, len(files), dtype=np.float32)
+    families = {
+        family: FamilyPrediction(probabilities, patient, 0.5, "paper-1")
+        for family, patient in zip(FAMILY_NAMES, (0.55, 0.5, 0.49, 0.1, 0.9), strict=True)
+    }
+    return StudyPrediction(study, families)
+
+
+def test_json_has_the_shape_of_the_design() -> None:
+    found = prediction_json(predicted("1.png", "2.png", "3.png", refused=(REFUSED,)))
+    assert list(found) == ["study", "slices", "patient", "refused"]
+    assert found["study"] == "S-0a1b"
+    assert [(s["file"], s["index"]) for s in found["slices"]] == [
+        ("1.png", 0), ("2.png", 1), ("3.png", 2),
+    ]  # fmt: skip
+    for image, expected in zip(found["slices"], (0.2, 0.55, 0.9), strict=True):
+        assert set(image) == {"file", "index", "probability"}
+        assert image["probability"] == pytest.approx(dict.fromkeys(FAMILY_NAMES, expected))
+    assert list(found["patient"]) == ["svm", "logistic", "cnn", "rnn", "attention_rnn"]
+    assert found["patient"]["svm"] == {
+        "probability": 0.55, "call": "hemorrhage", "threshold": 0.5, "top_slices": [2, 1, 0],
+    }  # fmt: skip
+    assert found["refused"] == [{"file": "notes.dcm", "reason": REFUSED.reason}]
+
+
+def test_json_calls_hemorrhage_at_the_threshold_and_not_below() -> None:
+    patient = prediction_json(predicted("1.png"))["patient"]
+    assert patient["logistic"]["call"] == "hemorrhage"
+    assert patient["cnn"]["call"] == "no hemorrhage"
+
+
+def test_json_can_be_written_on_one_line_and_read_back() -> None:
+    found = prediction_json(predicted("a\nb.png", "2.png"))
+    line = json.dumps(found, allow_nan=False)
+    assert "\n" not in line
+    assert json.loads(line) == found
+
+
+def test_csv_says_research_use_only_and_has_a_row_a_slice() -> None:
+    first, *table = prediction_csv(predicted("1.png", "2, left.png")).splitlines()
+    assert first == f"# {RESEARCH_USE_ONLY}"
+    assert list(csv.reader(table)) == [
+        ["study", "slice", "file", *FAMILY_NAMES],
+        ["S-0a1b", "1", "1.png", *["0.2000"] * 5],
+        ["S-0a1b", "2", "2, left.png", *["0.9000"] * 5],
+    ]
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+def test_csv_guards_file_names_that_a_spreadsheet_would_run(start: str) -> None:
+    file = f'{start}HYPERLINK("http://x")'
+    text = prediction_csv(predicted(file))
+    row = next(csv.reader([text.split("\n", 2)[2]]))
+    assert row[2].startswith("'" + start.strip("\r"))
+    assert row[2].endswith('HYPERLINK("http://x")')
+
+
+def test_text_counts_slices_from_one_and_names_what_was_refused() -> None:
+    lines = prediction_text(predicted("1", "2", "3", refused=(REFUSED,)), "scan").splitlines()
+    assert lines[0] == "scan (S-0a1b): axial slices"
+    assert " ".join(lines[1].split()) == (
+        "SVM hemorrhage 55.0% (threshold 50%; 2 of 3 slices suspicious; highest: 3, 2, 1)"
+    )
+    starts = [line.strip().split("  ")[0] for line in lines[1:6]]
+    assert starts == list(FAMILY_NAMES.values())
+    assert f"    notes.dcm: {REFUSED.reason}" in lines
+    assert lines[-1].strip() == RESEARCH_USE_ONLY
+
+
+def test_text_says_nothing_of_refusals_where_there_are_none() -> None:
+    assert "refused" not in prediction_text(predicted("1"), "scan")

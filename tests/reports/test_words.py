@@ -1,0 +1,102 @@
+"""The sentences a radiologist reads: agreement, reliability, track record."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hemodetect.families import FAMILY_NAMES
+from hemodetect.imaging.study import Series, Slice, Study
+from hemodetect.models.bundle import Card
+from hemodetect.models.prediction import FamilyPrediction, StudyPrediction
+from hemodetect.reports.words import (
+    agreement_sentence,
+    beats_baseline,
+    reliability_sentence,
+    track_record,
+)
+
+
+def predicted(**patient: float) -> StudyPrediction:
+    """One slice, and each family's probability for the patient; the threshold is one half."""
+    image = Slice(np.zeros((2, 2), np.uint8), "grey", "1.png")
+    families = {
+        family: FamilyPrediction(np.array([value], np.float32), value, 0.5, "v")
+        for family, value in patient.items()
+    }
+    return StudyPrediction(Study("S", (Series("R", "one slice", (image,)),)), families)
+
+
+def card(family: str, low: float, baseline: float = 0.5) -> Card:
+    """A card of accuracy 0.8 on 40 patients, its interval from `low` to 0.9."""
+    accuracy = {"value": 0.8, "low": low, "high": 0.9}
+    by_patient = {"n": 40, "accuracy": accuracy, "majority_baseline": baseline}
+    return Card(
+        family=family, recipe="paper", split="patient", fingerprint="0", counts={}, seed=0,
+        epochs=None, threshold=0.5, threshold_reason="as published",
+        metrics={"patient": by_patient}, seconds={}, versions={}, commit="unknown",
+        created="2026-01-02", remarks=(), files={},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("value", "call"), [(0.9, "call hemorrhage"), (0.1, "call no hemorrhage")])
+def test_models_that_agree_are_counted(value: float, call: str) -> None:
+    found = agreement_sentence(predicted(**dict.fromkeys(FAMILY_NAMES, value)))
+    assert found == f"All five models {call}."
+
+
+@pytest.mark.parametrize(
+    ("patient", "sentence"),
+    [
+        ({"svm": 0.9, "logistic": 0.1, "cnn": 0.2},
+         "The models disagree: the SVM calls hemorrhage, logistic regression and the CNN do not."),
+        ({"svm": 0.9, "cnn": 0.9, "rnn": 0.5, "attention_rnn": 0.4},
+         "The models disagree: the SVM, the CNN and the RNN call hemorrhage,"
+         " the Attention RNN does not."),
+    ],
+)  # fmt: skip
+def test_models_that_disagree_are_named(patient: dict[str, float], sentence: str) -> None:
+    assert agreement_sentence(predicted(**patient)) == sentence
+
+
+@pytest.mark.parametrize(("value", "verb"), [(0.9, "calls"), (0.1, "does not call")])
+def test_one_model_alone_does_not_agree_with_itself(value: float, verb: str) -> None:
+    found = agreement_sentence(predicted(cnn=value))
+    assert found == f"The only model in use, the CNN, {verb} hemorrhage."
+
+
+def test_a_model_beats_the_baseline_with_its_whole_interval_only() -> None:
+    assert beats_baseline(card("svm", low=0.51))
+    assert not beats_baseline(card("svm", low=0.5))
+    assert not beats_baseline(card("svm", low=0.49))
+
+
+def test_where_no_model_beats_the_baseline_the_reader_is_told_not_to_lean_on_them() -> None:
+    found = reliability_sentence({f: card(f, low=0.4) for f in FAMILY_NAMES})
+    assert "none of these models" in found
+    assert found.endswith("do not lean on the calls.")
+
+
+@pytest.mark.parametrize(
+    ("better", "words"),
+    [({"rnn"}, "only the RNN was shown"), ({"svm", "cnn"}, "only the SVM and the CNN were shown")],
+)
+def test_where_some_models_beat_the_baseline_they_are_named(better: set[str], words: str) -> None:
+    cards = {f: card(f, low=0.6 if f in better else 0.4) for f in FAMILY_NAMES}
+    assert words in reliability_sentence(cards)
+
+
+def test_where_all_models_beat_the_baseline_each_is_said_to() -> None:
+    found = reliability_sentence({f: card(f, low=0.6) for f in FAMILY_NAMES})
+    assert "each of these models was right more often" in found
+
+
+def test_without_models_there_is_nothing_to_rely_on() -> None:
+    assert reliability_sentence({}) == "No model is in use."
+
+
+def test_a_track_record_gives_patients_interval_and_baseline() -> None:
+    assert track_record(card("svm", low=0.62, baseline=0.55)) == (
+        "On 40 patients it had never seen, right for 80% (95 % interval 62% to 90%);"
+        " always giving the commoner answer is right for 55%."
+    )
