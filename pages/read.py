@@ -147,7 +147,11 @@ def _answers(study: Study) -> tuple[StudyPrediction, np.ndarray | None]:
         def progress(done: int, total: int) -> None:
             bar.progress(done / steps, f"Model {done} of {total} has read all slices")
 
-        prediction = predict_study(study, loaded.models, progress)
+        try:
+            prediction = predict_study(study, loaded.models, progress)
+        except HemodetectError as error:
+            st.error(str(error), icon=":material/error:")
+            st.stop()
         maps = None
         if "cnn" in loaded.models:
             bar.progress((steps - 1) / steps, "Drawing the CNN's heat maps")

@@ -50,6 +50,12 @@ class ReleasedModel:
     def predict_inputs(self, grey: np.ndarray) -> SeriesPrediction:
         """The same from (n, size, size) uint8, where several models share one input."""
         probabilities, attention = self.fitted.outputs(grey)
+        # Not a number is below every threshold and would pass for "no hemorrhage".
+        if not np.isfinite(probabilities).all():
+            raise BundleError(
+                f"{FAMILY_NAMES[self.card.family]} {self.card.version}: gave a probability that is"
+                " not a number; the bundle is unfit for use, replace it."
+            )
         return SeriesPrediction(probabilities, float(probabilities.mean()), attention)
 
 

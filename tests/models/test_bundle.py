@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hemodetect.errors import BundleError
 from hemodetect.models.bundle import CARD, Card, read_card, write_bundle
-from hemodetect.models.released import load_bundle, load_releases
+from hemodetect.models.released import ReleasedModel, load_bundle, load_releases
 
 
 def made(folder: Path, **changes: object) -> Card:
@@ -110,3 +111,15 @@ def test_a_family_without_release_is_named_and_the_rest_is_loaded(tmp_path: Path
     assert found.models == {}
     assert set(found.missing) == {"svm", "logistic", "cnn", "rnn", "attention_rnn"}
     assert "no bundle here" in found.missing["cnn"]
+
+
+def test_a_probability_that_is_not_a_number_is_never_a_call(tmp_path: Path) -> None:
+    class Diverged:
+        size = 8
+
+        def outputs(self, grey: np.ndarray) -> tuple[np.ndarray, None]:
+            return np.full(len(grey), np.nan, np.float32), None
+
+    model = ReleasedModel(made(tmp_path / "b"), Diverged())
+    with pytest.raises(BundleError, match="not a number"):
+        model.predict_inputs(np.zeros((2, 8, 8), np.uint8))
