@@ -1,4 +1,4 @@
-"""The same work without a browser: ``hemodetect train | evaluate | predict``."""
+"""The same work without a browser: ``hemodetect audit | train | evaluate | predict``."""
 
 from __future__ import annotations
 
@@ -37,6 +37,10 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="hemodetect", description=__doc__, epilog=RESEARCH_USE_ONLY)
     top.add_argument("--version", action="version", version=f"hemodetect {__version__}")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    audit = _command(commands, "audit", "patients, counts, duplicate scans, shortcuts", _audit)
+    audit.add_argument("data", type=Path, metavar="DATA", help="folder of a labelled data set")
+    audit.add_argument("--json", action="store_true", help="as JSON instead of text")
 
     train = _command(commands, "train", "train one family and write its bundle", _train)
     train.add_argument("--data", type=Path, required=True, help="folder of a labelled data set")
@@ -89,6 +93,15 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{number} is not a positive number")
     return number
+
+
+def _audit(options: argparse.Namespace) -> int:
+    from hemodetect.dataset.audit import audit, audit_text
+    from hemodetect.dataset.cache import open_dataset
+
+    found = audit(open_dataset(options.data, _counted("decoding")))
+    print(json.dumps(found.to_json(), indent=1) if options.json else audit_text(found))
+    return 0
 
 
 def _train(options: argparse.Namespace) -> int:

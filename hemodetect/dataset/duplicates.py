@@ -1,0 +1,97 @@
+"""The same pictures in different folders: to the pixel, and nearly (compressed again, resized)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from hemodetect.dataset.cache import Dataset
+
+_FLAT = 8.0  # standard deviation of grey levels; below it a slice shows air and nothing of a person
+_SIDE = 32
+_NEAR = 0.999
+"""Correlation at 32 x 32 above which two slices are compared pixel by pixel."""
+_NEAR_DIFFERENCE = 2.0  # mean grey levels at 128 x 128; JPEG at quality 75 stays below
+_BLOCK = 2048
+
+
+@dataclass(frozen=True)
+class SharedSlices:
+    """Pictures that two folders share.
+
+    Attributes:
+        patients: the two folders.
+        identical: slices of the smaller folder that the other holds to the pixel.
+        near: further slices of it that the other holds nearly.
+        smaller: slices of the smaller folder that show something.
+    """
+
+    patients: tuple[str, str]
+    identical: int
+    near: int
+    smaller: int
+
+
+def shared_slices(dataset: Dataset) -> tuple[SharedSlices, ...]:
+    """Every pair of folders with a picture in common, most in common first."""
+    grey = dataset.grey(128)
+    patients = dataset.slices["patient"].to_numpy()
+    # In blocks: the standard deviation of all slices at once would need eight times their memory.
+    shown = np.flatnonzero(np.concatenate([b.std(axis=(1, 2)) for b in _blocks(grey)]) >= _FLAT)
+    totals = Counter(patients[shown])
+    holders: dict[bytes, dict[str, int]] = defaultdict(dict)
+    for row in shown:
+        holders[hashlib.sha256(grey[row].tobytes()).digest()][patients[row]] = int(row)
+    identical: Counter[tuple[str, str]] = Counter()
+    for of_picture in holders.values():
+        identical.update(combinations(sorted(of_picture), 2))
+    near: dict[tuple[str, str], set[int]] = defaultdict(set)
+    twins = {
+        row for of_picture in holders.values() if len(of_picture) > 1 for row in of_picture.values()
+    }
+    for a, b in _near_pairs(grey, shown, patients):
+        if a not in twins and b not in twins:
+            pair = tuple(sorted((patients[a], patients[b])))
+            smaller = min(pair, key=lambda p: totals[p])
+            near[pair].add(a if patients[a] == smaller else b)
+    found = [
+        SharedSlices(pair, identical[pair], len(near[pair]), min(totals[p] for p in pair))
+        for pair in {*identical, *near}
+    ]
+    return tuple(sorted(found, key=lambda s: (-s.identical - s.near, s.patients)))
+
+
+def _near_pairs(
+    grey: np.ndarray, shown: np.ndarray, patients: np.ndarray
+) -> Iterator[tuple[int, int]]:
+    """Rows of slices in different folders that differ by less than compression does."""
+    if not len(shown):
+        return
+    small = np.concatenate([_small(grey[rows]) for rows in _blocks(shown)])
+    for start in range(0, len(shown), _BLOCK):
+        alike = small[start : start + _BLOCK] @ small[start:].T > _NEAR
+        for i, j in np.argwhere(alike):
+            a, b = int(shown[start + i]), int(shown[start + j])
+            if a < b and patients[a] != patients[b]:
+                difference = np.abs(grey[a].astype(np.int16) - grey[b]).mean()
+                if difference < _NEAR_DIFFERENCE:
+                    yield a, b
+
+
+def _small(grey: np.ndarray) -> np.ndarray:
+    """(n, 1024) float32 of unit length: the slices at 32 x 32."""
+    step = grey.shape[1] // _SIDE
+    means = grey.reshape(len(grey), _SIDE, step, _SIDE, step).mean(axis=(2, 4), dtype=np.float32)
+    flat = means.reshape(len(grey), -1)
+    flat -= flat.mean(axis=1, keepdims=True)
+    return flat / (np.linalg.norm(flat, axis=1, keepdims=True) + 1e-6)
+
+
+def _blocks(rows: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(rows), _BLOCK):
+        yield rows[start : start + _BLOCK]
