@@ -37,16 +37,16 @@ def reliability_sentence(cards: Mapping[str, Card]) -> str:
         return "No model is in use."
     if not useful:
         return (
-            "On patients they had never seen, none of these models was shown to be right more often"
+            "On patients held out of training, none of these models was shown to be right more often"
             " than always giving the commoner answer. Read the images; do not lean on the calls."
         )
     if len(useful) == len(cards):
         return (
-            "On patients they had never seen, each of these models was right more often than always"
+            "On patients held out of training, each of these models was right more often than always"
             " giving the commoner answer; how often stands on each card."
         )
     return (
-        f"On patients they had never seen, only {_listed(useful)}"
+        f"On patients held out of training, only {_listed(useful)}"
         f" {'was' if len(useful) == 1 else 'were'} shown to be right more often than always giving"
         " the commoner answer."
     )
@@ -59,13 +59,14 @@ def beats_baseline(card: Card) -> bool:
 
 
 def track_record(card: Card) -> str:
-    """How often the model was right on patients it had never seen."""
+    """How often the model was right on patients held out of its training, and what to know of that."""
     by_patient = card.metrics["patient"]
     accuracy = by_patient["accuracy"]
     return (
-        f"On {by_patient['n']} patients it had never seen, right for {accuracy['value']:.0%}"
+        f"On {by_patient['n']} patients held out of training, right for {accuracy['value']:.0%}"
         f" (95 % interval {accuracy['low']:.0%} to {accuracy['high']:.0%}); always giving the"
         f" commoner answer is right for {by_patient['majority_baseline']:.0%}."
+        + "".join(f"\n\n{remark}" for remark in card.remarks)
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -97,6 +99,11 @@ def test_without_models_there_is_nothing_to_rely_on() -> None:
 
 def test_a_track_record_gives_patients_interval_and_baseline() -> None:
     assert track_record(card("svm", low=0.62, baseline=0.55)) == (
-        "On 40 patients it had never seen, right for 80% (95 % interval 62% to 90%);"
+        "On 40 patients held out of training, right for 80% (95 % interval 62% to 90%);"
         " always giving the commoner answer is right for 55%."
     )
+
+
+def test_a_track_record_ends_with_what_the_card_remarks() -> None:
+    remarked = replace(card("svm", low=0.62), remarks=("Trained for 4 epochs.", "It leaks."))
+    assert track_record(remarked).endswith(".\n\nTrained for 4 epochs.\n\nIt leaks.")
