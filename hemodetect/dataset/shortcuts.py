@@ -17,6 +17,7 @@ from scipy.stats import spearmanr
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
+from threadpoolctl import threadpool_limits
 
 from hemodetect.dataset.cache import Dataset
 from hemodetect.dataset.encoding import encodings
@@ -77,7 +78,10 @@ def shortcuts(dataset: Dataset, groups: Mapping[str, str]) -> tuple[Shortcut, ..
     folds = min(_FOLDS, positive, negative)
     found = []
     for source, features in sources.items():
-        by_slice, by_patient = _guessed(features, labels, of_group, folds)
+        # Trees this small gain nothing from more threads, and beside a training on the same cores
+        # threads that wait for each other took over ten minutes for what takes one thread seconds.
+        with threadpool_limits(1):
+            by_slice, by_patient = _guessed(features, labels, of_group, folds)
         sentence = _sentence(source, by_patient, chance)
         found.append(
             Shortcut(source, by_slice, by_patient, chance, len(rows), len(by_group), sentence)
