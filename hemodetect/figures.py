@@ -18,7 +18,6 @@ from plotly.subplots import make_subplots
 
 from hemodetect.evaluation import Confusion
 from hemodetect.families import FAMILY_NAMES
-from hemodetect.imaging.overlay import heatmap_overlay
 
 BACKGROUND = "#101418"
 """The page that the colours were chosen for (`.streamlit/config.toml`)."""
@@ -106,66 +105,6 @@ def slice_probabilities(
         uirevision="slices", legend={"orientation": "h", "y": 1.12, "yanchor": "bottom", "x": 0},
         margin={"l": 70, "r": 70, "t": 70, "b": 50},
     )  # fmt: skip
-
-
-def attention_strip(weights: np.ndarray, rows: int) -> go.Figure:
-    """Attention weights as bars along the image rows, first row at the top.
-
-    The plot fills the figure's whole height, so that beside an image of the same height every bar
-    stands at its rows.
-
-    Args:
-        weights: (steps,) not negative; steps share the rows evenly.
-        rows: rows of the image.
-    """
-    steps = len(weights)
-    per_step = rows / steps
-    share = weights / max(float(weights.sum()), np.finfo(float).tiny) * steps
-    first = np.arange(steps) * per_step
-    figure = go.Figure(
-        go.Bar(
-            x=share,
-            y=first + per_step / 2,
-            width=per_step,
-            orientation="h",
-            marker={"color": ACCENT, "line": {"width": 0}},
-            customdata=np.stack([np.floor(first) + 1, np.ceil(first + per_step)], axis=1),
-            hovertemplate=(
-                "Image rows %{customdata[0]:.0f} to %{customdata[1]:.0f}<br>"
-                "%{x:.1f} times an even share of attention<extra></extra>"
-            ),
-        )
-    )
-    figure.add_vline(x=1, line={"color": TEXT, "width": 1, "dash": "dot"})
-    figure.add_annotation(
-        x=1, y=0.99, yref="paper", text="even share", showarrow=False, xanchor="left",
-        yanchor="top", xshift=3, font={"color": TEXT, "size": 11}, bgcolor=BACKGROUND,
-    )  # fmt: skip
-    figure.update_xaxes(
-        range=[0, max(1.5, float(share.max()) * 1.05)], visible=False, fixedrange=True
-    )
-    figure.update_yaxes(range=[rows, 0], visible=False, fixedrange=True)
-    return _themed(figure, bargap=0, showlegend=False, margin={"l": 0, "r": 0, "t": 0, "b": 0})
-
-
-def colour_bar(title: str, opacity: float = 1.0, colormap: str = "inferno") -> go.Figure:
-    """Legend of a heat map: its colours as they look over mid grey at this opacity, low to high.
-
-    Args:
-        title: what the heat stands for, e.g. "evidence for hemorrhage".
-        opacity: as given to `heatmap_overlay`.
-        colormap: as given to `heatmap_overlay`.
-    """
-    ramp = np.linspace(0, 1, 256)[np.newaxis, :]
-    grey = np.full(ramp.shape, 110, np.uint8)
-    colours = heatmap_overlay(grey, ramp, opacity, colormap)
-    figure = go.Figure(go.Image(z=colours, hoverinfo="skip"))
-    figure.update_xaxes(
-        tickvals=[0, 255], ticktext=["low", "high"], showgrid=False, range=[0, 255], fixedrange=True
-    )
-    figure.update_yaxes(visible=False, scaleanchor=False, fixedrange=True)
-    figure.update_layout(title={"text": title, "font": {"size": 13}, "x": 0.5, "y": 0.96})
-    return _themed(figure, height=70, margin={"l": 20, "r": 20, "t": 28, "b": 24})
 
 
 def confusion_figure(confusion: Confusion) -> go.Figure:

@@ -64,7 +64,7 @@ class Settings:
         for f in fields(cls):
             variable = PREFIX + f.name.upper()
             raw = environment.get(variable, secrets.get(f.name))
-            if raw is not None:
+            if raw is not None and not (raw == "" and isinstance(f.default, Path)):
                 values[f.name] = _parsed(f, variable, str(raw))
         return cls(**values)
 
@@ -99,6 +99,8 @@ def settings() -> Settings:
     if SECRETS_FILE.is_file():
         try:
             secrets = tomllib.loads(SECRETS_FILE.read_text()).get("hemodetect", {})
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise SettingError(f"{SECRETS_FILE} is not valid TOML: {error}.") from error
+        if not isinstance(secrets, Mapping):
+            raise SettingError(f"{SECRETS_FILE}: hemodetect is {secrets!r}; expected a table.")
     return Settings.load(os.environ, secrets)

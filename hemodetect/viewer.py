@@ -15,7 +15,7 @@ from PIL import Image
 from plotly.subplots import make_subplots
 
 from hemodetect.explain import full_attention, in_register, row_attention
-from hemodetect.figures import ACCENT, BACKGROUND, MUTED, TEXT
+from hemodetect.figures import ACCENT, BACKGROUND, MUTED, TEXT, UNWANTED_BUTTONS
 from hemodetect.imaging.overlay import heatmap_overlay
 
 LARGEST_SIDE = 1024
@@ -101,6 +101,7 @@ def slice_view(
         plot_bgcolor=BACKGROUND,
         font={"color": MUTED, "size": 12},
         dragmode="pan",
+        modebar={"remove": UNWANTED_BUTTONS},
         showlegend=False,
         uirevision=f"{rows}x{columns}",
         bargap=0,

@@ -19,7 +19,7 @@ from hemodetect.models.released import ReleasedModel
 from hemodetect.reports.predictions import prediction_csv
 from hemodetect.reports.words import agreement_sentence, reliability_sentence, track_record
 from hemodetect.viewer import HeatMap, png_bytes, slice_view
-from pages.shared import example_files, releases
+from pages.shared import example_files, missing_reasons, releases
 
 log = logging.getLogger(__name__)
 THUMBNAIL = 220
@@ -136,7 +136,7 @@ def _answers(study: Study) -> tuple[StudyPrediction, np.ndarray | None]:
         if not loaded.models:
             st.error(
                 "No model can be loaded, so nothing can be said of this study. "
-                + " ".join(loaded.missing.values()),
+                + " ".join(missing_reasons().values()),
                 icon=":material/error:",
             )
             st.stop()
@@ -190,7 +190,7 @@ def _cards(prediction: StudyPrediction) -> None:
             if family in prediction.families:
                 _card(prediction.families[family], track_record(loaded.models[family].card))
             else:
-                st.caption(f":material/block: Not in use. {loaded.missing.get(family, '')}")
+                st.caption(f":material/block: Not in use. {missing_reasons().get(family, '')}")
 
 
 def _card(found: FamilyPrediction, record: str) -> None:

@@ -26,6 +26,12 @@ def releases() -> Releases:
     return _loading().result()
 
 
+def missing_reasons() -> dict[str, str]:
+    """Why a family has no model, without the server's own path."""
+    here = f"{settings().artifacts}/"
+    return {family: reason.replace(here, "") for family, reason in releases().missing.items()}
+
+
 @st.cache_resource(show_spinner=False)
 def _loading() -> Future[Releases]:
     return ThreadPoolExecutor(1, thread_name_prefix="models").submit(_loaded)

@@ -16,12 +16,11 @@ from hemodetect.figures import (
     MUTED,
     TEXT,
     VALIDATION,
-    attention_strip,
-    colour_bar,
     confusion_figure,
     learning_curve,
     slice_probabilities,
 )
+from hemodetect.viewer import slice_view
 
 HALF = dict.fromkeys(FAMILY_NAMES, 0.5)
 HISTORY = pd.DataFrame(
@@ -172,39 +171,6 @@ def oklab(linear: np.ndarray) -> np.ndarray:
     )
 
 
-def test_attention_bars_tile_the_image_rows_from_the_top():
-    (bars,) = attention_strip(np.array([0.1, 0.2, 0.3, 0.4]), rows=512).data
-    assert list(bars.y) == [64, 192, 320, 448]
-    assert bars.width == 128
-    assert bars.customdata.tolist() == [[1, 128], [129, 256], [257, 384], [385, 512]]
-
-
-def test_the_attention_axis_runs_down_the_image_without_margins():
-    layout = attention_strip(np.ones(244), rows=512).layout
-    assert tuple(layout.yaxis.range) == (512, 0)
-    assert (layout.margin.t, layout.margin.b) == (0, 0)
-
-
-def test_attention_is_shown_in_multiples_of_an_even_share():
-    (even,) = attention_strip(np.full(128, 1 / 128), rows=512).data
-    assert even.x == pytest.approx(np.ones(128))
-    (one,) = attention_strip(np.array([0.0, 1.0, 0.0, 0.0]), rows=8).data
-    assert list(one.x) == [0, 4, 0, 0]
-
-
-def test_attention_that_is_nowhere_is_drawn_as_nothing():
-    (bars,) = attention_strip(np.zeros(4), rows=8).data
-    assert list(bars.x) == [0, 0, 0, 0]
-
-
-def test_a_colour_bar_runs_from_low_to_high_under_its_title():
-    figure = colour_bar("Evidence for hemorrhage", opacity=0.6)
-    assert figure.layout.title.text == "Evidence for hemorrhage"
-    assert list(figure.layout.xaxis.ticktext) == ["low", "high"]
-    assert figure.data[0].z.shape == (1, 256, 3)
-    assert np.asarray(figure.data[0].z)[0, 0].tolist() == [110, 110, 110]
-
-
 def test_confusion_cells_carry_their_key_count_and_share_of_the_row():
     (cells,) = confusion_figure(Confusion(tn=30, fp=10, fn=5, tp=15)).data
     assert list(cells.customdata) == ["tn", "fp", "fn", "tp"]
@@ -250,12 +216,11 @@ def test_a_model_without_epochs_says_so():
     "figure",
     [
         slice_probabilities(probabilities(3), HALF, current=0),
-        attention_strip(np.ones(4), rows=8),
-        colour_bar("Evidence"),
         confusion_figure(Confusion(1, 2, 3, 4)),
         learning_curve(HISTORY),
+        slice_view(np.zeros((4, 4), np.uint8), heat=None, attention=None, opacity=0.6),
     ],
-    ids=["slices", "attention", "colour bar", "confusion", "learning curve"],
+    ids=["slices", "confusion", "learning curve", "slice view"],
 )
 def test_no_figure_offers_to_send_itself_to_a_cloud(figure):
     assert "sendChartToCloud" in figure.layout.modebar.remove

@@ -1,32 +1,90 @@
-"""Settings come from the environment or the secrets file, and are all documented."""
+"""Where settings come from, which values are refused, and that the README names every one."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from hemodetect.errors import SettingError
-from hemodetect.settings import Settings
+from hemodetect.settings import Settings, settings
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+README = Path(__file__).parents[1] / "README.md"
+NAMES = [variable for variable, _, _ in Settings.documented()]
 
 
-def test_the_environment_overrules_the_secrets_file() -> None:
+@pytest.fixture
+def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty working directory, and settings that are read anew in it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".streamlit").mkdir()
+    settings.cache_clear()
+    yield tmp_path
+    settings.cache_clear()
+
+
+def test_nothing_needs_to_be_set() -> None:
+    assert Settings.load({}, {}) == Settings()
+
+
+def test_the_environment_goes_before_the_secrets_and_both_before_the_default() -> None:
     found = Settings.load({"HEMODETECT_MAX_FILES": "7"}, {"max_files": 8, "max_slices": 9})
     assert (found.max_files, found.max_slices) == (7, 9)
+    assert found.max_zip_depth == Settings().max_zip_depth
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "many", "1.5", ""])
-def test_a_limit_that_is_no_limit_is_refused_by_name(value: str) -> None:
-    with pytest.raises(SettingError, match=f"HEMODETECT_MAX_FILES is '{value}'; expected a whole"):
-        Settings.load({"HEMODETECT_MAX_FILES": value}, {})
+def test_a_path_may_start_at_the_home_folder() -> None:
+    found = Settings.load({"HEMODETECT_CACHE": "~/decoded"}, {"state": "keys"})
+    assert found.cache == Path.home() / "decoded"
+    assert found.state == Path("keys")
 
 
-def test_the_pseudonym_key_is_not_shown() -> None:
-    assert "s3cret" not in repr(Settings.load({"HEMODETECT_PSEUDONYM_KEY": "s3cret"}, {}))
+@pytest.mark.parametrize("value", ["many", "0", "-3", "1.5", ""])
+def test_a_bad_number_is_refused_by_variable_and_value(value: str) -> None:
+    with pytest.raises(SettingError) as caught:
+        Settings.load({"HEMODETECT_MAX_SLICES": value}, {})
+    assert str(caught.value) == (
+        f"HEMODETECT_MAX_SLICES is {value!r}; expected a whole number of at least 1."
+    )
 
 
-@pytest.mark.parametrize("variable", [variable for variable, *_ in Settings.documented()])
-def test_every_setting_stands_in_the_readme(variable: str) -> None:
-    assert f"`{variable}`" in README
+def test_zips_inside_zips_may_be_forbidden_but_not_counted_below_zero() -> None:
+    assert Settings.load({"HEMODETECT_MAX_ZIP_DEPTH": "0"}, {}).max_zip_depth == 0
+    with pytest.raises(SettingError, match="at least 0"):
+        Settings.load({"HEMODETECT_MAX_ZIP_DEPTH": "-1"}, {})
+
+
+def test_a_bad_secret_is_refused_like_a_bad_variable() -> None:
+    with pytest.raises(SettingError, match="HEMODETECT_MAX_ZIP_RATIO is 'True'"):
+        Settings.load({}, {"max_zip_ratio": True})
+
+
+def test_the_key_of_the_pseudonyms_is_not_shown() -> None:
+    found = Settings.load({"HEMODETECT_PSEUDONYM_KEY": "open sesame"}, {})
+    assert found.pseudonym_key == "open sesame"
+    assert "sesame" not in repr(found)
+    assert "pseudonym_key" not in repr(found)
+
+
+def test_secrets_are_read_from_the_working_folder(working_folder: Path) -> None:
+    (working_folder / ".streamlit" / "secrets.toml").write_text("[hemodetect]\nmax_files = 12\n")
+    assert settings().max_files == 12
+
+
+def test_another_programs_secrets_change_nothing(working_folder: Path) -> None:
+    (working_folder / ".streamlit" / "secrets.toml").write_text("[other]\nmax_files = 12\n")
+    assert settings().max_files == Settings().max_files
+
+
+def test_broken_secrets_are_refused_by_file(working_folder: Path) -> None:
+    (working_folder / ".streamlit" / "secrets.toml").write_text("[hemodetect\n")
+    with pytest.raises(SettingError, match=r"secrets\.toml is not valid TOML: "):
+        settings()
+
+
+@pytest.mark.parametrize("variable", NAMES)
+def test_the_readme_lists_every_setting(variable: str) -> None:
+    _, _, after = README.read_text().partition("### Settings\n")
+    section = after.partition("\n## ")[0]
+    assert f"| `{variable}` |" in section

@@ -1,8 +1,9 @@
 """Decoded slices on disk, memory-mapped, so that a file is decoded once.
 
-In the cache folder: ``datasets/<fingerprint>/`` holds ``slices.parquet``, ``refused.json`` and one
-``grey<size>.npy`` a size; ``roots/<hash of the path>.json`` says which fingerprint a folder had
-when its files had the sizes and times of change that it lists.
+In the cache folder: ``datasets-2/<fingerprint>/`` (2: the version of this layout) holds
+``slices.parquet``, ``refused.json`` and one ``grey<size>.npy`` a size;
+``roots/<hash of the path>.json`` says which fingerprint a folder had when its files had the sizes
+and times of change that it lists.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from hemodetect.settings import settings
 
 SIZES = (128, 244)
 """Side lengths that are cached: what the recipes take."""
+
+LAYOUT_VERSION = 2
 
 Progress = Callable[[int, int], None]
 
@@ -122,8 +125,12 @@ def _decoded(
         slices.to_parquet(partial / "slices.parquet", index=False)
         (partial / "refused.json").write_text(json.dumps([vars(r) for r in refused]))
         name = fingerprint(slices)
-        if not (_datasets() / name).is_dir():
+        try:
             partial.rename(_datasets() / name)
+        except OSError:
+            # Another process may have been first; the same name means the same content.
+            if not (_datasets() / name).is_dir():
+                raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return _opened(root, name)
@@ -194,7 +201,7 @@ def _fill(
 
 
 def _datasets() -> Path:
-    return settings().cache / "datasets"
+    return settings().cache / f"datasets-{LAYOUT_VERSION}"
 
 
 def _known(index: Path) -> dict[str, str]:

@@ -62,8 +62,9 @@ def listed_files(root: Path) -> list[FileStat]:
 def labelled_slices(root: Path, files: Iterable[FileStat]) -> pd.DataFrame:
     """One row a slice, ordered by patient, series and slice number.
 
-    Columns: file, patient, series, number, label (int8, 1 is hemorrhage), size, and where the set
-    has them the five subtypes (int8).
+    Columns: file, slice, patient, series, number, label (int8, 1 is hemorrhage), size, and where
+    the set has them the five subtypes (int8). `slice` names a slice wherever it leaves this machine
+    (bundles, splits): the file of a public set, a pseudonym of it elsewhere.
 
     Raises:
         DatasetError: no known layout, or only one class.
@@ -115,10 +116,13 @@ def _by_class(root: Path, pictures: list[FileStat]) -> pd.DataFrame:
     classes = table.groupby("patient")["label"].nunique()
     shared = table["patient"].isin(classes[classes > 1].index)
     table.loc[shared, "patient"] = table["class"] + "/" + table["patient"]
+    table["slice"] = table["file"]
     if not (root / "Hemorrhagic" / "KANAMA").is_dir():
         # A hospital's folders may be called after its patients; those of near-east are public.
         alias = {name: pseudonym("patient", name) for name in table["patient"].unique()}
         table["patient"] = table["patient"].map(alias)
+        # A bundle's predictions and split name slices, and a path would bring the name back in.
+        table["slice"] = [pseudonym("slice", file) for file in table["file"]]
     return table.drop(columns="class")
 
 
@@ -151,4 +155,5 @@ def _ct_ich(root: Path, pictures: list[FileStat]) -> pd.DataFrame:
     if table.empty:
         raise DatasetError(f"{root}: no slice under Patients_CT has a row in {_CT_ICH_LABELS}.")
     table["label"] = 1 - table.pop("No_Hemorrhage")
+    table["slice"] = table["file"]
     return table.astype(dict.fromkeys(SUBTYPES, "int8"))

@@ -31,7 +31,7 @@ class Fold:
 
     Attributes:
         test_groups: patient groups (``patient`` split), or empty.
-        test_slices: files (``paper`` split), or empty.
+        test_slices: names of slices (``paper`` split), or empty.
     """
 
     test_groups: tuple[str, ...] = ()
@@ -61,7 +61,7 @@ class Split:
         chosen = self.folds[fold]
         groups = slices["patient"].map(self.groups)
         return (
-            groups.isin(chosen.test_groups) | slices["file"].isin(chosen.test_slices)
+            groups.isin(chosen.test_groups) | slices["slice"].isin(chosen.test_slices)
         ).to_numpy()
 
     def write(self, path: Path) -> None:
@@ -115,9 +115,9 @@ def patient_split(
 def paper_split(dataset: Dataset, groups: Mapping[str, str], family: str, seed: int = 0) -> Split:
     """The study's split of slices for `family`: 70/30, and 80/20 for the RNN."""
     share = PAPER_TEST_SHARE.get(family, DEFAULT_PAPER_TEST_SHARE)
-    files = dataset.slices["file"].to_numpy()
+    names = dataset.slices["slice"].to_numpy()
     _, test = train_test_split(
-        files, test_size=share, stratify=dataset.labels, random_state=seed, shuffle=True
+        names, test_size=share, stratify=dataset.labels, random_state=seed, shuffle=True
     )
     return Split(
         name="paper",
@@ -148,7 +148,7 @@ def inner_validation(
         SplitError: fewer than two patient groups in a class.
     """
     if groups is None:
-        units, labels = slices["file"], slices.set_index("file")["label"]
+        units, labels = slices["slice"], slices.set_index("slice")["label"]
     else:
         units, labels = slices["patient"].map(groups), group_labels(slices, groups)
     if labels.value_counts().min() < 2:

@@ -22,7 +22,7 @@ class TrainingSet:
 
     Attributes:
         grey: (n, size, size) uint8.
-        slices: one row a slice: file, patient, label.
+        slices: one row a slice: slice, patient, label.
         groups: patient group of every patient; None under the paper split, where slices are drawn
             without regard to patients.
     """
@@ -40,8 +40,25 @@ class TrainingSet:
     def units(self) -> np.ndarray:
         """(n,) str: what must stay together in an inner fold (patient group, or the slice itself)."""
         if self.groups is None:
-            return self.slices["file"].to_numpy()
+            return self.slices["slice"].to_numpy()
         return self.slices["patient"].map(self.groups).to_numpy()
+
+
+@dataclass(frozen=True)
+class Run:
+    """How one training is run.
+
+    Attributes:
+        work: folder of its state.
+        report: takes lines of progress.
+        epochs: most epochs, where fewer than the recipe's are wanted (networks only).
+        seed: of everything drawn at random.
+    """
+
+    work: Path
+    report: Report
+    epochs: int | None = None
+    seed: int = 0
 
 
 class FittedModel(Protocol):
@@ -87,17 +104,8 @@ class Family(Protocol):
         """File name of the weights in a bundle."""
         ...
 
-    def fit(
-        self,
-        training: TrainingSet,
-        recipe: Recipe,
-        *,
-        epochs: int | None,
-        seed: int,
-        work: Path,
-        report: Report,
-    ) -> Fit:
-        """Trains; called again with the same `work`, goes on where it was cut off."""
+    def fit(self, training: TrainingSet, recipe: Recipe, run: Run) -> Fit:
+        """Trains; called again with the same `run.work`, goes on where it was cut off."""
         ...
 
     def load(self, folder: Path, recipe: Recipe) -> FittedModel:

@@ -15,7 +15,7 @@ from scipy.linalg import cholesky, solve_triangular
 from sklearn.linear_model import LogisticRegression
 
 from hemodetect.models.calibration import Sigmoid, calibrated
-from hemodetect.models.family import Fit, Report, TrainingSet
+from hemodetect.models.family import Fit, Run, TrainingSet
 from hemodetect.models.gram import CHANNELS, PixelScale, gram_matrix
 from hemodetect.models.recipes import KernelRecipe, Recipe
 from hemodetect.models.skops_file import read_arrays, write_arrays
@@ -82,30 +82,21 @@ class LogisticFamily:
 
     weights_name = WEIGHTS
 
-    def fit(
-        self,
-        training: TrainingSet,
-        recipe: Recipe,
-        *,
-        epochs: int | None,
-        seed: int,
-        work: Path,
-        report: Report,
-    ) -> Fit:
+    def fit(self, training: TrainingSet, recipe: Recipe, run: Run) -> Fit:
         assert isinstance(recipe, KernelRecipe)
         labels = training.labels
         pixel_scale = PixelScale.of(training.grey)
         standardised = pixel_scale.standardised(training.grey)
         gram = gram_matrix(standardised)
         coefficients, intercept, iterations = row_space_fit(gram, labels, recipe)
-        report(f"fitted in {iterations} iterations")
+        run.report(f"fitted in {iterations} iterations")
 
         def decide(train: np.ndarray, test: np.ndarray) -> np.ndarray:
             inner, constant, _ = row_space_fit(gram[np.ix_(train, train)], labels[train], recipe)
             return gram[np.ix_(test, train)] @ inner + constant
 
-        sigmoid = calibrated(labels, training.units, decide, seed)
-        report("calibrated")
+        sigmoid = calibrated(labels, training.units, decide, run.seed)
+        run.report("calibrated")
         weights = CHANNELS * (standardised.T @ coefficients.astype(np.float32))
         model = LogisticModel(recipe.size, pixel_scale, weights, intercept, sigmoid)
         return Fit(model, notes={"iterations": float(iterations)})

@@ -11,7 +11,7 @@ import numpy as np
 
 from hemodetect.dataset.splits import inner_validation
 from hemodetect.errors import BundleError
-from hemodetect.models.family import Fit, Report, TrainingSet
+from hemodetect.models.family import Fit, Run, TrainingSet
 from hemodetect.models.network_training import fit_network, network_probabilities
 from hemodetect.models.recipes import NetworkRecipe, Recipe
 
@@ -46,25 +46,18 @@ class NetworkFamily:
 
     weights_name = WEIGHTS
 
-    def fit(
-        self,
-        training: TrainingSet,
-        recipe: Recipe,
-        *,
-        epochs: int | None,
-        seed: int,
-        work: Path,
-        report: Report,
-    ) -> Fit:
+    def fit(self, training: TrainingSet, recipe: Recipe, run: Run) -> Fit:
         assert isinstance(recipe, NetworkRecipe)
-        most = epochs or recipe.epochs
-        aside = inner_validation(training.slices, training.groups, recipe.validation_share, seed)
+        most = run.epochs or recipe.epochs
+        aside = inner_validation(
+            training.slices, training.groups, recipe.validation_share, run.seed
+        )
         last = time.monotonic()
 
         def told(epoch: int, figures: dict[str, float]) -> None:
             nonlocal last
             now = time.monotonic()
-            report(
+            run.report(
                 f"epoch {epoch + 1}/{most}: loss {figures['loss']:.3f}, "
                 f"accuracy {figures['accuracy']:.1%}, "
                 f"validation loss {figures.get('val_loss', np.nan):.3f}, "
@@ -78,8 +71,8 @@ class NetworkFamily:
             training.labels,
             aside,
             epochs=most,
-            seed=seed,
-            work=work,
+            seed=run.seed,
+            work=run.work,
             report=told,
         )
         return Fit(NetworkModel(model), history, {"epochs": float(len(history))})

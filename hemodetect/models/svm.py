@@ -16,7 +16,7 @@ from scipy.sparse.linalg import eigsh
 from sklearn.svm import SVC
 
 from hemodetect.models.calibration import Sigmoid, calibrated
-from hemodetect.models.family import Fit, Report, TrainingSet
+from hemodetect.models.family import Fit, Run, TrainingSet
 from hemodetect.models.gram import (
     CHANNELS,
     PixelScale,
@@ -151,20 +151,11 @@ class SvmFamily:
 
     weights_name = WEIGHTS
 
-    def fit(
-        self,
-        training: TrainingSet,
-        recipe: Recipe,
-        *,
-        epochs: int | None,
-        seed: int,
-        work: Path,
-        report: Report,
-    ) -> Fit:
+    def fit(self, training: TrainingSet, recipe: Recipe, run: Run) -> Fit:
         assert isinstance(recipe, KernelRecipe)
         labels = training.labels
         exact = exact_svm(training.grey, labels, recipe.kernel, recipe.regularisation)
-        report(f"{len(exact.support)} of {len(labels)} slices are support vectors")
+        run.report(f"{len(exact.support)} of {len(labels)} slices are support vectors")
         values = _kernel(exact.kernel, exact.gram, exact.gamma)
 
         def decide(train: np.ndarray, test: np.ndarray) -> np.ndarray:
@@ -173,8 +164,8 @@ class SvmFamily:
             )
             return values[np.ix_(test, train[support])] @ dual + intercept
 
-        sigmoid = calibrated(labels, training.units, decide, seed)
-        report("calibrated")
+        sigmoid = calibrated(labels, training.units, decide, run.seed)
+        run.report("calibrated")
         model = projected(exact, recipe.components, sigmoid, recipe.size)
         return Fit(model, notes={"support_vectors": float(len(exact.support))})
 

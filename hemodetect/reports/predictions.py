@@ -71,7 +71,8 @@ def prediction_text(prediction: StudyPrediction, name: str) -> str:
             f" slices suspicious; highest: {top})"
         )
     if study.refused:
-        lines.append(f"  {len(study.refused)} files refused:")
+        files = "1 file" if len(study.refused) == 1 else f"{len(study.refused)} files"
+        lines.append(f"  {files} refused:")
         lines += [f"    {r.file}: {r.reason}" for r in study.refused]
     lines.append(f"  {RESEARCH_USE_ONLY}")
     return "\n".join(lines)

@@ -12,7 +12,7 @@ _NUMBERS = ("none", "one", "two", "three", "four", "five")
 
 
 def agreement_sentence(prediction: StudyPrediction) -> str:
-    """Whether the models agree, and who stands alone."""
+    """Whether the models (at least one) agree, and who stands alone."""
     calls = prediction.calls
     yes = [family for family, call in calls.items() if call == "hemorrhage"]
     no = [family for family in calls if family not in yes]
@@ -20,10 +20,11 @@ def agreement_sentence(prediction: StudyPrediction) -> str:
         (family,) = calls
         verb = "calls" if yes else "does not call"
         return f"The only model in use, {_name(family)}, {verb} hemorrhage."
+    everyone = "Both models" if len(calls) == 2 else f"All {_NUMBERS[len(calls)]} models"
     if not yes:
-        return f"All {_NUMBERS[len(calls)]} models call no hemorrhage."
+        return f"{everyone} call no hemorrhage."
     if not no:
-        return f"All {_NUMBERS[len(calls)]} models call hemorrhage."
+        return f"{everyone} call hemorrhage."
     return (
         f"The models disagree: {_listed(yes)} {'calls' if len(yes) == 1 else 'call'} hemorrhage,"
         f" {_listed(no)} {'does' if len(no) == 1 else 'do'} not."

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +16,8 @@ import pandas as pd
 
 from hemodetect.dataset.cache import Dataset
 from hemodetect.dataset.splits import Split
-from hemodetect.models.family import Family, FittedModel, TrainingSet
+from hemodetect.models.family import Family, FittedModel, Run, TrainingSet
 from hemodetect.models.recipes import Recipe
-
-Report = Callable[[str], None]
 
 ON_ALL = "all"
 """Name of the training on all patients, whose model is the one a bundle holds."""
@@ -31,7 +28,7 @@ class CrossFit:
     """What the folds of a split gave.
 
     Attributes:
-        predictions: a row a tested slice: patient, slice (file), label, probability, fold.
+        predictions: a row a tested slice: patient, slice, label, probability, fold.
         history: an epoch a row, with a column fold (-1: the training on all patients).
         seconds: of training, by fold name.
         notes: figures a family kept, by fold name.
@@ -48,27 +45,24 @@ def cross_fit(
     split: Split,
     family: Family,
     recipe: Recipe,
-    *,
-    work: Path,
-    epochs: int | None,
-    seed: int,
-    report: Report,
+    run: Run,
 ) -> CrossFit:
     """Trains on each fold's training slices and predicts its test slices."""
     parts = []
     for number in range(len(split.folds)):
-        folder = work / f"fold-{number}"
+        folder = run.work / f"fold-{number}"
         if not (folder / "done.json").is_file():
             test = split.test_mask(dataset.slices, number)
             training = training_set(dataset, split, recipe, ~test)
-            model = _trained(training, family, recipe, folder, epochs, seed + number, report)
-            table = dataset.slices.loc[test, ["patient", "file", "label"]]
-            table = table.rename(columns={"file": "slice"})
+            model = _trained(
+                training, family, recipe, replace(run, work=folder, seed=run.seed + number)
+            )
+            table = dataset.slices.loc[test, ["patient", "slice", "label"]].copy()
             table["probability"] = model.probabilities(dataset.grey(recipe.size)[test])
             table["fold"] = np.int16(number)
             table.to_parquet(folder / "predictions.parquet", index=False)
             (folder / "training.json").rename(folder / "done.json")
-        report(f"{folder.name} of {len(split.folds)} done")
+        run.report(f"{folder.name} of {len(split.folds)} done")
         parts.append(folder)
     return _collected(parts)
 
@@ -78,16 +72,12 @@ def fit_on_all(
     split: Split,
     family: Family,
     recipe: Recipe,
-    *,
-    work: Path,
-    epochs: int | None,
-    seed: int,
-    report: Report,
+    run: Run,
 ) -> tuple[FittedModel, pd.DataFrame, float]:
     """The model trained on all patients, its history and seconds."""
     training = training_set(dataset, split, recipe, np.ones(len(dataset.slices), bool))
-    folder = work / ON_ALL
-    model = _trained(training, family, recipe, folder, epochs, seed, report)
+    folder = run.work / ON_ALL
+    model = _trained(training, family, recipe, replace(run, work=folder))
     return model, _history(folder, -1), _done(folder, "training.json")["seconds"]
 
 
@@ -95,20 +85,13 @@ def training_set(dataset: Dataset, split: Split, recipe: Recipe, rows: np.ndarra
     """The slices of `rows` (n,) bool, in memory."""
     return TrainingSet(
         grey=np.ascontiguousarray(dataset.grey(recipe.size)[rows]),
-        slices=dataset.slices.loc[rows, ["file", "patient", "label"]].reset_index(drop=True),
+        slices=dataset.slices.loc[rows, ["slice", "patient", "label"]].reset_index(drop=True),
         groups=split.groups if split.name == "patient" else None,
     )
 
 
-def _trained(
-    training: TrainingSet,
-    family: Family,
-    recipe: Recipe,
-    folder: Path,
-    epochs: int | None,
-    seed: int,
-    report: Report,
-) -> FittedModel:
+def _trained(training: TrainingSet, family: Family, recipe: Recipe, run: Run) -> FittedModel:
+    folder = run.work
     folder.mkdir(parents=True, exist_ok=True)
     spent = folder / "seconds.txt"
     before = float(spent.read_text()) if spent.is_file() else 0.0
@@ -117,9 +100,9 @@ def _trained(
     def told(line: str) -> None:
         # Kept as it grows, so that the time of a training that was cut off counts too.
         spent.write_text(f"{before + time.monotonic() - start:.1f}")
-        report(f"{folder.name}: {line}")
+        run.report(f"{folder.name}: {line}")
 
-    fit = family.fit(training, recipe, epochs=epochs, seed=seed, work=folder, report=told)
+    fit = family.fit(training, recipe, replace(run, report=told))
     told("trained")
     if not fit.history.empty:
         fit.history.to_csv(folder / "history.csv", index=False)

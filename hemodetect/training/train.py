@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import platform
+import shutil
 import subprocess
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -13,12 +15,13 @@ import pandas as pd
 
 from hemodetect.dataset.cache import Dataset
 from hemodetect.dataset.splits import Split
+from hemodetect.errors import BundleError
 from hemodetect.evaluation import scores
 from hemodetect.models.bundle import HISTORY, PREDICTIONS, SPLIT, Card, write_bundle
 from hemodetect.models.families import FAMILIES
-from hemodetect.models.family import FittedModel
+from hemodetect.models.family import FittedModel, Report, Run
 from hemodetect.models.recipes import NetworkRecipe, Recipe
-from hemodetect.training.crossfit import ON_ALL, CrossFit, Report, cross_fit, fit_on_all
+from hemodetect.training.crossfit import ON_ALL, CrossFit, cross_fit, fit_on_all
 
 LIBRARIES = ("keras", "tensorflow-cpu", "scikit-learn", "numpy", "scipy", "pillow")
 
@@ -54,17 +57,16 @@ def train_bundle(
         report: takes a line of progress.
 
     Raises:
-        BundleError: `out` exists.
+        BundleError: `out` exists, or its work folder holds another training.
     """
-    family, work = FAMILIES[recipe.family], work_folder(out)
-    folds = cross_fit(
-        dataset, split, family, recipe, work=work, epochs=epochs, seed=seed, report=report
-    )
+    if out.exists():
+        raise BundleError(f"{out}: exists already; choose another folder or remove it.")
+    family, run = FAMILIES[recipe.family], Run(work_folder(out), report, epochs, seed)
+    _claim(run, dataset, split, recipe)
+    folds = cross_fit(dataset, split, family, recipe, run)
     model: FittedModel | None = None
     if split.name == "patient":
-        model, history, seconds = fit_on_all(
-            dataset, split, family, recipe, work=work, epochs=epochs, seed=seed, report=report
-        )
+        model, history, seconds = fit_on_all(dataset, split, family, recipe, run)
         folds = replace(
             folds,
             history=pd.concat([folds.history, history], ignore_index=True),
@@ -82,8 +84,41 @@ def train_bundle(
         return _card(dataset, split, recipe, folds, epochs, seed, files)
 
     made = write_bundle(out, fill, card)
+    shutil.rmtree(run.work)
     report(f"{out}: written")
     return made
+
+
+def _claim(run: Run, dataset: Dataset, split: Split, recipe: Recipe) -> None:
+    """Makes the work folder this training's, or finds that it is already.
+
+    Raises:
+        BundleError: it holds the state of another training. Going on from that could test a model on
+            patients it was trained on.
+    """
+    plan = {
+        "data": dataset.fingerprint,
+        "split": asdict(split),
+        "recipe": asdict(recipe),
+        "epochs": run.epochs,
+        "seed": run.seed,
+    }
+    # Through JSON, so that what was kept and what is wanted have the same types.
+    wanted, kept = json.loads(json.dumps(plan)), run.work / "plan.json"
+    if not run.work.is_dir():
+        run.work.mkdir(parents=True)
+        kept.write_text(json.dumps(wanted))
+        return
+    try:
+        found = json.loads(kept.read_text())
+    except (OSError, ValueError):
+        found = {}
+    different = ", ".join(name for name in wanted if wanted[name] != found.get(name))
+    if different:
+        raise BundleError(
+            f"{run.work}: holds an unfinished training with another {different}; remove it, or"
+            " choose another folder for the bundle."
+        )
 
 
 def _card(

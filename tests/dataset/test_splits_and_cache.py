@@ -34,6 +34,8 @@ def test_a_folder_by_class_becomes_a_table_of_slices(blobs: Dataset) -> None:
 def test_unknown_folder_names_become_pseudonyms(blobs: Dataset) -> None:
     assert not blobs.slices["patient"].str.startswith("P").any()
     assert blobs.slices["patient"].nunique() == 12
+    assert blobs.slices["slice"].nunique() == 72
+    assert not blobs.slices["slice"].str.contains(r"P\d|NORMAL|png").any()
 
 
 def test_a_second_start_decodes_nothing(blobs: Dataset, monkeypatch) -> None:
@@ -110,7 +112,7 @@ def test_no_patient_group_ever_straddles_a_patient_split(labels, joins, seed) ->
             groups = {p: new if g == old else g for p, g in groups.items()}
     slices = pd.DataFrame(
         {
-            "file": [f"{p}/{i}" for p in patients for i in range(3)],
+            "slice": [f"{p}/{i}" for p in patients for i in range(3)],
             "patient": np.repeat(patients, 3),
             "label": np.repeat(np.array(labels, np.int8), 3),
         }

@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from hemodetect.models.calibration import Sigmoid, calibrated
-from hemodetect.models.family import TrainingSet
+from hemodetect.models.family import Run, TrainingSet
 from hemodetect.models.gram import CHANNELS, PixelScale, gram_matrix
 from hemodetect.models.logistic import LogisticFamily, row_space_fit
 from hemodetect.models.recipes import KernelRecipe, recipe_named
@@ -85,7 +85,7 @@ def test_a_saved_model_predicts_what_it_did_before(
     train, labels, test = slices
     table = pd.DataFrame(
         {
-            "file": [f"{i}.png" for i in range(150)],
+            "slice": [f"{i}.png" for i in range(150)],
             "patient": [str(i // 5) for i in range(150)],
             "label": labels,
         }
@@ -93,7 +93,7 @@ def test_a_saved_model_predicts_what_it_did_before(
     training = TrainingSet(train, table, {p: p for p in table["patient"]})
     settings = recipe_named(recipe, "paper")
     assert isinstance(settings, KernelRecipe)
-    fit = family.fit(training, settings, epochs=None, seed=0, work=tmp_path, report=lambda _: None)
+    fit = family.fit(training, settings, Run(tmp_path, report=lambda _: None))
     fit.model.save(tmp_path)
     again = family.load(tmp_path, settings)
     found = again.probabilities(test)

@@ -88,7 +88,7 @@ def test_the_epoch_with_the_lowest_validation_loss_is_kept(tmp_path: Path) -> No
 def test_validation_patients_of_both_classes_are_set_aside_whole() -> None:
     slices = pd.DataFrame(
         {
-            "file": [f"{i}" for i in range(80)],
+            "slice": [f"{i}" for i in range(80)],
             "patient": [f"p{i // 4}" for i in range(80)],
             "label": [i // 4 % 2 for i in range(80)],
         }

@@ -1,0 +1,98 @@
+"""From a small data set to a bundle: whole, free of names, and never from a mixture of trainings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from hemodetect.dataset.cache import Dataset, open_dataset
+from hemodetect.dataset.splits import paper_split, patient_split
+from hemodetect.errors import BundleError
+from hemodetect.evaluation.bundles import evaluated_bundle
+from hemodetect.models.bundle import PREDICTIONS
+from hemodetect.models.recipes import recipe_named
+from hemodetect.models.released import load_bundle
+from hemodetect.training.crossfit import ON_ALL
+from hemodetect.training.train import train_bundle, work_folder
+
+RECIPE = recipe_named("svm", "paper")
+
+
+class CutOff(Exception):
+    """The power fails."""
+
+
+@pytest.fixture(scope="module")
+def blobs(blob_folder: Path) -> Dataset:
+    return open_dataset(blob_folder)
+
+
+@pytest.fixture(scope="module")
+def alone(blobs: Dataset) -> dict[str, str]:
+    return {patient: patient for patient in blobs.slices["patient"]}
+
+
+def _stopped_after_first_fold(line: str) -> None:
+    if line.startswith("fold-0 of"):
+        raise CutOff
+
+
+def test_a_patient_split_gives_a_model_and_predictions_of_every_slice(
+    blobs: Dataset, alone: dict[str, str], tmp_path: Path
+) -> None:
+    out = tmp_path / "svm"
+    card = train_bundle(blobs, patient_split(blobs, alone), RECIPE, out, report=lambda _: None)
+    predictions = pd.read_parquet(out / PREDICTIONS)
+    assert sorted(predictions["slice"]) == sorted(blobs.slices["slice"])
+    assert set(card.seconds) == {*(f"fold-{i}" for i in range(5)), ON_ALL}
+    assert load_bundle(out).card == card
+    assert evaluated_bundle(out, blobs.fingerprint).slice_scores.n == 72
+    assert not work_folder(out).exists()
+
+
+def test_a_paper_split_gives_figures_without_a_model(
+    blobs: Dataset, alone: dict[str, str], tmp_path: Path
+) -> None:
+    out = tmp_path / "svm"
+    train_bundle(blobs, paper_split(blobs, alone, "svm"), RECIPE, out, report=lambda _: None)
+    with pytest.raises(BundleError, match="leak"):
+        load_bundle(out)
+
+
+@pytest.mark.parametrize("split", [patient_split, lambda d, g: paper_split(d, g, "svm")])
+def test_no_folder_name_reaches_a_bundle(
+    blobs: Dataset, alone: dict[str, str], tmp_path: Path, split
+) -> None:
+    out = tmp_path / "svm"
+    train_bundle(blobs, split(blobs, alone), RECIPE, out, report=lambda _: None)
+    folders = {Path(file).parent.name for file in blobs.slices["file"]}
+    table = pd.read_parquet(out / PREDICTIONS).to_csv()
+    written = table + "".join(f.read_text() for f in out.iterdir() if f.suffix in (".json", ".csv"))
+    assert not [folder for folder in folders if folder in written]
+
+
+def test_a_training_that_was_cut_off_trains_no_fold_twice(
+    blobs: Dataset, alone: dict[str, str], tmp_path: Path
+) -> None:
+    split, out, lines = patient_split(blobs, alone), tmp_path / "svm", []
+    with pytest.raises(CutOff):
+        train_bundle(blobs, split, RECIPE, out, report=_stopped_after_first_fold)
+    assert not out.exists()
+    train_bundle(blobs, split, RECIPE, out, report=lines.append)
+    assert not [line for line in lines if line.startswith("fold-0:")]
+    assert [line for line in lines if line.startswith("fold-1:")]
+
+
+def test_the_state_of_another_split_is_never_gone_on_from(
+    blobs: Dataset, alone: dict[str, str], tmp_path: Path
+) -> None:
+    out = tmp_path / "svm"
+    with pytest.raises(CutOff):
+        train_bundle(
+            blobs, patient_split(blobs, alone), RECIPE, out, report=_stopped_after_first_fold
+        )
+    other = patient_split(blobs, alone, seed=1)
+    with pytest.raises(BundleError, match=r"svm\.work: holds an unfinished training with another"):
+        train_bundle(blobs, other, RECIPE, out)
