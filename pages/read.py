@@ -34,13 +34,17 @@ def _open_page() -> None:
     refused = st.session_state.pop("read_error", None)
     if refused:
         st.error(refused, icon=":material/error:")
+    # Other keys after a failure: uploads that stayed selected would be read again at once, for ever.
+    attempt = st.session_state.setdefault("read_attempt", 0)
     left, right = st.columns(2)
     with left:
         folder = st.file_uploader(
-            "A folder of slices", accept_multiple_files="directory", key="read_folder"
+            "A folder of slices", accept_multiple_files="directory", key=f"read_folder_{attempt}"
         )
     with right:
-        files = st.file_uploader("Files, or a zip", accept_multiple_files=True, key="read_files")
+        files = st.file_uploader(
+            "Files, or a zip", accept_multiple_files=True, key=f"read_files_{attempt}"
+        )
     st.caption(
         "DICOM, JPEG, PNG and TIFF; other files in the folder do no harm. Images stay in this"
         " session's memory and names in headers are dropped as they are read."
@@ -57,12 +61,15 @@ def _open(files: list[UploadedFile]) -> None:
     bar = st.progress(0.0, f"Reading {len(files)} files")
 
     def progress(done: int, total: int) -> None:
-        bar.progress(done / max(total, 1), f"Read {done} of {total} files")
+        # Every message to the browser costs more than decoding a slice.
+        if done == total or done % max(total // 10, 1) == 0:
+            bar.progress(done / max(total, 1), f"Read {done} of {total} files")
 
     try:
         study = read_study(files, progress=progress)
     except HemodetectError as error:
         st.session_state["read_error"] = str(error)
+        st.session_state["read_attempt"] += 1
     else:
         _forget()
         st.session_state["read_study"] = study
@@ -233,11 +240,14 @@ def _files(n: int) -> str:
 def _viewer(prediction: StudyPrediction, maps: np.ndarray | None) -> None:
     slices = prediction.study.slices
     st.session_state.setdefault("read_slice", prediction.top_slices()[0] + 1)
-    _chart(prediction)
+    chart = st.container()
     window = _window(slices[0])
     _thumbnails(prediction, window)
     index = _slice_controls(len(slices))
     _panels(prediction, maps, index, window)
+    # Last, though it stands first: a reader who turns slices waits for the slice, not for the chart.
+    with chart:
+        _chart(prediction)
 
 
 def _chart(prediction: StudyPrediction) -> None:

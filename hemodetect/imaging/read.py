@@ -144,6 +144,11 @@ def _why_empty(refused: Sequence[RefusedFile], ignored: int) -> str:
     if more > 0:
         reasons.append(f"{more:,} more files were refused.")
     if ignored:
-        reasons.append(f"{ignored:,} files without images were passed over.")
+        passed = (
+            "1 file without an image was"
+            if ignored == 1
+            else f"{ignored:,} files without images were"
+        )
+        reasons.append(f"{passed} passed over.")
     reasons.append("Give DICOM, JPEG, PNG or TIFF slices.")
     return "No CT slice could be read. " + " ".join(reasons)

@@ -146,8 +146,10 @@ def network_probabilities(
 ) -> list[np.ndarray]:
     """Every output of `model` for (n, size, size) uint8 slices, concatenated over batches.
 
-    The last batch is filled up, so that the compiled function meets one shape only.
+    The last batch is filled up, so that the compiled function meets two shapes only: a batch, and a
+    single slice, which is wanted at once and would take eight times as long in a batch.
     """
+    batch = batch if len(grey) > 1 else 1
     outputs: list[Sequence[np.ndarray]] = []
     for start in range(0, len(grey), batch):
         part = grey[start : start + batch]

@@ -18,6 +18,7 @@ def load_warm(artifacts: Path) -> Releases:
     blank = [Slice(np.zeros((128, 128), np.uint8), "grey", "blank")]
     for model in releases.models.values():
         model.predict(blank)
+        model.predict(blank * 2)
     if "cnn" in releases.models:
         study_maps(releases.models["cnn"], blank)
     return releases

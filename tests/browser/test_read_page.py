@@ -17,7 +17,7 @@ import pytest
 
 from hemodetect.families import FAMILY_NAMES
 from hemodetect.imaging.phantom import Bleed, head_phantom
-from hemodetect.imaging.phantom_files import write_dicom_series
+from hemodetect.imaging.phantom_files import write_dicom_series, write_pictures
 
 pytestmark = pytest.mark.browser
 ROOT = Path(__file__).parents[2]
@@ -122,3 +122,7 @@ def test_a_folder_without_images_gets_a_sentence(page, tmp_path: Path) -> None:
     alert.wait_for()
     assert len(alert.inner_text()) > 20
     assert "Traceback" not in page.inner_text("body")
+    # The page has come to rest and takes the next folder.
+    write_pictures(head_phantom(slices=4, size=256, pixel_spacing_mm=0.9), tmp_path / "scan")
+    page.locator("input[type=file]").first.set_input_files(tmp_path / "scan")
+    page.get_by_text("of 4 slices suspicious").first.wait_for()
