@@ -131,7 +131,7 @@ def test_an_empty_folder_says_so(tmp_path, limits):
 
 
 def test_a_folder_without_images_says_what_was_refused_and_why(read):
-    with pytest.raises(EmptyStudy, match=r"a\.dcm: It holds text.*1 files without images"):
+    with pytest.raises(EmptyStudy, match=r"a\.dcm: It holds text.*1 file without an image"):
         read({"a.dcm": b"text", "b.txt": b"text"})
 
 
