@@ -40,6 +40,7 @@ def slice_table(patients: int, each: int) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "file": [f"{p}/{n}.png" for p in names for n in range(each)],
+            "slice": [f"{p}/{n}" for p in names for n in range(each)],
             "patient": np.repeat(names, each),
             "series": "",
             "number": np.tile(np.arange(each), patients),
