@@ -53,13 +53,31 @@ def group_counts(
         calls: (n,) bool.
         groups: (n,) group code from 0, none left out.
     """
+    return GroupCounts(
+        confusion=confusion_counts(labels, calls, groups),
+        ordered_pairs=ordered_pairs(labels, probabilities, groups),
+    )
+
+
+def confusion_counts(labels: np.ndarray, calls: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """(groups, 4) float64, columns tn, fp, fn, tp; arguments as for `group_counts`."""
     n = int(groups.max()) + 1
     cell = 2 * labels.astype(np.intp) + calls
-    confusion = np.bincount(4 * groups + cell, minlength=4 * n).reshape(n, 4)
-    return GroupCounts(
-        confusion=confusion.astype(np.float64),
-        ordered_pairs=_ordered_pairs(labels.astype(bool), probabilities, groups),
-    )
+    return np.bincount(4 * groups + cell, minlength=4 * n).reshape(n, 4).astype(np.float64)
+
+
+def ordered_pairs(labels: np.ndarray, probabilities: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """U of the module's formula, which no threshold changes; arguments as for `group_counts`."""
+    positive = labels.astype(bool)
+    names, row = np.unique(groups[positive], return_inverse=True)
+    scores = probabilities[positive]
+    columns = []
+    for group in np.unique(groups[~positive]):
+        negatives = np.sort(probabilities[~positive & (groups == group)])
+        below = np.searchsorted(negatives, scores, side="left")
+        not_above = np.searchsorted(negatives, scores, side="right")
+        columns.append(np.bincount(row, weights=(below + not_above) / 2, minlength=len(names)))
+    return np.stack(columns, axis=1)
 
 
 def rates(counts: GroupCounts, drawn: np.ndarray) -> dict[str, np.ndarray]:
@@ -119,17 +137,3 @@ def unanimous_bound(groups: int, confidence: float) -> float:
     The exact binomial bound (C. Clopper and E. Pearson, Biometrika 1934, 26, 404) for n of n.
     """
     return float(((1 - confidence) / 2) ** (1 / groups))
-
-
-def _ordered_pairs(
-    positive: np.ndarray, probabilities: np.ndarray, groups: np.ndarray
-) -> np.ndarray:
-    names, row = np.unique(groups[positive], return_inverse=True)
-    scores = probabilities[positive]
-    columns = []
-    for group in np.unique(groups[~positive]):
-        negatives = np.sort(probabilities[~positive & (groups == group)])
-        below = np.searchsorted(negatives, scores, side="left")
-        not_above = np.searchsorted(negatives, scores, side="right")
-        columns.append(np.bincount(row, weights=(below + not_above) / 2, minlength=len(names)))
-    return np.stack(columns, axis=1)

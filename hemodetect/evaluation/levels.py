@@ -67,14 +67,18 @@ def patient_level(predictions: pd.DataFrame, threshold: float) -> pd.DataFrame:
     return result[["patient", "label", "probability", "call", "slices"]]
 
 
-def called(probability: np.ndarray, threshold: float) -> np.ndarray:
-    """(n,) bool: hemorrhage is called where the probability (n,) reaches the threshold.
+def called(probability: np.ndarray, threshold: float | np.ndarray) -> np.ndarray:
+    """(n,) bool: hemorrhage is called where the probability (n,) reaches its threshold.
 
-    Both are compared as float32, so that a probability of 0.7 reaches a threshold of 0.7.
+    Both are compared as float32, so that a probability of 0.7 reaches a threshold of 0.7. The
+    threshold is one for all, or one for every probability (n,).
     """
-    if not 0.0 <= threshold <= 1.0:
-        raise EvaluationError(f"The threshold is {threshold}; expected a number from 0 to 1.")
-    return probability.astype(np.float32) >= np.float32(threshold)
+    thresholds = np.asarray(threshold, dtype=np.float64)
+    wrong = ~((thresholds >= 0) & (thresholds <= 1))
+    if wrong.any():
+        found = thresholds[wrong].flat[0]
+        raise EvaluationError(f"The threshold is {found}; expected a number from 0 to 1.")
+    return probability.astype(np.float32) >= thresholds.astype(np.float32)
 
 
 def _check_types(table: pd.DataFrame) -> None:

@@ -12,8 +12,9 @@ import pandas as pd
 from hemodetect.evaluation.intervals import (
     GroupCounts,
     can_vary,
+    confusion_counts,
     draws,
-    group_counts,
+    ordered_pairs,
     rates,
     unanimous_bound,
 )
@@ -58,7 +59,7 @@ class Scores:
         n: slices or patients counted.
         n_positive: those labelled hemorrhage.
         n_groups: patient groups that the intervals resample.
-        threshold: probability from which hemorrhage is called.
+        threshold: probability from which hemorrhage is called; None where it differs by case.
         majority_baseline: accuracy of always answering with the commoner class.
         auroc: area under the receiver operating characteristic; does not depend on the threshold.
     """
@@ -67,7 +68,7 @@ class Scores:
     n: int
     n_positive: int
     n_groups: int
-    threshold: float
+    threshold: float | None
     accuracy: Metric
     majority_baseline: float
     balanced_accuracy: Metric
@@ -113,31 +114,89 @@ def scores(
     counted = (
         slice_level(predictions) if level == "slice" else patient_level(predictions, threshold)
     )
-    labels = counted["label"].to_numpy()
+    cases = judged(
+        level,
+        counted["label"].to_numpy(),
+        counted["probability"].to_numpy(),
+        group_codes(counted["patient"], groups),
+        resamples=resamples,
+        seed=seed,
+        confidence=confidence,
+    )
+    return cases.at(threshold)
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Cases with a probability each, and all that no threshold changes.
+
+    Attributes:
+        level: what a case is.
+        labels: (n,) 0 or 1, both present.
+        probabilities: (n,) float32 in [0, 1].
+        codes: (n,) code of a case's patient group, from 0, none left out.
+        pairs: of `intervals.ordered_pairs`.
+        drawn: (resamples, groups), of `intervals.draws`.
+        confidence: share of resamples inside an interval.
+    """
+
+    level: Level
+    labels: np.ndarray
+    probabilities: np.ndarray
+    codes: np.ndarray
+    pairs: np.ndarray
+    drawn: np.ndarray
+    confidence: float
+
+    def at(self, threshold: float | np.ndarray) -> Scores:
+        """Figures at a threshold, or at one for every case (n,)."""
+        calls = called(self.probabilities, threshold)
+        counts = GroupCounts(confusion_counts(self.labels, calls, self.codes), self.pairs)
+        tn, fp, fn, tp = (int(total) for total in counts.confusion.sum(axis=0))
+        return Scores(
+            level=self.level,
+            n=len(self.labels),
+            n_positive=fn + tp,
+            n_groups=len(counts.confusion),
+            threshold=None if isinstance(threshold, np.ndarray) else threshold,
+            majority_baseline=max(tn + fp, fn + tp) / len(self.labels),
+            confusion=Confusion(tn, fp, fn, tp),
+            **_metrics(counts, self.drawn, self.confidence),
+        )
+
+
+def judged(
+    level: Level,
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    codes: np.ndarray,
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> Judged:
+    """Prepares cases for figures at many thresholds; arguments as the attributes of `Judged`.
+
+    Raises:
+        EvaluationError: all labels are alike.
+    """
     _check_classes(labels, level)
-    probabilities = counted["probability"].to_numpy()
-    codes = _group_codes(counted["patient"], groups)
-    counts = group_counts(labels, probabilities, called(probabilities, threshold), codes)
-    metrics = _metrics(counts, resamples, seed, confidence)
-    tn, fp, fn, tp = (int(total) for total in counts.confusion.sum(axis=0))
-    return Scores(
+    positive = np.bincount(codes, weights=labels) > 0
+    return Judged(
         level=level,
-        n=len(labels),
-        n_positive=fn + tp,
-        n_groups=len(counts.confusion),
-        threshold=threshold,
-        majority_baseline=max(tn + fp, fn + tp) / len(labels),
-        confusion=Confusion(tn, fp, fn, tp),
-        **metrics,
+        labels=labels,
+        probabilities=probabilities,
+        codes=codes,
+        pairs=ordered_pairs(labels, probabilities, codes),
+        drawn=draws(positive, resamples, seed),
+        confidence=confidence,
     )
 
 
-def _metrics(
-    counts: GroupCounts, resamples: int, seed: int, confidence: float
-) -> dict[str, Metric]:
+def _metrics(counts: GroupCounts, drawn: np.ndarray, confidence: float) -> dict[str, Metric]:
     positive, negative = counts.positives > 0, counts.negatives > 0
     values = {name: float(v[0]) for name, v in rates(counts, np.ones((1, len(positive)))).items()}
-    resampled = rates(counts, draws(positive, resamples, seed))
+    resampled = rates(counts, drawn)
     both = can_vary(positive, positive) and can_vary(positive, negative)
     possible = {
         "accuracy": can_vary(positive, positive | negative),
@@ -195,7 +254,7 @@ def _mixed(metric: Metric, share: float, sensitivity: Metric, specificity: Metri
     )
 
 
-def _group_codes(patients: pd.Series, groups: Mapping[str, str] | None) -> np.ndarray:
+def group_codes(patients: pd.Series, groups: Mapping[str, str] | None) -> np.ndarray:
     """(n,) code of every row's group, by the groups' names in order."""
     if groups is None:
         named = patients
