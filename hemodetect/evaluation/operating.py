@@ -149,8 +149,8 @@ def thresholds_on_other_folds(
 ) -> np.ndarray:
     """(n,) float32: for every case, the threshold that `rule` picks on the other folds' cases.
 
-    So the calls of a fold, ``probabilities.astype(np.float32) >= thresholds``, rest on patients
-    that are not in it, if the folds keep patients apart: those of the paper split do not.
+    So the calls of a fold, ``levels.called(probabilities, thresholds)``, rest on patients that are
+    not in it, if the folds keep patients apart: those of the paper split do not.
 
     Args:
         labels, probabilities: as in `chosen_threshold`, out-of-fold.

@@ -208,7 +208,7 @@ def test_thresholds_of_other_folds_flatter_less_than_the_threshold_chosen_on_the
         chosen = chosen_threshold(labels, probabilities, Youden())
         own.append(youden(truth, probabilities, chosen))
         thresholds = thresholds_on_other_folds(labels, probabilities, folds, Youden())
-        calls = probabilities.astype(np.float32) >= thresholds
+        calls = called(probabilities, thresholds)
         other.append(calls[truth].mean() - calls[~truth].mean())
     # The probabilities know nothing, so an honest index is 0; 0.02 is the standard error of the
     # mean of 40 indices of 30 + 30 cases.
