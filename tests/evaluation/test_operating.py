@@ -164,6 +164,14 @@ def test_a_sensitivity_computed_with_a_rounding_error_asks_for_no_further_hemorr
     assert rounded == chosen_threshold(labels, probabilities, WantedSensitivity(0.7))
 
 
+def test_costs_that_are_equal_but_for_rounding_tie_and_the_bleeds_are_called():
+    # To call all costs nine false alarms, to call nothing six missed bleeds at 1.5 each.
+    labels, probabilities = np.repeat([1, 0], [6, 9]), np.linspace(0.1, 0.9, 15)
+    assert 1.5 / 2.5 * 6 < 9 / 2.5
+    chosen = chosen_threshold(labels, probabilities, CostRatio(1.5))
+    assert chosen == float(np.float32(0.1))
+
+
 @pytest.mark.parametrize("ratio", [1e-300, 1e300])
 def test_an_extreme_cost_ratio_does_not_overflow(ratio):
     chosen = chosen_threshold(LABELS, PROBABILITIES, CostRatio(ratio))
