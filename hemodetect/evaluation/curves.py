@@ -7,7 +7,7 @@ was drawn, give the curves of all resamples at once and nothing is sorted again.
 The tables hold every distinct probability where there are at most `MOST_THRESHOLDS`, and then the
 resamples are exact. Else they hold about that many: a third at even steps among the positives, a
 third among the negatives, a third at steps that grow with the rank, because the precision of the
-first few calls moves most. No figure of a curve is made so, only its band and interval.
+first few calls moves most. That thins bands and intervals alone, never a curve or its area.
 """
 
 from __future__ import annotations
@@ -188,21 +188,14 @@ def resampled_sensitivity(cases: Cases) -> np.ndarray:
 
 def resampled_precision(cases: Cases) -> tuple[np.ndarray, np.ndarray]:
     """(resamples, 101) precision at the recalls of `GRID`, and (resamples,) average precision."""
-    tables = _reached(cases)
-    hits, alarms = (cases.drawn @ table for table in tables)
+    hits, alarms = (cases.drawn @ table for table in _reached(cases))
     recall = hits / hits[:, -1:]
-    precision = _precision(hits, alarms)
+    calls = hits + alarms
+    precision = np.divide(hits, calls, out=np.zeros_like(calls), where=calls > 0)
     wanted = np.maximum(GRID - ROUNDING, ROUNDING)
     first = np.array([np.searchsorted(row, wanted) for row in recall], dtype=np.intp)
-    averages = _average_precision(hits, precision)
-    # What the steps between few thresholds lose, they lose in every resample: it is put back.
-    all_hits, all_alarms = (table.sum(axis=0, keepdims=True) for table in tables)
-    stepped = _average_precision(all_hits, _precision(all_hits, all_alarms))
-    exact = average_precision_score(y_true=cases.labels, y_score=cases.probabilities)
-    return (
-        np.take_along_axis(precision, first.reshape(-1, len(GRID)), axis=1),
-        np.clip(averages + (exact - stepped), 0, 1),
-    )
+    averages = (np.diff(recall, axis=1, prepend=0) * precision).sum(axis=1)
+    return np.take_along_axis(precision, first.reshape(-1, len(GRID)), axis=1), averages
 
 
 def _reached(cases: Cases) -> tuple[np.ndarray, np.ndarray]:
@@ -229,18 +222,6 @@ def _kept(falling: np.ndarray, values: int, labels: np.ndarray) -> np.ndarray:
         reached = np.cumsum(np.bincount(falling[members], minlength=values))
         steps.append(np.searchsorted(reached, np.linspace(1, reached[-1], each).round()))
     return np.unique(np.concatenate([*steps, [values - 1]]))
-
-
-def _precision(hits: np.ndarray, alarms: np.ndarray) -> np.ndarray:
-    """Share of calls that are right, 0 where there is no call; shapes as given."""
-    calls = hits + alarms
-    return np.divide(hits, calls, out=np.zeros_like(calls), where=calls > 0)
-
-
-def _average_precision(hits: np.ndarray, precision: np.ndarray) -> np.ndarray:
-    """(resamples,) precision averaged over the positives, each (resamples, thresholds)."""
-    gained = np.diff(hits, axis=1, prepend=0)
-    return (gained * precision).sum(axis=1) / hits[:, -1]
 
 
 def _band(cases: Cases, resampled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -182,7 +182,8 @@ def test_resamples_at_some_thresholds_stay_close_to_those_at_all(shape):
     checked = checked_cases(*cases, confidence=0.95)
     sensitivity, exact = resampled_sensitivity(checked), exact_sensitivity(*cases)
     assert abs(sensitivity - exact).max() < 0.02
-    assert abs(np.quantile(sensitivity - exact, TAILS, axis=0)).max() < 0.01
+    ends = [np.quantile(curves, TAILS, axis=0) for curves in (sensitivity, exact)]
+    assert abs(ends[0] - ends[1]).max() < 0.01
     precision, average = resampled_precision(checked)
     ends = [np.quantile(p, TAILS, axis=0) for p in (precision, exact_precision(*cases))]
     assert abs(ends[0] - ends[1]).max() < 0.02
@@ -255,6 +256,16 @@ def test_classes_that_are_told_apart_without_an_error_leave_room_below_one():
     assert (roc.low[-1], roc.high[0]) == (1.0, 1.0)
     assert precision_recall.average_precision.low == pytest.approx(bound)
     assert precision_recall.low == pytest.approx(np.full(101, bound))
+
+
+def test_the_roc_s_band_never_falls_though_all_resamples_agree_from_some_rate_on():
+    cases = clustered(7, distance=4)
+    sensitivity = resampled_sensitivity(checked_cases(*cases, confidence=0.95))
+    assert not (sensitivity[:, 5] == 1).all()
+    assert (sensitivity[:, 95] == 1).all()
+    ours = roc_curve_with_band(*cases)
+    assert unanimous_bound(24, 0.95) < ours.low[95] < 1
+    assert (np.diff(ours.low) >= 0).all()
 
 
 def test_one_probability_for_all_gives_the_diagonal_and_the_share_of_positives():
