@@ -158,6 +158,7 @@ def precision_recall_with_band(
         y_true=cases.labels, y_score=cases.probabilities, drop_intermediate=True
     )
     average = float(average_precision_score(y_true=cases.labels, y_score=cases.probabilities))
+    average = round(average, 12)  # without an error it is a sum of shares just beside 1
     precisions, averages = resampled_precision(cases)
     low, high = _band(cases, precisions)
     bound = unanimous_bound(cases.fewest_groups, confidence)
@@ -194,7 +195,7 @@ def resampled_precision(cases: Cases) -> tuple[np.ndarray, np.ndarray]:
     precision = np.divide(hits, calls, out=np.zeros_like(calls), where=calls > 0)
     wanted = np.maximum(GRID - ROUNDING, ROUNDING)
     first = np.array([np.searchsorted(row, wanted) for row in recall], dtype=np.intp)
-    averages = (np.diff(recall, axis=1, prepend=0) * precision).sum(axis=1)
+    averages = (np.diff(hits, axis=1, prepend=0) * precision).sum(axis=1) / hits[:, -1]
     return np.take_along_axis(precision, first.reshape(-1, len(GRID)), axis=1), averages
 
 

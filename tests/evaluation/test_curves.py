@@ -248,13 +248,14 @@ def test_a_higher_confidence_gives_a_wider_band():
 
 
 def test_classes_that_are_told_apart_without_an_error_leave_room_below_one():
-    rows = [(f"p{number}", number % 2, 0.1 + 0.8 * (number % 2)) for number in range(24)]
+    rows = [(f"p{n}", n % 2, 0.6 * (n % 2) + n / 100) for n in range(24)]
     roc, precision_recall = both_curves(arrays(rows))
     bound = unanimous_bound(12, 0.95)
     assert (roc.auroc.value, roc.auroc.low, roc.auroc.high) == (1.0, pytest.approx(bound), 1.0)
     assert roc.low[:-1] == pytest.approx(np.full(100, bound))
     assert (roc.low[-1], roc.high[0]) == (1.0, 1.0)
-    assert precision_recall.average_precision.low == pytest.approx(bound)
+    average = precision_recall.average_precision
+    assert (average.value, average.low, average.high) == (1.0, pytest.approx(bound), 1.0)
     assert precision_recall.low == pytest.approx(np.full(101, bound))
 
 
