@@ -1,0 +1,302 @@
+"""The Compare page on paper: what was compared, matrices, figures, curves, differences, leakage."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from reportlab.platypus import Flowable, KeepTogether
+
+from hemodetect.evaluation import PUBLISHED, LeakageGap, Scores
+from hemodetect.evaluation.board import Board, Thresholds
+from hemodetect.evaluation.comparison import ComparedModel, Comparison
+from hemodetect.evaluation.curves import RocCurve
+from hemodetect.evaluation.leakage import gap_sentences
+from hemodetect.evaluation.metrics import Metric
+from hemodetect.evaluation.table import area, percent
+from hemodetect.families import FAMILY_NAMES
+from hemodetect.reports.comparison import stamp_lines
+from hemodetect.reports.comparison_drawings import (
+    MOST_CURVES,
+    PER_ROW,
+    confusion_drawing,
+    roc_drawing,
+)
+from hemodetect.reports.pdf import (
+    CAPTION,
+    HEADING,
+    NAME_LENGTH,
+    TITLE,
+    bullets,
+    document,
+    paragraph,
+    printable,
+    table,
+)
+
+_MOST_ROWS = 20
+"""Sets, or other names from a file, that are listed."""
+
+
+def comparison_pdf(
+    board: Board,
+    thresholds: Thresholds,
+    scores: Mapping[str, Scores],
+    roc: Mapping[str, RocCurve],
+    gaps: Sequence[LeakageGap],
+    sentences: Sequence[str],
+) -> bytes:
+    """A PDF on A4, every page stamped with bundles, data, date and number; no image of a patient.
+
+    The same arguments give the same bytes.
+
+    Args:
+        board: the cases compared.
+        thresholds: key of a model -> threshold, or one for every case (n,).
+        scores: key -> figures at these thresholds.
+        roc: key -> curve; models without one are left out of the chart.
+        gaps: of the leakage table; may be empty.
+        sentences: the differences in words; may be empty.
+    """
+    models = board.comparison.models
+    title = f"Comparison of {len(models)} model{'' if len(models) == 1 else 's'}, by {board.level}"
+    story: list[Flowable] = [
+        paragraph(title, style=TITLE),
+        *_compared(board, scores[models[0].key]),
+        *_models(models),
+        *_matrices(models, scores),
+        *_figures(board, thresholds, scores),
+        *_curves([model for model in models if model.key in roc], roc, scores),
+        *_differences(models, sentences),
+        *_leakage(gaps),
+    ]
+    return document(story, f"hemodetect: {title}", stamp_lines(board))
+
+
+def _compared(board: Board, first: Scores) -> list[Flowable]:
+    comparison = board.comparison
+    slices = comparison.slices
+    names = list(comparison.fingerprints)
+    rows = [
+        (
+            printable(name, NAME_LENGTH),
+            printable(comparison.fingerprints[name], NAME_LENGTH),
+            _origins(comparison, name),
+            *_counts(board, name),
+        )
+        for name in names[:_MOST_ROWS]
+    ]
+    heads = ["Set", "Fingerprint", "Predictions", "Slices", "Patient folders", "Patients"]
+    heads.append(f"{board.level.capitalize()}s labelled hemorrhage")
+    left_out = len(names) - len(rows)
+    positions = Counter(place for place in slices["position"] if place)
+    unknown = len(slices) - sum(positions.values())
+    known = [f"{printable(place, 20)} {n:,}" for place, n in positions.most_common(6)]
+    placed = ", ".join([*known, f"not known {unknown:,}"] if unknown else known)
+    more = f" And {left_out:,} more sets." if left_out else ""
+    where = f" Slices by position in the head: {placed}." if positions else ""
+    return [
+        paragraph("What was compared", style=HEADING),
+        table(heads, rows, (20, 19, 18, 10, 10, 10, 14)),
+        paragraph(
+            f"{first.n:,} {board.level}s, {first.n_positive:,} labelled hemorrhage, of"
+            f" {first.n_groups:,} patients (folders of one person counted once)."
+            " Out-of-fold: each patient was judged by a model that was trained without that patient."
+            f" Outside: a set that the model was not trained on.{where}{more}",
+            style=CAPTION,
+        ),
+    ]
+
+
+def _origins(comparison: Comparison, name: str) -> str:
+    """E.g. ``out-of-fold``, or each origin with its models where they differ."""
+    by_origin: dict[str, list[str]] = {}
+    for model in comparison.models:
+        origin = printable(model.origins.get(name, "not told"), 20)
+        by_origin.setdefault(origin, []).append(printable(model.name, 30))
+    if len(by_origin) == 1:
+        return next(iter(by_origin))
+    return "; ".join(f"{origin}: {', '.join(who)}" for origin, who in by_origin.items())
+
+
+def _counts(board: Board, name: str) -> tuple[str, str, str, str]:
+    """Slices, folders, patients of a set, and its cases labelled hemorrhage."""
+    slices, cases = board.comparison.slices, board.cases
+    own = slices[slices["set"] == name]
+    bleeding = int(cases.loc[cases["set"] == name, "label"].sum())
+    return (
+        f"{len(own):,}",
+        f"{own['patient'].nunique():,}",
+        f"{own['group'].nunique():,}",
+        f"{bleeding:,}",
+    )
+
+
+def _models(models: Sequence[ComparedModel]) -> list[Flowable]:
+    rows = [
+        (
+            FAMILY_NAMES[model.family],
+            printable(model.recipe, NAME_LENGTH),
+            printable(model.version, 90),
+            f"{100 * model.threshold:.1f} %",
+            printable(model.threshold_reason, 120),
+        )
+        for model in models
+    ]
+    heads = ("Model", "Recipe", "Bundle", "Released with threshold", "Because")
+    return [
+        paragraph("Models", style=HEADING),
+        table(heads, rows, (18, 9, 24, 11, 46)),
+    ]
+
+
+def _matrices(models: Sequence[ComparedModel], scores: Mapping[str, Scores]) -> list[Flowable]:
+    drawings = [
+        confusion_drawing(models[start : start + PER_ROW], scores)
+        for start in range(0, len(models), PER_ROW)
+    ]
+    note = paragraph(
+        "Counts, and percentages of the row. Missed: labelled hemorrhage and not called. False alarm:"
+        " called and not labelled.",
+        style=CAPTION,
+    )
+    heading = paragraph("Confusion matrices", style=HEADING)
+    return [KeepTogether([heading, drawings[0]]), *drawings[1:], note]
+
+
+def _figures(board: Board, thresholds: Thresholds, scores: Mapping[str, Scores]) -> list[Flowable]:
+    models = board.comparison.models
+    rows = [
+        (
+            (FAMILY_NAMES[model.family], printable(model.recipe, NAME_LENGTH)),
+            _threshold(thresholds[model.key], board.level),
+            _two_lines(percent(found.accuracy)),
+            f"{100 * found.majority_baseline:.1f} %",
+            _two_lines(percent(found.balanced_accuracy)),
+            _two_lines(percent(found.sensitivity)),
+            _two_lines(percent(found.specificity)),
+            _two_lines(area(found.auroc)),
+        )
+        for model in models
+        for found in (scores[model.key],)
+    ]
+    heads = ("Model", "Threshold in force", "Right", "Always the commoner answer",
+             "Balanced accuracy", "Sensitivity", "Specificity", "AUROC")  # fmt: skip
+    return [
+        paragraph("Figures at the thresholds in force", style=HEADING),
+        table(heads, rows, (18, 13, 14, 14, 14, 14, 14, 13)),
+        paragraph(
+            f"Right: share of {board.level}s called as labelled. Balanced accuracy: mean of"
+            " sensitivity and specificity. In brackets 95 % intervals from resampling patients;"
+            f" “no interval” where there are too few patients to make one. Always giving the"
+            f" commoner answer is the least to beat. {_better(models, scores)}",
+            style=CAPTION,
+        ),
+    ]
+
+
+def _better(models: Sequence[ComparedModel], scores: Mapping[str, Scores]) -> str:
+    """Which models the commoner answer does not explain away."""
+
+    def surely(found: Metric, baseline: float) -> bool:
+        return found.has_interval and found.low > baseline
+
+    useful = [
+        printable(model.name, NAME_LENGTH)
+        for model in models
+        if surely(scores[model.key].accuracy, scores[model.key].majority_baseline)
+    ]
+    return f"Models whose whole interval lies above it: {', '.join(useful) or 'none'}."
+
+
+def _threshold(threshold: float | np.ndarray, level: str) -> tuple[str, ...]:
+    if isinstance(threshold, np.ndarray):
+        low, high = 100 * threshold.min(), 100 * threshold.max()
+        return f"{low:.1f} to {high:.1f} %", f"by {level}"
+    return (f"{100 * threshold:.1f} %",)
+
+
+def _two_lines(figure: str) -> list[str]:
+    """The figure, and below it the interval."""
+    value, interval = figure.split(" (", 1)
+    return [value, f"({interval}"]
+
+
+def _curves(
+    models: Sequence[ComparedModel], roc: Mapping[str, RocCurve], scores: Mapping[str, Scores]
+) -> list[Flowable]:
+    if not models:
+        return []
+    drawn = models[:MOST_CURVES]
+    some = f" Drawn are the first {len(drawn)} of {len(models)} models." if drawn != models else ""
+    return [
+        KeepTogether(
+            [
+                paragraph("ROC curves", style=HEADING),
+                roc_drawing(drawn, roc, scores),
+                paragraph(
+                    "Filled symbols: where a model stands at the threshold in force; off its curve"
+                    " where the threshold differs from patient to patient. Dotted diagonal:"
+                    f" guessing.{some}",
+                    style=CAPTION,
+                ),
+            ]
+        )
+    ]
+
+
+def _differences(models: Sequence[ComparedModel], sentences: Sequence[str]) -> list[Flowable]:
+    if not sentences:
+        return []
+    pairs = len(models) * (len(models) - 1) // 2
+    looked = "One pair is" if pairs == 1 else f"{pairs} pairs are"
+    return [
+        paragraph("Differences in words", style=HEADING),
+        *bullets(sentences),
+        paragraph(
+            f"Intervals resample patients, the same for both models. {looked} looked at; about one in"
+            " twenty pairs that are truly alike would look different.",
+            style=CAPTION,
+        ),
+    ]
+
+
+def _leakage(gaps: Sequence[LeakageGap]) -> list[Flowable]:
+    if not gaps:
+        return []
+    rows = [
+        (
+            (FAMILY_NAMES[gap.family], printable(gap.recipe, NAME_LENGTH)),
+            _two_lines(percent(gap.paper_accuracy)),
+            _two_lines(percent(gap.patient_accuracy)),
+            f"{100 * gap.accuracy:.1f} points",
+            f"{100 * gap.majority_baseline:.1f} %",
+            _two_lines(area(gap.paper_auroc)),
+            _two_lines(area(gap.patient_auroc)),
+            _published(gap),
+        )
+        for gap in gaps
+    ]
+    heads = ("Model", "Right, same patients in training", "Right, patients never seen",
+             "Leakage gap", "Always the commoner answer", "AUROC, same patients",
+             "AUROC, never seen", "Right, as published")  # fmt: skip
+    return [
+        KeepTogether(
+            [
+                paragraph("The leakage gap, by slice", style=HEADING),
+                *(paragraph(sentence) for sentence in gap_sentences(gaps)),
+                table(heads, rows, (18, 14, 14, 12, 14, 13, 13, 12)),
+                paragraph(
+                    "From the cards of the bundles, at the thresholds they were released with. As"
+                    " published: the study's own validation accuracy, of slices split at random.",
+                    style=CAPTION,
+                ),
+            ]
+        )
+    ]
+
+
+def _published(gap: LeakageGap) -> str:
+    found = PUBLISHED.get((gap.family, gap.recipe))
+    return "not in the study" if found is None else f"{100 * found.accuracy:.1f} %"
