@@ -13,6 +13,12 @@ from pages.shared import warm_up
 
 st.set_page_config(page_title="hemodetect", page_icon=":material/neurology:", layout="wide")
 warm_up()
-page = st.navigation([st.Page("pages/read.py", title="Read", icon=":material/radiology:")])
+page = st.navigation(
+    [
+        st.Page("pages/read.py", title="Read", icon=":material/radiology:"),
+        st.Page("pages/compare.py", title="Compare", icon=":material/grid_view:"),
+    ],
+    position="top",
+)
 st.caption(f":material/science: {RESEARCH_USE_ONLY} Do not use it for the care of a patient.")
 page.run()

@@ -66,7 +66,19 @@ def parser() -> argparse.ArgumentParser:
     )
     evaluate.add_argument("bundles", type=Path, nargs="+", metavar="BUNDLE", help="bundle folders")
     evaluate.add_argument(
-        "--data", type=Path, help="data set the predictions must have been made on (checked)"
+        "--data",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="labelled set to judge the bundles on; may be given again. Out-of-fold predictions on"
+        " the set a bundle was trained on, its model's on any other",
+    )
+    evaluate.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="write the predictions for the Compare page (needs --data)",
     )
 
     predict = _command(commands, "predict", "five models on folders, zips or files", _predict)
@@ -140,14 +152,26 @@ def _train(options: argparse.Namespace) -> int:
 
 def _evaluate(options: argparse.Namespace) -> int:
     from hemodetect.evaluation import leakage_gaps, results_table
-    from hemodetect.evaluation.bundles import evaluated_bundle
+    from hemodetect.evaluation.bundles import evaluated_bundle, evaluated_models
 
-    fingerprint = None
     if options.data:
         from hemodetect.dataset.cache import open_dataset
+        from hemodetect.evaluation.comparison_file import write_comparison
+        from hemodetect.evaluation.outside import compare_bundles
 
-        fingerprint = open_dataset(options.data, _counted("decoding")).fingerprint
-    rows = [evaluated_bundle(folder, fingerprint) for folder in options.bundles]
+        def told(line: str) -> None:
+            print(line, file=sys.stderr, flush=True)
+
+        datasets = [open_dataset(folder, _counted("decoding")) for folder in options.data]
+        comparison = compare_bundles(options.bundles, datasets, told)
+        if options.out:
+            write_comparison(comparison, options.out)
+            told(f"{options.out}: written")
+        print(results_table(evaluated_models(comparison)))
+        return 0
+    if options.out:
+        raise HemodetectError("--out needs --data: name the set that the bundles are judged on.")
+    rows = [evaluated_bundle(folder) for folder in options.bundles]
     print(results_table(rows))
     for gap in leakage_gaps(rows):
         print(f"\n{gap.sentence}")

@@ -21,6 +21,7 @@ from hemodetect.errors import SettingError
 SECRETS_FILE = Path(".streamlit/secrets.toml")
 PREFIX = "HEMODETECT_"
 MIB = 1024 * 1024
+_ROOT = Path(__file__).resolve().parent.parent
 
 
 def _setting(
@@ -35,8 +36,13 @@ class Settings:
     """Values in force. ``documented()`` lists them with their variables and meaning."""
 
     artifacts: Path = _setting(
-        Path(__file__).resolve().parent.parent / "artifacts",
+        _ROOT / "artifacts",
         "folder of the released bundles",
+    )
+    data: str = _setting(
+        os.pathsep.join(str(_ROOT / folder) for folder in ("data", "../shared/data")),
+        "folders that hold data sets, separated as in PATH; the images behind a figure are shown"
+        " from there",
     )
     cache: Path = _setting(
         user_cache_path("hemodetect"), "folder for decoded data sets; may be deleted at any time"

@@ -15,7 +15,7 @@ from PIL import Image
 from plotly.subplots import make_subplots
 
 from hemodetect.explain import full_attention, in_register, row_attention
-from hemodetect.figures import ACCENT, BACKGROUND, MUTED, TEXT, UNWANTED_BUTTONS
+from hemodetect.figures.theme import ACCENT, BACKGROUND, MUTED, TEXT, UNWANTED_BUTTONS
 from hemodetect.imaging.overlay import heatmap_overlay
 
 LARGEST_SIDE = 1024

@@ -10,7 +10,8 @@ import streamlit as st
 from hemodetect.errors import HemodetectError
 from hemodetect.explain import METHODS, Method, one_slice_map, study_maps
 from hemodetect.families import FAMILY_NAMES
-from hemodetect.figures import CHART_CONFIG, slice_probabilities
+from hemodetect.figures.reading import slice_probabilities
+from hemodetect.figures.theme import CHART_CONFIG
 from hemodetect.imaging import UploadedFile, read_study
 from hemodetect.imaging.study import Slice, Study
 from hemodetect.imaging.windows import BRAIN, WINDOWS_HU, Window, windowed
@@ -19,7 +20,7 @@ from hemodetect.models.released import ReleasedModel
 from hemodetect.reports.predictions import prediction_csv
 from hemodetect.reports.words import agreement_sentence, reliability_sentence, track_record
 from hemodetect.viewer import HeatMap, png_bytes, slice_view
-from pages.shared import example_files, missing_reasons, releases
+from pages.shared import example_files, missing_reasons, releases, routed
 
 log = logging.getLogger(__name__)
 THUMBNAIL = 220
@@ -88,6 +89,11 @@ def _study_page(study: Study) -> None:
     another.button(
         "Open another study", icon=":material/folder_open:", on_click=_forget, width="stretch"
     )
+    origin = st.session_state.get("read_origin")
+    if origin:
+        st.info(origin, icon=":material/grid_view:")
+        if st.button("Back to the comparison", icon=":material/arrow_back:", key="read_back_to"):
+            st.switch_page("pages/compare.py")
     study = _chosen_series(study)
     prediction, maps = _answers(study)
     csv.download_button(
@@ -395,6 +401,7 @@ def _heat(image: Slice, maps: np.ndarray | None, index: int, method: Method) -> 
     return HeatMap(found / (float(found.max()) or 1.0), method, "strongest in this slice")
 
 
+routed()
 study_in_view: Study | None = st.session_state.get("read_study")
 if study_in_view is None:
     _open_page()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
+from streamlit.runtime.pages_manager import PagesManager
 
+from hemodetect.figures.theme import CHART_CONFIG
 from hemodetect.imaging import UploadedFile
 from hemodetect.imaging.phantom import Bleed, head_phantom
 from hemodetect.imaging.phantom_files import dicom_files
@@ -14,6 +17,17 @@ from hemodetect.settings import settings
 
 if TYPE_CHECKING:
     from hemodetect.models.released import Releases
+
+
+def routed() -> None:
+    """Starts again from app.py where Streamlit opened a page without it; every page calls this first.
+
+    The first address that a server is asked for opens a file of a folder named "pages" by itself,
+    and with it everything in that folder, until `st.navigation` has been called once.
+    """
+    if PagesManager.uses_pages_directory:
+        PagesManager.uses_pages_directory = False
+        st.rerun()
 
 
 def warm_up() -> None:
@@ -30,6 +44,20 @@ def missing_reasons() -> dict[str, str]:
     """Why a family has no model, without the server's own path."""
     here = f"{settings().artifacts}/"
     return {family: reason.replace(here, "") for family, reason in releases().missing.items()}
+
+
+def plain(text: object) -> str:
+    """`text` as it stands, where Markdown would make something of it; names come from files."""
+    return re.sub(r"([\\`*_{}\[\]()<>#+!|$~:-])", r"\\\1", str(text))
+
+
+def chart_config(name: str) -> dict[str, Any]:
+    """Settings of a chart whose picture may be saved, as `name`, in the format chosen on Compare."""
+    kind = st.session_state.get("compare_picture", "png")
+    return CHART_CONFIG | {
+        "modeBarButtons": [["toImage"]],
+        "toImageButtonOptions": {"format": kind, "filename": f"hemodetect-{name}", "scale": 2},
+    }
 
 
 @st.cache_resource(show_spinner=False)

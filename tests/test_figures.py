@@ -8,18 +8,12 @@ import plotly.graph_objects as go
 import pytest
 
 from hemodetect.evaluation import Confusion
+from hemodetect.evaluation.differences import agreement
 from hemodetect.families import FAMILY_NAMES
-from hemodetect.figures import (
-    ACCENT,
-    BACKGROUND,
-    FAMILY_STYLE,
-    MUTED,
-    TEXT,
-    VALIDATION,
-    confusion_figure,
-    learning_curve,
-    slice_probabilities,
-)
+from hemodetect.figures.comparing import confusion_matrices, difference_matrix
+from hemodetect.figures.reading import slice_probabilities
+from hemodetect.figures.theme import ACCENT, BACKGROUND, FAMILY_STYLE, MUTED, TEXT, VALIDATION
+from hemodetect.figures.training import learning_curve
 from hemodetect.viewer import slice_view
 
 HALF = dict.fromkeys(FAMILY_NAMES, 0.5)
@@ -171,19 +165,40 @@ def oklab(linear: np.ndarray) -> np.ndarray:
     )
 
 
-def test_confusion_cells_carry_their_key_count_and_share_of_the_row():
-    (cells,) = confusion_figure(Confusion(tn=30, fp=10, fn=5, tp=15)).data
-    assert list(cells.customdata) == ["tn", "fp", "fn", "tp"]
-    assert list(cells.x) == ["no hemorrhage", "hemorrhage"] * 2
-    assert list(cells.y) == ["no hemorrhage"] * 2 + ["hemorrhage"] * 2
-    assert cells.marker.color == pytest.approx([0.75, 0.25, 0.25, 0.75])
-    assert cells.text[1] == "<b>10</b><br>25 % of row<br>false alarm"
+def test_confusion_cells_carry_model_cell_count_and_share_of_the_row():
+    figure = confusion_matrices({"cnn": Confusion(tn=30, fp=10, fn=5, tp=15)}, {"cnn": "CNN"})
+    (cells,) = figure.data
+    assert list(cells.customdata) == [["cnn", cell] for cell in ("tn", "fp", "fn", "tp")]
+    # A label is a row, a call a column; the first row is drawn on top.
+    assert list(zip(cells.x, cells.y, strict=True)) == [(0, 0), (1, 0), (0, 1), (1, 1)]
+    assert cells.text[1] == "<b>10</b><br>25 %<br>false alarm"
+    assert cells.text[2] == "<b>5</b><br>25 %<br>missed"
+    low, high = figure.layout.yaxis.range
+    assert low > high
     assert cells.marker.symbol == "square"
 
 
 def test_a_confusion_row_without_cases_shows_zero():
-    (cells,) = confusion_figure(Confusion(tn=3, fp=1, fn=0, tp=0)).data
-    assert cells.text[3] == "<b>0</b><br>0 % of row<br>true positive"
+    (cells,) = confusion_matrices({"cnn": Confusion(3, 1, 0, 0)}, {"cnn": "CNN"}).data
+    assert cells.text[3] == "<b>0</b><br>0 %<br>right"
+
+
+def test_the_open_cell_alone_is_outlined():
+    both = {"cnn": Confusion(1, 2, 3, 4), "svm": Confusion(1, 2, 3, 4)}
+    names = {"cnn": "CNN", "svm": "SVM"}
+    shapes = confusion_matrices(both, names, ("svm", "fn")).layout.shapes
+    outlined = [number for number, shape in enumerate(shapes) if shape.line.color == ACCENT]
+    assert outlined == [4 + 2]
+
+
+def test_a_difference_cell_gives_both_models_and_counts_what_only_the_row_has_right():
+    labels = np.array([1, 1, 0, 0])
+    a, b = np.array([True, True, False, True]), np.array([False, True, True, True])
+    counts = {("svm", "cnn"): agreement(labels, a, b), ("cnn", "svm"): agreement(labels, b, a)}
+    (cells,) = difference_matrix(counts, {"svm": "SVM", "cnn": "CNN"}).data
+    shown = dict(zip(map(tuple, cells.customdata), cells.text, strict=True))
+    assert shown == {("svm", "cnn"): "<b>2</b>", ("cnn", "svm"): "<b>0</b>"}
+    assert list(zip(cells.x, cells.y, strict=True)) == [(1, 0), (0, 1)]
 
 
 def test_the_learning_curve_shows_both_measures_and_the_epoch_kept():
@@ -216,7 +231,7 @@ def test_a_model_without_epochs_says_so():
     "figure",
     [
         slice_probabilities(probabilities(3), HALF, current=0),
-        confusion_figure(Confusion(1, 2, 3, 4)),
+        confusion_matrices({"cnn": Confusion(1, 2, 3, 4)}, {"cnn": "CNN"}),
         learning_curve(HISTORY),
         slice_view(np.zeros((4, 4), np.uint8), heat=None, attention=None, opacity=0.6),
     ],

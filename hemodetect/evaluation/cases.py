@@ -8,7 +8,7 @@ import numpy as np
 
 from hemodetect.evaluation.intervals import can_vary
 from hemodetect.evaluation.levels import EvaluationError
-from hemodetect.evaluation.metrics import Metric, _percentiles, _unanimous
+from hemodetect.evaluation.metrics import Metric, percentiles, unanimous
 from hemodetect.evaluation.operating import (
     check_both_classes,
     checked_labels,
@@ -70,7 +70,7 @@ class Cases:
         """
         if not varies or np.isnan(resampled).all():
             return Metric(value)
-        return _unanimous(_percentiles(value, resampled, self.confidence), groups, self.confidence)
+        return unanimous(percentiles(value, resampled, self.confidence), groups, self.confidence)
 
 
 def checked_cases(

@@ -13,6 +13,7 @@ from typing import Literal, get_args
 import numpy as np
 from scipy.stats import binomtest, rankdata
 
+from hemodetect.evaluation.cases import check_resampling
 from hemodetect.evaluation.intervals import can_vary, group_counts, rates, unanimous_bound
 from hemodetect.evaluation.levels import EvaluationError
 from hemodetect.evaluation.metrics import Metric
@@ -138,7 +139,7 @@ def auroc_difference(
     positive = checked_labels(labels)
     check_both_classes(positive, "Every case")
     both = [checked_probabilities(p, len(positive)) for p in (probabilities_a, probabilities_b)]
-    _check_resampling(codes, drawn, len(positive), confidence)
+    check_resampling(codes, drawn, len(positive), confidence)
     # The calls do not matter to the AUROC; `group_counts` wants some.
     counts_a, counts_b = (group_counts(positive, p, positive, codes) for p in both)
     once = np.ones((1, drawn.shape[1]))
@@ -170,7 +171,7 @@ def accuracy_difference(
         EvaluationError: an argument that does not fit the above.
     """
     right_a, right_b = _right(labels, calls_a, calls_b)
-    _check_resampling(codes, drawn, len(right_a), confidence)
+    check_resampling(codes, drawn, len(right_a), confidence)
     groups = drawn.shape[1]
     sizes = np.bincount(codes, minlength=groups)
     ahead = np.bincount(codes, weights=right_a.astype(float) - right_b, minlength=groups)
@@ -229,27 +230,6 @@ def _right(
                 f"{len(positive):,} of bool, one for each label."
             )
     return np.asarray(calls_a) == positive, np.asarray(calls_b) == positive
-
-
-def _check_resampling(codes: np.ndarray, drawn: np.ndarray, cases: int, confidence: float) -> None:
-    if not 0.0 < confidence < 1.0:
-        raise EvaluationError(f"The confidence is {confidence}; expected a number between 0 and 1.")
-    if codes.shape != (cases,) or codes.dtype.kind not in "iu":
-        raise EvaluationError(
-            f"The group codes are {codes.dtype} of the shape {codes.shape}; expected {cases:,} "
-            "whole numbers, one for each label."
-        )
-    names = np.unique(codes)
-    if not np.array_equal(names, np.arange(len(names))):
-        raise EvaluationError(
-            f"The group codes run from {names[0]} to {names[-1]} over {len(names):,} groups; "
-            "expected every number from 0, so number the groups of these cases anew."
-        )
-    if drawn.ndim != 2 or not len(drawn) or drawn.shape[1] != len(names):
-        raise EvaluationError(
-            f"The resamples have the shape {drawn.shape}; expected at least one row and a column "
-            f"for each of {len(names):,} patient groups."
-        )
 
 
 def _paired(

@@ -90,3 +90,24 @@ def leakage_gaps(rows: Sequence[Evaluated]) -> tuple[LeakageGap, ...]:
         and (paper := by_split.get((family, recipe, "paper")))
         and (patient := by_split.get((family, recipe, "patient")))
     )
+
+
+def gap_sentences(gaps: Sequence[LeakageGap]) -> tuple[str, str, str]:
+    """What the gaps mean, in three sentences for a clinician; `gaps` is not empty."""
+    widest = max(gaps, key=lambda gap: gap.accuracy)
+    useful = [gap for gap in gaps if gap.patient_accuracy.low > gap.majority_baseline]
+    names = " and ".join(FAMILY_NAMES[gap.family] for gap in useful)
+    return (
+        "When slices of one patient lie on both sides of a split, a model can recognise the patient"
+        f" instead of the bleed: tested like that, {FAMILY_NAMES[widest.family]} is right for"
+        f" {100 * widest.paper_accuracy.value:.0f} % of slices.",
+        "On patients it has never seen, as every new patient is, the same recipe is right for"
+        f" {100 * widest.patient_accuracy.value:.0f} %; the difference is owed to the test and not"
+        " to the model.",
+        f"Calling every slice normal would be right for {100 * widest.majority_baseline:.0f} %"
+        + (
+            f", and only {names} {'does' if len(useful) == 1 else 'do'} surely better on new patients."
+            if useful
+            else ", and none of these models does surely better on new patients."
+        ),
+    )

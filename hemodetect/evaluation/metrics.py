@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -76,6 +77,22 @@ class Scores:
     specificity: Metric
     auroc: Metric
     confusion: Confusion
+
+
+def scores_of_card(figures: Mapping[str, Any]) -> Scores:
+    """The figures of one level as a bundle's card holds them.
+
+    Raises:
+        EvaluationError: one is missing, or there is one too many.
+    """
+    try:
+        values: dict[str, Any] = {
+            name: Metric(**value) if isinstance(value, Mapping) and "value" in value else value
+            for name, value in figures.items()
+        }
+        return Scores(**{**values, "confusion": Confusion(**values["confusion"])})
+    except (TypeError, KeyError) as error:
+        raise EvaluationError(f"The card's figures cannot be read ({error}).") from error
 
 
 def scores(
@@ -206,13 +223,14 @@ def _metrics(counts: GroupCounts, drawn: np.ndarray, confidence: float) -> dict[
         "auroc": both,
     }
     metrics = {
-        name: _percentiles(value, resampled[name], confidence) if possible[name] else Metric(value)
+        name: percentiles(value, resampled[name], confidence) if possible[name] else Metric(value)
         for name, value in values.items()
     }
     return metrics | _widened(metrics, counts, confidence)
 
 
-def _percentiles(value: float, resampled: np.ndarray, confidence: float) -> Metric:
+def percentiles(value: float, resampled: np.ndarray, confidence: float) -> Metric:
+    """`value` with the percentile interval of `resampled` (resamples,), NaN left out."""
     tail = (1 - confidence) / 2
     low, high = np.nanquantile(resampled, [tail, 1 - tail])
     return Metric(value, float(low), float(high))
@@ -224,19 +242,20 @@ def _widened(
     """Intervals in place of those that have no width because all groups agree."""
     n_positive = int((counts.positives > 0).sum())
     n_negative = int((counts.negatives > 0).sum())
-    sensitivity = _unanimous(metrics["sensitivity"], n_positive, confidence)
-    specificity = _unanimous(metrics["specificity"], n_negative, confidence)
+    sensitivity = unanimous(metrics["sensitivity"], n_positive, confidence)
+    specificity = unanimous(metrics["specificity"], n_negative, confidence)
     share = float(counts.positives.sum() / counts.confusion.sum())
     return {
         "sensitivity": sensitivity,
         "specificity": specificity,
         "accuracy": _mixed(metrics["accuracy"], share, sensitivity, specificity),
         "balanced_accuracy": _mixed(metrics["balanced_accuracy"], 0.5, sensitivity, specificity),
-        "auroc": _unanimous(metrics["auroc"], min(n_positive, n_negative), confidence),
+        "auroc": unanimous(metrics["auroc"], min(n_positive, n_negative), confidence),
     }
 
 
-def _unanimous(metric: Metric, groups: int, confidence: float) -> Metric:
+def unanimous(metric: Metric, groups: int, confidence: float) -> Metric:
+    """`metric`, ending at the exact binomial bound where all of `groups` groups gave 0 or 1."""
     if metric.low != metric.high or metric.value not in (0.0, 1.0):
         return metric
     bound = unanimous_bound(groups, confidence)

@@ -42,10 +42,10 @@ class Evaluated:
     Attributes:
         family: a key of `FAMILY_NAMES`.
         recipe: name of the recipe.
-        split: "paper" or "patient".
+        split: "paper", "patient", or "outside: " and the set the model has never seen.
         slice_scores: by slice.
         patient_scores: by patient (mean of a patient's slices).
-        training_seconds: of all folds together.
+        training_seconds: of all folds together; None where it is not told.
     """
 
     family: str
@@ -53,7 +53,7 @@ class Evaluated:
     split: str
     slice_scores: Scores
     patient_scores: Scores
-    training_seconds: float
+    training_seconds: float | None
 
 
 HEADINGS = (
@@ -119,7 +119,10 @@ def duration(seconds: float) -> str:
 
 def _lines(row: Evaluated) -> list[tuple[str, ...]]:
     name = FAMILY_NAMES[row.family]
-    of_slices = (duration(row.training_seconds), *_study(row.family, row.recipe))
+    trained = "" if row.training_seconds is None else duration(row.training_seconds)
+    # The study measured slices of its own set; no number of its belongs beside another set.
+    study = ("", "") if row.split.startswith("outside") else _study(row.family, row.recipe)
+    of_slices = (trained, *study)
     return [
         (name, row.recipe, row.split, *_figures(row.slice_scores), *of_slices),
         (name, row.recipe, row.split, *_figures(row.patient_scores), "", "", ""),

@@ -55,7 +55,7 @@ def prediction_csv(prediction: StudyPrediction) -> str:
     writer.writerow(["study", "slice", "file", *families])
     for index, image in enumerate(prediction.study.slices):
         probabilities = (f"{found.probabilities[index]:.4f}" for found in families.values())
-        writer.writerow([prediction.study.id, index + 1, _no_formula(image.source), *probabilities])
+        writer.writerow([prediction.study.id, index + 1, no_formula(image.source), *probabilities])
     return text.getvalue()
 
 
@@ -82,5 +82,6 @@ def _rounded(probability: float) -> float:
     return round(float(probability), 6)
 
 
-def _no_formula(text: str) -> str:
+def no_formula(text: str) -> str:
+    """`text`, with an apostrophe before what a spreadsheet would take for a formula."""
     return "'" + text if text[:1] in "=+-@\t\r" else text

@@ -48,7 +48,7 @@ def test_a_patient_split_gives_a_model_and_predictions_of_every_slice(
     assert sorted(predictions["slice"]) == sorted(blobs.slices["slice"])
     assert set(card.seconds) == {*(f"fold-{i}" for i in range(5)), ON_ALL}
     assert load_bundle(out).card == card
-    assert evaluated_bundle(out, blobs.fingerprint).slice_scores.n == 72
+    assert evaluated_bundle(out).slice_scores.n == 72
     assert not work_folder(out).exists()
 
 

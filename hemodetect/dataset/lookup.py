@@ -1,0 +1,75 @@
+"""Finds the pictures of a named set on this machine, for whoever holds only numbers about them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from hemodetect.dataset.manifest import labelled_slices, listed_files
+from hemodetect.errors import DatasetError
+from hemodetect.settings import settings
+
+
+@dataclass(frozen=True, eq=False)
+class FoundSet:
+    """Where the pictures of a set lie.
+
+    Attributes:
+        root: its folder.
+        slices: a row a slice, ordered by patient, series and number; index patient and slice,
+            column file (path under `root`).
+    """
+
+    root: Path
+    slices: pd.DataFrame
+
+    def file(self, patient: str, name: str) -> Path:
+        """The picture of a slice; raises `DatasetError` where there is none."""
+        try:
+            return self.root / str(self.slices.loc[(patient, name), "file"])
+        except KeyError:
+            raise DatasetError(f"{self.root.name}: holds no slice {name} of {patient}.") from None
+
+    def patient_files(self, patient: str) -> list[Path]:
+        """All pictures of a patient, in order; raises `DatasetError` where there are none."""
+        try:
+            files = self.slices.xs(patient, level="patient")["file"]
+        except KeyError:
+            raise DatasetError(f"{self.root.name}: holds no patient {patient}.") from None
+        return [self.root / file for file in files]
+
+
+def data_folders() -> list[Path]:
+    """The folders that data sets are looked for in, those that exist."""
+    folders = (Path(part).expanduser() for part in settings().data.split(os.pathsep) if part)
+    return [folder for folder in folders if folder.is_dir()]
+
+
+def find_set(name: str, wanted: pd.DataFrame) -> FoundSet | None:
+    """The set `name` in one of `data_folders`, if it holds all of `wanted` with the same labels.
+
+    Args:
+        name: of the set's folder. It may come from a file that somebody made, so it is refused
+            where it is more than a plain name.
+        wanted: columns patient, slice, label.
+    """
+    if name in ("", ".", "..") or Path(name).name != name:
+        return None
+    for folder in data_folders():
+        root = folder / name
+        if not root.is_dir() or root.is_symlink():
+            continue
+        try:
+            found = labelled_slices(root, listed_files(root))
+        except DatasetError:
+            continue
+        table = found.set_index(["patient", "slice"]).sort_index()
+        keys = pd.MultiIndex.from_frame(wanted[["patient", "slice"]])
+        if not table.index.is_unique or not keys.isin(table.index).all():
+            continue
+        if (table["label"].reindex(keys).to_numpy() == wanted["label"].to_numpy()).all():
+            return FoundSet(root, found.set_index(["patient", "slice"])[["file"]])
+    return None

@@ -1,0 +1,96 @@
+"""The file that carries a comparison.
+
+Parquet: a row a slice, a column of probabilities a model, and in its metadata, under
+``hemodetect``, what the models and sets are. It holds names of slices and numbers, no image.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hemodetect.evaluation.comparison import FACTS, ComparedModel, Comparison, compared
+from hemodetect.evaluation.levels import EvaluationError
+from hemodetect.families import FAMILY_NAMES
+
+FORMAT = 1
+_KEY = b"hemodetect"
+_LARGEST = 256 * 1024 * 1024
+"""Bytes of a file's table in memory, by its number of rows and columns."""
+_PREFIX = "probability_"
+_RECIPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}")
+
+
+def write_comparison(comparison: Comparison, path: Path) -> None:
+    """Writes the file whole or not at all."""
+    about = {
+        "format": FORMAT,
+        "models": [asdict(model) for model in comparison.models],
+        "fingerprints": comparison.fingerprints,
+        "made": comparison.made,
+    }
+    names = {model.key: _PREFIX + model.key for model in comparison.models}
+    table = pa.Table.from_pandas(comparison.slices.rename(columns=names), preserve_index=False)
+    table = table.replace_schema_metadata({_KEY: json.dumps(about).encode()})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    pq.write_table(table, partial, compression="zstd")
+    partial.replace(path)
+
+
+def read_comparison(source: Path | BinaryIO, name: str) -> Comparison:
+    """The comparison in a file; every value is checked, for the file may come from anywhere.
+
+    Args:
+        source: the file.
+        name: what to call it in errors.
+
+    Raises:
+        EvaluationError: missing, not such a file, or values that no honest figure can be made from.
+    """
+    again = "make it with `hemodetect evaluate BUNDLE... --data DIR --out FILE`."
+    try:
+        file = pq.ParquetFile(source)
+        if file.metadata.num_rows * max(file.metadata.num_columns, 1) * 8 > _LARGEST:
+            raise EvaluationError(f"{name}: {file.metadata.num_rows:,} rows are too many to show.")
+        about = json.loads((file.schema_arrow.metadata or {})[_KEY])
+        if about["format"] != FORMAT:
+            raise EvaluationError(f"{name}: format {about['format']}; {again}")
+        models = tuple(ComparedModel(**model) for model in about["models"])
+        table = file.read().to_pandas()
+        names = {_PREFIX + model.key: model.key for model in models}
+        table = table.rename(columns=names)
+        fingerprints, made = dict(about["fingerprints"]), str(about["made"])
+        facts = table[["set", "patient", "slice", "label", "group", "fold", *FACTS]]
+        base = table[["set", "patient", "slice", "label"]]
+        predictions = {key: base.assign(probability=table[key]) for key in names.values()}
+    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
+        raise EvaluationError(f"{name}: not a comparison of models; {again}") from error
+    strange = [model.key for model in models if not _sound(model)]
+    if strange:
+        raise EvaluationError(
+            f"{name}: holds no sound description of model {strange[0]!r}; {again}"
+        )
+    lost = sorted(set(facts["set"]) - set(fingerprints))
+    if lost:
+        raise EvaluationError(f"{name}: says nothing of the set {lost[0]!r}; {again}")
+    return compared(models, fingerprints, facts, predictions, made)
+
+
+def _sound(model: ComparedModel) -> bool:
+    texts = (model.key, model.family, model.recipe, model.version, model.threshold_reason)
+    return (
+        all(isinstance(text, str) for text in texts)
+        and isinstance(model.threshold, float)
+        and isinstance(model.origins, dict)
+        and model.family in FAMILY_NAMES
+        and _RECIPE.fullmatch(model.recipe) is not None
+        and model.key in (model.family, f"{model.family} {model.recipe}")
+        and 0 <= model.threshold <= 1
+    )
