@@ -88,7 +88,8 @@ def _compared(board: Board, first: Scores) -> list[Flowable]:
         for name in names[:_MOST_ROWS]
     ]
     heads = ["Set", "Fingerprint", "Predictions", "Slices", "Patient folders", "Patients"]
-    heads.append(f"{board.level.capitalize()}s labelled hemorrhage")
+    counted = "slices" if board.level == "slice" else "patient folders"
+    heads.append(f"{'Slices' if board.level == 'slice' else 'Folders'} labelled hemorrhage")
     left_out = len(names) - len(rows)
     positions = Counter(place for place in slices["position"] if place)
     unknown = len(slices) - sum(positions.values())
@@ -100,7 +101,7 @@ def _compared(board: Board, first: Scores) -> list[Flowable]:
         paragraph("What was compared", style=HEADING),
         table(heads, rows, (20, 19, 18, 10, 10, 10, 14)),
         paragraph(
-            f"{first.n:,} {board.level}s, {first.n_positive:,} labelled hemorrhage, of"
+            f"{first.n:,} {counted}, {first.n_positive:,} labelled hemorrhage, of"
             f" {first.n_groups:,} patients (folders of one person counted once)."
             " Out-of-fold: each patient was judged by a model that was trained without that patient."
             f" Outside: a set that the model was not trained on.{where}{more}",
@@ -170,7 +171,7 @@ def _figures(board: Board, thresholds: Thresholds, scores: Mapping[str, Scores])
     rows = [
         (
             (FAMILY_NAMES[model.family], printable(model.recipe, NAME_LENGTH)),
-            _threshold(thresholds[model.key], board.level),
+            _threshold(thresholds[model.key]),
             _two_lines(percent(found.accuracy)),
             f"{100 * found.majority_baseline:.1f} %",
             _two_lines(percent(found.balanced_accuracy)),
@@ -185,12 +186,11 @@ def _figures(board: Board, thresholds: Thresholds, scores: Mapping[str, Scores])
              "Balanced accuracy", "Sensitivity", "Specificity", "AUROC")  # fmt: skip
     return [
         paragraph("Figures at the thresholds in force", style=HEADING),
-        table(heads, rows, (18, 13, 14, 14, 14, 14, 14, 13)),
+        table(heads, rows, (18, 15, 14, 14, 14, 14, 14, 13)),
         paragraph(
             f"Right: share of {board.level}s called as labelled. Balanced accuracy: mean of"
             " sensitivity and specificity. In brackets 95 % intervals from resampling patients;"
-            f" “no interval” where there are too few patients to make one. Always giving the"
-            f" commoner answer is the least to beat. {_better(models, scores)}",
+            f" “no interval” where there are too few patients to make one. {_better(models, scores)}",
             style=CAPTION,
         ),
     ]
@@ -207,13 +207,15 @@ def _better(models: Sequence[ComparedModel], scores: Mapping[str, Scores]) -> st
         for model in models
         if surely(scores[model.key].accuracy, scores[model.key].majority_baseline)
     ]
-    return f"Models whose whole interval lies above it: {', '.join(useful) or 'none'}."
+    return (
+        "Models that are right more often than always giving the commoner answer, interval and all:"
+        f" {', '.join(useful) or 'none'}."
+    )
 
 
-def _threshold(threshold: float | np.ndarray, level: str) -> tuple[str, ...]:
+def _threshold(threshold: float | np.ndarray) -> tuple[str, ...]:
     if isinstance(threshold, np.ndarray):
-        low, high = 100 * threshold.min(), 100 * threshold.max()
-        return f"{low:.1f} to {high:.1f} %", f"by {level}"
+        return f"{100 * threshold.min():.1f}-{100 * threshold.max():.1f} %", "by case"
     return (f"{100 * threshold:.1f} %",)
 
 
@@ -237,7 +239,7 @@ def _curves(
                 roc_drawing(drawn, roc, scores),
                 paragraph(
                     "Filled symbols: where a model stands at the threshold in force; off its curve"
-                    " where the threshold differs from patient to patient. Dotted diagonal:"
+                    " where the threshold differs from case to case. Dotted diagonal:"
                     f" guessing.{some}",
                     style=CAPTION,
                 ),

@@ -12,6 +12,7 @@ missing; the standard fonts of PDF would print a black box or nothing.
 from __future__ import annotations
 
 import io
+import threading
 import unicodedata
 from collections.abc import Callable, Sequence
 from xml.sax.saxutils import escape
@@ -45,6 +46,8 @@ WIDTH = A4[0] - 2 * MARGIN
 NAME_LENGTH = 60
 """Most characters of a name from a file."""
 _LONGEST = 1000
+_ONE_AT_A_TIME = threading.Lock()
+"""reportlab reads a font through one file position, which documents made at once would share."""
 
 
 def _style(name: str, size: float, **more: object) -> ParagraphStyle:
@@ -141,7 +144,7 @@ def document(story: Sequence[Flowable], title: str, stamp: Sequence[str]) -> byt
     top = A4[1] - 16 * mm
     frame = Frame(MARGIN, bottom, WIDTH, top - bottom, 0, 0, 0, 0)
     made = io.BytesIO()
-    BaseDocTemplate(
+    template = BaseDocTemplate(
         made,
         pagesize=A4,
         pageTemplates=[
@@ -152,7 +155,9 @@ def document(story: Sequence[Flowable], title: str, stamp: Sequence[str]) -> byt
         lang="en",
         initialFontName=FONT,
         invariant=1,
-    ).build(list(story), canvasmaker=_CountingCanvas)
+    )
+    with _ONE_AT_A_TIME:
+        template.build(list(story), canvasmaker=_CountingCanvas)
     return made.getvalue()
 
 
