@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from reportlab.platypus import Flowable, KeepTogether
@@ -36,7 +37,9 @@ from hemodetect.reports.pdf import (
 )
 
 _MOST_ROWS = 20
-"""Sets, or other names from a file, that are listed."""
+"""Sets that are listed."""
+_VERSION = 90
+"""Most characters of a bundle's version: the longest recipe, a date and a hash are 80."""
 
 
 def comparison_pdf(
@@ -71,7 +74,24 @@ def comparison_pdf(
         *_differences(models, sentences),
         *_leakage(gaps),
     ]
-    return document(story, f"hemodetect: {title}", stamp_lines(board))
+    return document(story, f"hemodetect: {title}", _stamp(board))
+
+
+def _stamp(board: Board) -> list[str]:
+    """The stamp with names cut, so that none can push a fingerprint or a hash off the page."""
+    comparison = board.comparison
+    brief = replace(
+        comparison,
+        fingerprints={
+            printable(name, NAME_LENGTH): printable(found, NAME_LENGTH)
+            for name, found in comparison.fingerprints.items()
+        },
+        models=tuple(
+            replace(model, version=printable(model.version, _VERSION))
+            for model in comparison.models
+        ),
+    )
+    return stamp_lines(replace(board, comparison=brief))
 
 
 def _compared(board: Board, first: Scores) -> list[Flowable]:
@@ -139,7 +159,7 @@ def _models(models: Sequence[ComparedModel]) -> list[Flowable]:
         (
             FAMILY_NAMES[model.family],
             printable(model.recipe, NAME_LENGTH),
-            printable(model.version, 90),
+            printable(model.version, _VERSION),
             f"{100 * model.threshold:.1f} %",
             printable(model.threshold_reason, 120),
         )
