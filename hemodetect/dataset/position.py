@@ -106,9 +106,9 @@ def series_positions(
         return _unknown(count)
     seen = np.unique(np.linspace(0, count - 1, min(count, _MOST_LOOKED_AT)).round().astype(int))
     measured = np.array([_measured(pictures[i]) for i in seen]).reshape(-1, 3)
-    area, bone, edge = (np.interp(np.arange(count), seen, m) for m in measured.T)
     if pixels is not None:
-        area = area * np.asarray(pixels, dtype=float)
+        measured[:, 0] *= np.asarray(pixels, dtype=float)[seen]
+    area, bone, edge = (np.interp(np.arange(count), seen, m) for m in measured.T)
     found = _oriented(area, bone, edge)
     if found is None:
         return _unknown(count)
