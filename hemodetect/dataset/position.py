@@ -9,8 +9,8 @@ the base; the top of the skull, cut flat, is bone but has few edges. From the ba
 
 - ``base`` is every slice below the vault: skull base, face and neck;
 - ``mid`` are the slices of the vault, up to where its outline has shrunk;
-- ``vertex`` are those above, whose outline holds less than three quarters of the vault's largest. In
-  a round vault that is the upper half of the way from its widest slice to its top.
+- ``vertex`` are those above, whose outline holds less than three quarters of the vault's largest.
+  In a round vault that is the upper half of the way from its widest slice to its top.
 
 Neither needs the distance of slices, nor a series that reaches the top of the head.
 """
@@ -42,7 +42,7 @@ _SHARP = 120  # grey levels across two pixels of 128 x 128; brain against CSF re
 _RIM = 0.25  # of the outline's mean radius: scalp and skull lie within it, but for the thick top
 _FILLED = 0.13  # of the inside, bone and edges; frontal sinuses reach that, skull bases 20 to 60 %
 _WIDE = 0.5  # of the vault's largest outline; edges in smaller ones do not count for the direction
-_SURE = 2.0  # times more edge at the base than at the other end; least: near-east 2.5, then 4.9; ct-ich 6
+_SURE = 2.0  # times more edge at one end than at the other; near-east: 2.5 and more, ct-ich: 6.0
 _MOST_LOOKED_AT = 64  # slices of a series; those between take after their neighbours
 
 
