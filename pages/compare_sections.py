@@ -15,6 +15,7 @@ from hemodetect.evaluation.board import Board, Thresholds
 from hemodetect.evaluation.calibration import reliability, score_histogram
 from hemodetect.evaluation.curves import precision_recall_with_band, roc_curve_with_band
 from hemodetect.evaluation.differences import (
+    PairedDifference,
     accuracy_difference,
     auroc_difference,
     difference_sentence,
@@ -36,6 +37,7 @@ from hemodetect.figures.curves import (
 from hemodetect.figures.leakage import leakage_figure
 from hemodetect.models.bundle import read_card
 from hemodetect.reports.comparison import comparison_csv
+from hemodetect.reports.comparison_pdf import comparison_pdf
 from hemodetect.settings import settings
 from pages.shared import chart_config
 
@@ -161,11 +163,9 @@ def _difference_clicked() -> None:
 
 def _difference_sentences(board: Board, thresholds: Thresholds) -> list[str]:
     names, sentences = _names(board), []
+    ranked = _auroc_differences(board, _stamp(board))
     for a, b in combinations(board.judged, 2):
         first, second = board.judged[a], board.judged[b]
-        ranked = auroc_difference(
-            first.labels, first.probabilities, second.probabilities, first.codes, first.drawn
-        )
         right = accuracy_difference(
             first.labels,
             called(first.probabilities, thresholds[a]),
@@ -173,7 +173,7 @@ def _difference_sentences(board: Board, thresholds: Thresholds) -> list[str]:
             first.codes,
             first.drawn,
         )
-        sentence = difference_sentence(names[a], names[b], ranked, "AUROC")
+        sentence = difference_sentence(names[a], names[b], ranked[a, b], "AUROC")
         share = Metric(right.value, right.low, right.high)
         sentence += f" Share right: {percent(share)} apart"
         if board.level == "patient":
@@ -181,6 +181,21 @@ def _difference_sentences(board: Board, thresholds: Thresholds) -> list[str]:
             sentence += f"; McNemar p = {test.p_value:.2g}"
         sentences.append(sentence + ".")
     return sentences
+
+
+@st.cache_resource(show_spinner="Comparing the models", max_entries=8)
+def _auroc_differences(_board: Board, stamp: tuple) -> dict[tuple[str, str], PairedDifference]:
+    """No threshold changes these, and for many patients they take a second."""
+    return {
+        (a, b): auroc_difference(
+            _board.labels,
+            _board.judged[a].probabilities,
+            _board.judged[b].probabilities,
+            _board.judged[a].codes,
+            _board.judged[a].drawn,
+        )
+        for a, b in combinations(_board.judged, 2)
+    }
 
 
 def _leakage(board: Board, thresholds: Thresholds, scores: dict[str, Scores]) -> None:
@@ -281,13 +296,35 @@ def _export(board: Board, thresholds: Thresholds, scores: dict[str, Scores]) -> 
         required=True,
         key="compare_picture",
     )
-    st.download_button(
+    left, right, _ = st.columns([2, 2, 4])
+    left.download_button(
         "Figures as CSV",
         comparison_csv(board, scores),
         "hemodetect-comparison.csv",
         "text/csv",
         icon=":material/download:",
         on_click="ignore",
+        width="stretch",
+    )
+    right.download_button(
+        "This page as PDF",
+        lambda: comparison_pdf(
+            board,
+            thresholds,
+            scores,
+            _all_curves(board, _stamp(board))[0],
+            _gaps(str(settings().artifacts)),
+            _difference_sentences(board, thresholds),
+        ),
+        "hemodetect-comparison.pdf",
+        "application/pdf",
+        icon=":material/picture_as_pdf:",
+        on_click="ignore",
+        width="stretch",
+    )
+    st.caption(
+        "Both carry the bundles' versions, the fingerprint of the data and the date. The cases behind a"
+        " number stay here."
     )
 
 

@@ -25,7 +25,7 @@ def case_facts(dataset: Dataset) -> pd.DataFrame:
     facts["subtype"] = _subtypes(slices)
     people = _people(dataset)
     for column in ("age", "sex"):
-        facts[column] = slices["patient"].map(people[column]).fillna("")
+        facts[column] = [people[column].get(patient, "") for patient in slices["patient"]]
     return facts
 
 

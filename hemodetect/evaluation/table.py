@@ -89,7 +89,7 @@ def results_table(rows: Sequence[Evaluated]) -> str:
             raise EvaluationError(
                 f"No model family is named {row.family!r}; expected one of {', '.join(order)}."
             )
-    ordered = sorted(rows, key=lambda row: (order.index(row.family), row.recipe, row.split))
+    ordered = sorted(rows, key=lambda row: (order.index(row.family), row.recipe, _place(row.split)))
     lines = [HEADINGS, *(line for row in ordered for line in _lines(row))]
     widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
     padded = [[c.ljust(w) for c, w in zip(line, widths, strict=True)] for line in lines]
@@ -150,3 +150,8 @@ def _study(family: str, recipe: str) -> tuple[str, str]:
         f"{100 * published.accuracy:.1f} %",
         "not stated" if minutes is None else f"about {minutes:.0f} min",
     )
+
+
+def _place(split: str) -> tuple[bool, str]:
+    """Orders the study's split, then unseen patients, then outside sets."""
+    return split.startswith("outside"), split

@@ -59,10 +59,12 @@ def confusion_matrices(
         selected: the cell that is open below, outlined.
     """
     figure = _panels([f"<b>{names[key]}</b>" for key in confusions])
-    for panel, (key, confusion) in enumerate(confusions.items(), start=1):
-        cells = [_confusion_cell(key, names[key], cell, confusion) for cell in CELLS]
-        _draw(figure, panel, cells, selected)
-        figure.update_xaxes(ticktext=list(_SIDES), title="called", col=panel)
+    panels = [
+        [_confusion_cell(key, names[key], cell, confusion) for cell in CELLS]
+        for key, confusion in confusions.items()
+    ]
+    _draw(figure, panels, selected)
+    figure.update_xaxes(ticktext=list(_SIDES), title="called")
     figure.update_yaxes(ticktext=[f"labelled<br>{side}" for side in _SIDES], col=1)
     return themed(
         figure,
@@ -101,7 +103,7 @@ def difference_matrix(
         for (a, b), found in agreements.items()
     ]
     figure = _panels([""])
-    _draw(figure, 1, cells, selected)
+    _draw(figure, [cells], selected)
     ticks = {"tickvals": list(range(len(keys))), "ticktext": [names[key] for key in keys]}
     edge = [-0.5, len(keys) - 0.5]
     figure.update_xaxes(**ticks, title="wrong", range=edge, side="top")
@@ -134,9 +136,7 @@ def _panels(titles: Sequence[str]) -> go.Figure:
     figure = make_subplots(
         rows=1, cols=len(titles), subplot_titles=titles, horizontal_spacing=0.015
     )
-    figure.update_xaxes(
-        tickvals=[0, 1], range=[-0.5, 1.5], showgrid=False, fixedrange=True
-    )
+    figure.update_xaxes(tickvals=[0, 1], range=[-0.5, 1.5], showgrid=False, fixedrange=True)
     figure.update_yaxes(
         tickvals=[0, 1], range=[1.5, -0.5], showgrid=False, fixedrange=True, ticktext=["", ""]
     )
@@ -145,36 +145,45 @@ def _panels(titles: Sequence[str]) -> go.Figure:
 
 
 def _draw(
-    figure: go.Figure, panel: int, cells: Sequence[_Cell], selected: tuple[str, str] | None
+    figure: go.Figure, panels: Sequence[Sequence[_Cell]], selected: tuple[str, str] | None
 ) -> None:
-    for cell in cells:
-        chosen = cell.click == selected
-        figure.add_shape(
-            type="rect",
-            x0=cell.x - 0.47,
-            x1=cell.x + 0.47,
-            y0=cell.y - 0.47,
-            y1=cell.y + 0.47,
-            fillcolor=sample_colorscale(_SHADES, [min(cell.shade, 1.0)])[0],
-            line={"color": ACCENT if chosen else MUTED, "width": 3 if chosen else 1},
-            layer="below",
-            row=1,
-            col=panel,
+    """Fills the panels of `figure`; shapes and markers in one go each, which Plotly checks faster."""
+    shapes, traces = [], []
+    for panel, cells in enumerate(panels, start=1):
+        axis = "" if panel == 1 else str(panel)
+        for cell in cells:
+            chosen = cell.click == selected
+            shapes.append(
+                {
+                    "type": "rect",
+                    "xref": f"x{axis}",
+                    "yref": f"y{axis}",
+                    "x0": cell.x - 0.47,
+                    "x1": cell.x + 0.47,
+                    "y0": cell.y - 0.47,
+                    "y1": cell.y + 0.47,
+                    "fillcolor": sample_colorscale(_SHADES, [min(cell.shade, 1.0)])[0],
+                    "line": {"color": ACCENT if chosen else MUTED, "width": 3 if chosen else 1},
+                    "layer": "below",
+                }
+            )
+        traces.append(
+            {
+                "type": "scatter",
+                "xaxis": f"x{axis}",
+                "yaxis": f"y{axis}",
+                "x": [cell.x for cell in cells],
+                "y": [cell.y for cell in cells],
+                "text": [cell.text for cell in cells],
+                "customdata": [list(cell.click) for cell in cells],
+                "hovertext": [cell.hover + "<br>click to see them" for cell in cells],
+                "hoverinfo": "text",
+                "mode": "markers+text",
+                "textfont": {"color": "#ffffff", "size": 13},
+                "marker": {"symbol": "square", "size": _CLICKABLE, "color": "rgba(0,0,0,0.01)"},
+                "selected": {"marker": {"opacity": 1}},
+                "unselected": {"marker": {"opacity": 1}, "textfont": {"color": "#ffffff"}},
+            }
         )
-    figure.add_trace(
-        go.Scatter(
-            x=[cell.x for cell in cells],
-            y=[cell.y for cell in cells],
-            text=[cell.text for cell in cells],
-            customdata=[cell.click for cell in cells],
-            hovertext=[cell.hover + "<br>click to see them" for cell in cells],
-            hoverinfo="text",
-            mode="markers+text",
-            textfont={"color": "#ffffff", "size": 13},
-            marker={"symbol": "square", "size": _CLICKABLE, "color": "rgba(0,0,0,0.01)"},
-            selected={"marker": {"opacity": 1}},
-            unselected={"marker": {"opacity": 1}, "textfont": {"color": "#ffffff"}},
-        ),
-        row=1,
-        col=panel,
-    )
+    figure.add_traces(traces)
+    figure.update_layout(shapes=shapes)

@@ -1,0 +1,101 @@
+"""A running app and a browser, for all pages."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hemodetect.dataset.cache import open_dataset
+from hemodetect.evaluation.comparison import ComparedModel, Comparison, compared
+from hemodetect.evaluation.comparison_file import write_comparison
+from hemodetect.families import FAMILY_NAMES
+
+ROOT = Path(__file__).parents[2]
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def cases(blob_folder: Path) -> Comparison:
+    """Made-up answers of five models about every slice of the blobs."""
+    dataset = open_dataset(blob_folder)
+    facts = dataset.slices[["patient", "slice", "label"]].assign(
+        set=blob_folder.name, group=dataset.slices["patient"]
+    )
+    facts["fold"] = facts["patient"].astype("category").cat.codes % 3
+    random = np.random.default_rng(5)
+    told = {
+        family: facts.assign(probability=random.random(len(facts)).astype(np.float32))
+        for family in FAMILY_NAMES
+    }
+    models = [
+        ComparedModel(
+            f, f, "paper", f"paper-{f}", 0.5, "as published", {blob_folder.name: "out-of-fold"}
+        )
+        for f in FAMILY_NAMES
+    ]
+    return compared(models, {blob_folder.name: dataset.fingerprint}, facts, told, "2026-11-24")
+
+
+@pytest.fixture(scope="session")
+def address(
+    blob_folder: Path, cases: Comparison, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """A running app with the released models and a comparison over the blobs."""
+    artifacts = tmp_path_factory.mktemp("artifacts")
+    (artifacts / "releases").symlink_to(ROOT / "artifacts" / "releases")
+    (artifacts / "paper-split").symlink_to(ROOT / "artifacts" / "paper-split")
+    write_comparison(cases, artifacts / "comparisons" / "blobs.parquet")
+    own = {"HEMODETECT_ARTIFACTS": str(artifacts), "HEMODETECT_DATA": str(blob_folder.parent)}
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}"]
+    process = subprocess.Popen(command, cwd=ROOT, env=os.environ | own)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                urllib.request.urlopen(f"{url}/_stcore/health", timeout=2).close()
+                break
+            except OSError:
+                assert process.poll() is None, "the app ended before it could be reached"
+                assert time.monotonic() < deadline, "the app does not answer"
+                time.sleep(0.2)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[object]:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        if os.environ.get("HEMODETECT_REQUIRE_BROWSER"):
+            pytest.fail("chromium is not installed (apt-get install chromium)")
+        pytest.skip("chromium is not installed (apt-get install chromium)")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield opened
+        opened.close()

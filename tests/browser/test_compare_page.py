@@ -1,0 +1,98 @@
+"""The Compare page: from its opening to the case behind a number, as a radiologist clicks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from hemodetect.evaluation.board import opened_board
+from hemodetect.evaluation.comparison import Comparison
+from hemodetect.families import FAMILY_NAMES
+
+pytestmark = pytest.mark.browser
+HALF = dict.fromkeys(FAMILY_NAMES, 0.5)
+
+
+@pytest.fixture
+def page(browser, address: str) -> Iterator[object]:
+    opened = browser.new_page(viewport={"width": 1440, "height": 900})
+    opened.set_default_timeout(90_000)
+    opened.goto(f"{address}/compare")
+    opened.get_by_text("Click a cell to see its cases").wait_for()
+    yield opened
+    opened.close()
+
+
+def click_cell(page, matrix: int, cell: int) -> None:
+    """Clicks a cell (0 to 3: tn, fp, fn, tp) of a matrix, from 1."""
+    axes = "" if matrix == 1 else str(matrix)
+    plot = page.locator(".st-key-compare_matrices .js-plotly-plot")
+    box = plot.locator(f".subplot.x{axes}y{axes} path.point").nth(cell).bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+
+
+def test_two_clicks_lead_to_a_case_that_the_cnn_missed(page, cases: Comparison) -> None:
+    board = opened_board(cases, "slice")
+    missed = board.cases.iloc[board.cell("cnn", "fn", HALF)]
+    click_cell(page, list(FAMILY_NAMES).index("cnn") + 1, 2)
+    page.get_by_text("CNN: labelled hemorrhage, called none (missed)").wait_for()
+    text = page.inner_text("[data-testid=stMain]")
+    assert f"{len(missed)} slices" in text
+    shown = [float(share) for share in re.findall(r"CNN (\d+)%", text)][:3]
+    assert shown == [round(100 * float(p)) for p in missed["cnn"].head(3)]
+    assert missed.iloc[0]["patient"] in text
+    page.locator("[class*=st-key-compare_case_] button").first.click()
+    page.get_by_text(f"From the comparison: patient {missed.iloc[0]['patient']}").wait_for()
+    page.get_by_text("trained on this patient as well").wait_for()
+    page.get_by_text(re.compile(r"Slice \d of 6,")).wait_for()
+    page.get_by_text("Grad-CAM").first.wait_for()
+    page.get_by_role("button", name="Back to the comparison").click()
+    page.get_by_text("Click a cell to see its cases").wait_for()
+
+
+def test_a_moved_threshold_moves_the_matrices(page, cases: Comparison) -> None:
+    page.get_by_text("one for all").click()
+    handle = page.get_by_role("slider").first
+    handle.wait_for()
+    for _ in range(20):
+        handle.press("ArrowRight")
+    found = opened_board(cases, "slice").scores(dict.fromkeys(FAMILY_NAMES, 0.6))["svm"]
+    # Plotly draws the text anew each time, so it is looked up each time.
+    page.wait_for_function(
+        """wanted => document.querySelectorAll(
+            ".st-key-compare_matrices .subplot.xy .textpoint")[3]?.textContent.startsWith(wanted)""",
+        arg=str(found.confusion.tp),
+    )
+
+
+def test_every_section_opens_without_an_error(page) -> None:
+    for section in ("Differences", "Leakage gap", "Parts of the data", "Export", "Curves"):
+        page.locator(".st-key-compare_section").get_by_text(section, exact=True).click()
+        marker = {
+            "Differences": "Intervals resample patients, the same for both models",
+            "Leakage gap": "on both sides of a split",
+            "Parts of the data": "too few to read anything into",
+            "Export": "This page as PDF",
+            "Curves": "Click a point of a ROC curve",
+        }[section]
+        page.get_by_text(marker).first.wait_for()
+        body = page.inner_text("body")
+        assert "Traceback" not in body
+        assert "Error" not in body
+
+
+def test_the_pdf_comes_down_whole(page, tmp_path) -> None:
+    page.locator(".st-key-compare_section").get_by_text("Export", exact=True).click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="This page as PDF").click()
+    download.value.save_as(tmp_path / "page.pdf")
+    data = (tmp_path / "page.pdf").read_bytes()
+    assert data.startswith(b"%PDF")
+    assert data.rstrip().endswith(b"%%EOF")
+
+
+def test_no_set_chosen_gets_a_sentence(page) -> None:
+    page.locator(".st-key-compare_sets button").first.click()
+    page.get_by_text("No case is left; choose other sets or a wider filter.").wait_for()

@@ -1,0 +1,66 @@
+"""The images behind numbers: found where the set lies, and nowhere that a file's author wishes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from hemodetect.dataset.cache import open_dataset
+from hemodetect.dataset.lookup import FoundSet, find_set
+from hemodetect.errors import DatasetError
+from hemodetect.settings import settings
+
+
+@pytest.fixture
+def wanted(blob_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pd.DataFrame]:
+    monkeypatch.setenv("HEMODETECT_DATA", str(blob_folder.parent))
+    settings.cache_clear()
+    yield open_dataset(blob_folder).slices[["patient", "slice", "label"]]
+    monkeypatch.undo()
+    settings.cache_clear()
+
+
+def found(blob_folder: Path, wanted: pd.DataFrame) -> FoundSet:
+    place = find_set(blob_folder.name, wanted)
+    assert place is not None
+    return place
+
+
+def test_a_set_is_found_by_name_with_every_slice_a_file(blob_folder, wanted) -> None:
+    place = found(blob_folder, wanted)
+    first = wanted.iloc[0]
+    assert place.file(first["patient"], first["slice"]).is_file()
+    files = place.patient_files(first["patient"])
+    assert [file.name for file in files] == [f"{n}.png" for n in range(1, 7)]
+
+
+def test_a_set_with_other_labels_is_not_the_one(blob_folder, wanted) -> None:
+    assert find_set(blob_folder.name, wanted.assign(label=1 - wanted["label"])) is None
+
+
+def test_a_set_without_all_slices_is_not_the_one(blob_folder, wanted) -> None:
+    assert find_set(blob_folder.name, wanted.assign(slice=wanted["slice"] + "x")) is None
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../{name}", "/{path}", "sub/{name}"])
+def test_a_name_that_is_a_path_finds_nothing(name, blob_folder, wanted) -> None:
+    asked = name.format(name=blob_folder.name, path=blob_folder)
+    assert find_set(asked, wanted) is None
+
+
+def test_a_link_to_a_set_is_not_followed(blob_folder, wanted, tmp_path, monkeypatch) -> None:
+    (tmp_path / "link").symlink_to(blob_folder)
+    monkeypatch.setenv("HEMODETECT_DATA", str(tmp_path))
+    settings.cache_clear()
+    assert find_set("link", wanted) is None
+
+
+def test_an_unknown_slice_or_patient_is_named(blob_folder, wanted) -> None:
+    place = found(blob_folder, wanted)
+    with pytest.raises(DatasetError, match="holds no slice nothing of nobody"):
+        place.file("nobody", "nothing")
+    with pytest.raises(DatasetError, match="holds no patient nobody"):
+        place.patient_files("nobody")
