@@ -252,8 +252,9 @@ def _fragment(comparison: Comparison, name: str, board: Board) -> None:
     st.dataframe(figures_table(board, scores), hide_index=True, width="stretch")
     first = next(iter(scores.values()))
     st.caption(
-        f"{first.n:,} {board.level}s, {first.n_positive:,} labelled hemorrhage, {first.n_groups}"
-        " patients (folders of one person counted once). In brackets 95 % intervals from resampling"
+        f"{first.n:,} {'slices' if board.level == 'slice' else 'patient folders'},"
+        f" {first.n_positive:,} labelled hemorrhage, of {first.n_groups} people (folders of one person"
+        " counted once). In brackets 95 % intervals from resampling"
         " patients. Right: share called as labelled; beside it, what always giving the commoner"
         " answer would score."
     )

@@ -23,7 +23,6 @@ from hemodetect.evaluation.differences import (
 )
 from hemodetect.evaluation.leakage import gap_sentences
 from hemodetect.evaluation.levels import called
-from hemodetect.evaluation.metrics import Metric
 from hemodetect.evaluation.subsets import FEWEST, known_dimensions, subsets
 from hemodetect.evaluation.table import percent
 from hemodetect.families import FAMILY_NAMES
@@ -174,8 +173,10 @@ def _difference_sentences(board: Board, thresholds: Thresholds) -> list[str]:
             first.drawn,
         )
         sentence = difference_sentence(names[a], names[b], ranked[a, b], "AUROC")
-        share = Metric(right.value, right.low, right.high)
-        sentence += f" Share right: {percent(share)} apart"
+        interval = (
+            f" ({100 * right.low:.1f} to {100 * right.high:.1f})" if right.has_interval else ""
+        )
+        sentence += f" Share called right: {100 * right.value:+.1f} points{interval}"
         if board.level == "patient":
             test = mcnemar(board.agreements(thresholds)[a, b])
             sentence += f"; McNemar p = {test.p_value:.2g}"

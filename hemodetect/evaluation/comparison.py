@@ -101,7 +101,7 @@ class Comparison:
 
 
 def judged_models(
-    comparison: Comparison, level: Level, *, resamples: int = 1000, seed: int = 0
+    comparison: Comparison, level: Level, *, resamples: int = 2000, seed: int = 0
 ) -> dict[str, Judged]:
     """Every model's cases, prepared for figures at any threshold; rows as in `Comparison.cases`.
 
