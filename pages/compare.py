@@ -22,10 +22,10 @@ from hemodetect.evaluation.table import area, percent
 from hemodetect.figures.comparing import confusion_matrices
 from hemodetect.settings import settings
 from pages.compare_gallery import gallery
-from pages.compare_sections import SECTIONS
+from pages.compare_sections import EACH, RULE, SECTIONS, threshold_key
 from pages.shared import chart_config, plain, routed
 
-RELEASED, ONE, EACH = "as released", "one for all", "one for each"
+RELEASED, ONE = "as released", "one for all"
 YOUDEN, SENSITIVITY, COST = "balanced (Youden)", "wanted sensitivity", "cost of a miss"
 UPLOAD = "A file of my own"
 
@@ -39,16 +39,23 @@ def _comparison() -> tuple[Comparison, str]:
         [*files, UPLOAD],
         format_func=lambda item: item if isinstance(item, str) else item.stem,
         key="compare_file",
-        on_change=_close_cell,
+        on_change=_other_file,
         help="Made by `hemodetect evaluate BUNDLE... --data DIR --out FILE`.",
     )
     try:
         if isinstance(chosen, Path):
             return _read(chosen, chosen.stat().st_mtime_ns), f"{chosen}{chosen.stat().st_mtime_ns}"
-        upload = st.file_uploader("Comparison (.parquet)", type="parquet", key="compare_upload")
+        upload = st.file_uploader(
+            "Comparison (.parquet)", type="parquet", key="compare_upload", on_change=_other_file
+        )
         if upload is None:
             st.stop()
-        return read_comparison(io.BytesIO(upload.getvalue()), upload.name), upload.file_id
+        # Kept for this session alone: what a reader brings is nobody else's.
+        kept = st.session_state.get("compare_uploaded")
+        if kept is None or kept[1] != upload.file_id:
+            read = read_comparison(io.BytesIO(upload.getvalue()), upload.name)
+            kept = st.session_state["compare_uploaded"] = (read, upload.file_id)
+        return kept
     except (HemodetectError, OSError) as error:
         st.error(str(error), icon=":material/error:")
         st.stop()
@@ -136,12 +143,13 @@ def _origin_words(comparison: Comparison, sets: tuple[str, ...]) -> None:
 def _thresholds(comparison: Comparison, name: str, board: Board) -> Thresholds:
     """The thresholds in force; draws their controls."""
     keys = list(board.judged)
+    # A click on a ROC curve sets this and the sliders, so their first value comes from here too.
+    st.session_state.setdefault(RULE, RELEASED)
     kind = st.segmented_control(
         "Threshold from which a model calls hemorrhage",
         [RELEASED, ONE, EACH, YOUDEN, SENSITIVITY, COST],
-        default=RELEASED,
         required=True,
-        key="compare_rule",
+        key=RULE,
     )
     if kind == RELEASED:
         found = {model.key: model.threshold for model in comparison.models}
@@ -152,15 +160,16 @@ def _thresholds(comparison: Comparison, name: str, board: Board) -> Thresholds:
         one = st.slider("Threshold", 0.0, 1.0, 0.5, 0.005, format="percent", key="compare_one")
         return dict.fromkeys(keys, one)
     if kind == EACH:
+        for model in comparison.models:
+            st.session_state.setdefault(threshold_key(model.key), model.threshold)
         columns = st.columns(len(keys))
         return {
             model.key: column.slider(
-                model.name, 0.0, 1.0, model.threshold, 0.005, format="percent",
-                key=f"compare_threshold_{model.key}",
+                model.name, 0.0, 1.0, step=0.005, format="percent", key=threshold_key(model.key)
             )
             for column, model in zip(columns, comparison.models, strict=True)
-        }  # fmt: skip
-    rule = _rule(kind)
+        }
+    rule = _rule(cast(str, kind))
     every = _rule_thresholds(comparison, name, board.level, rule)
     index = pd.MultiIndex.from_frame(board.cases[["set", "patient", "slice"]])
     by_case = {key: every[key].reindex(index).to_numpy(np.float32) for key in keys}
@@ -169,8 +178,8 @@ def _thresholds(comparison: Comparison, name: str, board: Board) -> Thresholds:
         for model in comparison.models
     )
     st.caption(
-        f"{rule.words.capitalize()}. Each patient's threshold was chosen on other patients (the other"
-        f" folds): {spans}."
+        f"{rule.words.capitalize()}. Each patient's threshold was chosen on other patients (those of"
+        f" the other folds; for an outside set, all that were trained on): {spans}."
     )
     return by_case
 
@@ -187,6 +196,13 @@ def _rule(kind: str) -> Rule:
         )
         return CostRatio(float(ratio))
     return Youden()
+
+
+def _other_file() -> None:
+    """Forgets what was chosen among the sets and cases of another file."""
+    _close_cell()
+    for key in ("compare_sets", "compare_positions"):
+        st.session_state.pop(key, None)
 
 
 def _close_cell() -> None:
@@ -218,8 +234,8 @@ def _matrices(board: Board, scores: dict[str, Scores]) -> None:
     st.caption("Click a cell to see its cases. Percentages are of the row.")
 
 
-def figures_table(board: Board, scores: dict[str, Scores]) -> pd.DataFrame:
-    """A row a model, as shown and exported."""
+def _figures_table(board: Board, scores: dict[str, Scores]) -> pd.DataFrame:
+    """A row a model."""
     rows: list[dict[str, Any]] = []
     for model in board.comparison.models:
         found = scores[model.key]
@@ -249,7 +265,7 @@ def _fragment(comparison: Comparison, name: str, board: Board) -> None:
     opened = st.session_state.get("compare_open")
     if opened:
         gallery(board, thresholds, opened, _close_cell)
-    st.dataframe(figures_table(board, scores), hide_index=True, width="stretch")
+    st.dataframe(_figures_table(board, scores), hide_index=True, width="stretch")
     first = next(iter(scores.values()))
     st.caption(
         f"{first.n:,} {'slices' if board.level == 'slice' else 'patient folders'},"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import cast
 
 import numpy as np
@@ -66,7 +66,7 @@ def _page(n: int) -> slice:
 
 
 def _pictures(board: Board, key: str, rows: np.ndarray) -> None:
-    found = {name: found_set(board.comparison, name) for name in board.comparison.fingerprints}
+    found = {name: _place(board.comparison, name) for name in board.comparison.fingerprints}
     absent = [name for name, place in found.items() if place is None]
     if absent:
         st.caption(
@@ -108,23 +108,25 @@ def _case(board: Board, row: int, key: str, found: dict[str, FoundSet | None]) -
 
 def _open_in_viewer(board: Board, case: pd.Series, shown: pd.Series, place: FoundSet) -> None:
     """The patient in the Read page, at this slice; leaves this page."""
-    patient, wanted = str(shown["patient"]), place.file(shown["patient"], shown["slice"])
+    patient = str(shown["patient"])
     try:
-        files = place.patient_files(patient)
-        uploads = [
-            UploadedFile(file.relative_to(place.root).as_posix(), file.read_bytes())
-            for file in files
-        ]
-        study = read_study(uploads)
-        name = wanted.relative_to(place.root).as_posix()
+        names = place.shown_names(patient)
+        study = read_study(
+            [
+                UploadedFile(names[name], file.read_bytes())
+                for name, file in place.patient_files(patient).items()
+            ]
+        )
+        wanted = PurePosixPath(names[shown["slice"]])
         where = [
             (number, index)
             for number, series in enumerate(study.series)
             for index, image in enumerate(series.slices)
-            if name == image.source or name.endswith(f"/{image.source}")
+            if wanted.parts[-len(PurePosixPath(image.source).parts) :]
+            == PurePosixPath(image.source).parts
         ]
         if not where:
-            raise UnreadableFile(f"{name} cannot be read.")
+            raise UnreadableFile(f"{wanted} cannot be read.")
     except (HemodetectError, OSError) as error:
         st.error(str(error), icon=":material/error:")
         return
@@ -151,14 +153,16 @@ def _open_in_viewer(board: Board, case: pd.Series, shown: pd.Series, place: Foun
 
 
 @st.cache_resource(show_spinner="Looking for the images", max_entries=8, ttl=300)
-def _found_set(_comparison: Comparison, name: str, fingerprint: str) -> FoundSet | None:
-    slices = _comparison.slices
-    return find_set(name, slices.loc[slices["set"] == name, ["patient", "slice", "label"]])
+def _found_set(_wanted: pd.DataFrame, name: str, content: int) -> FoundSet | None:
+    return find_set(name, _wanted)
 
 
-def found_set(comparison: Comparison, name: str) -> FoundSet | None:
+def _place(comparison: Comparison, name: str) -> FoundSet | None:
     """Where the images of a set lie, or None."""
-    return _found_set(comparison, name, comparison.fingerprints[name])
+    slices = comparison.slices
+    wanted = slices.loc[slices["set"] == name, ["patient", "slice", "label"]]
+    # By content: a file somebody made may claim the fingerprint of another.
+    return _found_set(wanted, name, int(pd.util.hash_pandas_object(wanted, index=False).sum()))
 
 
 @st.cache_data(show_spinner=False, max_entries=500)

@@ -41,7 +41,14 @@ from hemodetect.settings import settings
 from pages.shared import chart_config
 
 Section = Callable[[Board, Thresholds, dict[str, Scores]], None]
+EACH, RULE = "one for each", "compare_rule"
+"""The choice of a threshold for each model, and the widget that it is made with."""
 _MEASURES = {"right": "accuracy", "sensitivity": "sensitivity", "specificity": "specificity"}
+
+
+def threshold_key(model: str) -> str:
+    """The key of the slider of a model's own threshold."""
+    return f"compare_threshold_{model}"
 
 
 def _names(board: Board) -> dict[str, str]:
@@ -121,8 +128,8 @@ def _roc_clicked() -> None:
     if not points or "customdata" not in points[0]:
         return
     key, threshold = points[0]["customdata"]
-    st.session_state["compare_rule"] = "one for each"
-    st.session_state[f"compare_threshold_{key}"] = round(float(threshold) * 200) / 200
+    st.session_state[RULE] = EACH
+    st.session_state[threshold_key(key)] = round(float(threshold) * 200) / 200
 
 
 def _differences(board: Board, thresholds: Thresholds, scores: dict[str, Scores]) -> None:
@@ -162,6 +169,7 @@ def _difference_clicked() -> None:
 
 def _difference_sentences(board: Board, thresholds: Thresholds) -> list[str]:
     names, sentences = _names(board), []
+    people = board.agreements_by_person(thresholds) if board.level == "patient" else {}
     ranked = _auroc_differences(board, _stamp(board))
     for a, b in combinations(board.judged, 2):
         first, second = board.judged[a], board.judged[b]
@@ -177,9 +185,8 @@ def _difference_sentences(board: Board, thresholds: Thresholds) -> list[str]:
             f" ({100 * right.low:.1f} to {100 * right.high:.1f})" if right.has_interval else ""
         )
         sentence += f" Share called right: {100 * right.value:+.1f} points{interval}"
-        if board.level == "patient":
-            test = mcnemar(board.agreements(thresholds)[a, b])
-            sentence += f"; McNemar p = {test.p_value:.2g}"
+        if (a, b) in people:
+            sentence += f"; McNemar p = {mcnemar(people[a, b]).p_value:.2g}"
         sentences.append(sentence + ".")
     return sentences
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
@@ -20,7 +20,7 @@ class FoundSet:
     Attributes:
         root: its folder.
         slices: a row a slice, ordered by patient, series and number; index patient and slice,
-            column file (path under `root`).
+            columns file (path under `root`) and series.
     """
 
     root: Path
@@ -33,13 +33,35 @@ class FoundSet:
         except KeyError:
             raise DatasetError(f"{self.root.name}: holds no slice {name} of {patient}.") from None
 
-    def patient_files(self, patient: str) -> list[Path]:
-        """All pictures of a patient, in order; raises `DatasetError` where there are none."""
-        try:
-            files = self.slices.xs(patient, level="patient")["file"]
-        except KeyError:
-            raise DatasetError(f"{self.root.name}: holds no patient {patient}.") from None
-        return [self.root / file for file in files]
+    def patient_files(self, patient: str) -> dict[str, Path]:
+        """Slice -> picture, of a patient, in order; raises `DatasetError` where there are none."""
+        own = self._of(patient)
+        return {
+            str(name): self.root / str(file)
+            for name, file in zip(own.index, own["file"], strict=True)
+        }
+
+    def shown_names(self, patient: str) -> dict[str, str]:
+        """Slice -> the name its picture may have on a page.
+
+        Files of a public set keep theirs. Elsewhere folders and files may be called after the
+        patient, so theirs count the series and the slice instead, which keeps the order.
+        """
+        own = self._of(patient)
+        count = {series: number for number, series in enumerate(own["series"].unique(), start=1)}
+        rows = zip(own.index, own["file"], own["series"], strict=True)
+        shown = {}
+        for number, (name, file, series) in enumerate(rows, start=1):
+            path = PurePosixPath(str(file))
+            counted = f"series-{count[series]}/{number:04}{path.suffix}"
+            shown[str(name)] = path.name if name == file else counted
+        return shown
+
+    def _of(self, patient: str) -> pd.DataFrame:
+        own = self.slices[self.slices.index.get_level_values("patient") == patient]
+        if own.empty:
+            raise DatasetError(f"{self.root.name}: holds no patient {patient}.")
+        return own.droplevel("patient")
 
 
 def data_folders() -> list[Path]:
@@ -71,5 +93,5 @@ def find_set(name: str, wanted: pd.DataFrame) -> FoundSet | None:
         if not table.index.is_unique or not keys.isin(table.index).all():
             continue
         if (table["label"].reindex(keys).to_numpy() == wanted["label"].to_numpy()).all():
-            return FoundSet(root, found.set_index(["patient", "slice"])[["file"]])
+            return FoundSet(root, found.set_index(["patient", "slice"])[["file", "series"]])
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import permutations
 from typing import Literal
 
 import numpy as np
@@ -62,13 +63,11 @@ class Board:
 
     def agreements(self, thresholds: Thresholds) -> dict[tuple[str, str], Agreement]:
         """Every ordered pair of models -> their cases."""
-        calls = self._calls(thresholds)
-        return {
-            (a, b): agreement(self.labels, calls[a], calls[b])
-            for a in calls
-            for b in calls
-            if a != b
-        }
+        return self._agreements(thresholds, np.ones(len(self.cases), bool))
+
+    def agreements_by_person(self, thresholds: Thresholds) -> dict[tuple[str, str], Agreement]:
+        """The same with one case a patient group, its first, so that no person counts twice."""
+        return self._agreements(thresholds, ~self.cases["group"].duplicated().to_numpy())
 
     def slice_of(self, row: int, key: str) -> pd.Series:
         """The slice to show for a case: itself, or the patient's most suspicious to model `key`."""
@@ -78,6 +77,15 @@ class Board:
         slices = self.comparison.slices
         own = slices[(slices["set"] == case["set"]) & (slices["patient"] == case["patient"])]
         return own.loc[own[key].idxmax()]
+
+    def _agreements(
+        self, thresholds: Thresholds, rows: np.ndarray
+    ) -> dict[tuple[str, str], Agreement]:
+        calls = self._calls(thresholds)
+        return {
+            (a, b): agreement(self.labels[rows], calls[a][rows], calls[b][rows])
+            for a, b in permutations(calls, 2)
+        }
 
     def _calls(self, thresholds: Thresholds) -> dict[str, np.ndarray]:
         return {key: called(self.cases[key].to_numpy(), thresholds[key]) for key in self.judged}

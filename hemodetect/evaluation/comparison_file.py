@@ -10,12 +10,14 @@ import json
 import re
 from dataclasses import asdict
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, get_args
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from hemodetect.evaluation.comparison import FACTS, ComparedModel, Comparison, compared
+from hemodetect.evaluation.comparison import FACTS, ComparedModel, Comparison, Origin, compared
 from hemodetect.evaluation.levels import EvaluationError
 from hemodetect.families import FAMILY_NAMES
 
@@ -23,6 +25,9 @@ FORMAT = 1
 _KEY = b"hemodetect"
 _LARGEST = 256 * 1024 * 1024
 """Bytes of a file's table in memory, by its number of rows and columns."""
+_LONGEST = 300
+"""Characters of a name."""
+_TEXTS = ("set", "patient", "slice", "group", *FACTS)
 _PREFIX = "probability_"
 _RECIPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}")
 
@@ -56,17 +61,21 @@ def read_comparison(source: Path | BinaryIO, name: str) -> Comparison:
     """
     again = "make it with `hemodetect evaluate BUNDLE... --data DIR --out FILE`."
     try:
-        file = pq.ParquetFile(source)
-        if file.metadata.num_rows * max(file.metadata.num_columns, 1) * 8 > _LARGEST:
+        # As dictionaries, so that a long text which a million rows refer to stays one text.
+        file = pq.ParquetFile(source, read_dictionary=list(_TEXTS))
+        parts = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
+        cells = file.metadata.num_rows * max(file.metadata.num_columns, 1)
+        if max(8 * cells, sum(part.total_byte_size for part in parts)) > _LARGEST:
             raise EvaluationError(f"{name}: {file.metadata.num_rows:,} rows are too many to show.")
         about = json.loads((file.schema_arrow.metadata or {})[_KEY])
         if about["format"] != FORMAT:
             raise EvaluationError(f"{name}: format {about['format']}; {again}")
         models = tuple(ComparedModel(**model) for model in about["models"])
-        table = file.read().to_pandas()
+        table = _checked_texts(file.read()).to_pandas()
         names = {_PREFIX + model.key: model.key for model in models}
         table = table.rename(columns=names)
         fingerprints, made = dict(about["fingerprints"]), str(about["made"])
+        table["fold"] = table["fold"].astype(np.int16)
         facts = table[["set", "patient", "slice", "label", "group", "fold", *FACTS]]
         base = table[["set", "patient", "slice", "label"]]
         predictions = {key: base.assign(probability=table[key]) for key in names.values()}
@@ -77,10 +86,28 @@ def read_comparison(source: Path | BinaryIO, name: str) -> Comparison:
         raise EvaluationError(
             f"{name}: holds no sound description of model {strange[0]!r}; {again}"
         )
-    lost = sorted(set(facts["set"]) - set(fingerprints))
-    if lost:
-        raise EvaluationError(f"{name}: says nothing of the set {lost[0]!r}; {again}")
+    for one in sorted(set(facts["set"])):
+        told = [model.origins.get(one) in get_args(Origin) for model in models]
+        if not isinstance(fingerprints.get(one), str) or not all(told):
+            raise EvaluationError(f"{name}: says nothing of the set {one!r}; {again}")
     return compared(models, fingerprints, facts, predictions, made)
+
+
+def _checked_texts(table: pa.Table) -> pa.Table:
+    """The table; raises `ValueError` unless its names and facts are texts of a sane length."""
+    for column in _TEXTS:
+        kind = table.schema.field(column).type
+        text = pa.types.is_dictionary(kind) and (
+            pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type)
+        )
+        if not text:
+            raise ValueError(f"{column} holds {kind}")
+        for chunk in table.column(column).chunks:
+            longest = pc.max(pc.utf8_length(chunk.dictionary)).as_py() or 0
+            if chunk.null_count or longest > _LONGEST:
+                raise ValueError(f"{column} holds nothing, or a text of more than {_LONGEST}")
+    plain = [pa.field(f.name, pa.string()) if f.name in _TEXTS else f for f in table.schema]
+    return table.cast(pa.schema(plain))
 
 
 def _sound(model: ComparedModel) -> bool:

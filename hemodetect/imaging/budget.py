@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from threading import Lock
 
 from hemodetect.errors import UnreadableFile
@@ -44,13 +44,15 @@ class Budget:
                 raise UnreadableFile(_too_large("slices", self.limits))
             self._slices += slices
             self._pixel_bytes += pixel_bytes
-        try:
+        with ExitStack() as undo:
+            undo.callback(self._give_back, slices, pixel_bytes)
             yield
-        except BaseException:
-            with self._lock:
-                self._slices -= slices
-                self._pixel_bytes -= pixel_bytes
-            raise
+            undo.pop_all()
+
+    def _give_back(self, slices: int, pixel_bytes: int) -> None:
+        with self._lock:
+            self._slices -= slices
+            self._pixel_bytes -= pixel_bytes
 
 
 def check_slice_size(rows: int, columns: int, max_pixels: int) -> None:

@@ -67,6 +67,20 @@ def test_a_moved_threshold_moves_the_matrices(page, cases: Comparison) -> None:
     )
 
 
+def test_a_click_on_a_roc_curve_takes_its_threshold(page) -> None:
+    plot = page.locator(".st-key-compare_roc .js-plotly-plot")
+    plot.scroll_into_view_if_needed()
+    # The first trace is a curve's band, the second nothing but points of the first model.
+    points = plot.locator(".scatterlayer .trace path.point")
+    box = points.nth(points.count() // 10).bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.get_by_role("slider").nth(4).wait_for()
+    assert page.get_by_role("slider").count() == 5
+    taken = [handle.get_attribute("aria-valuenow") for handle in page.get_by_role("slider").all()]
+    assert len({value for value in taken if value != "0.5"}) == 1
+    assert "default value" not in page.inner_text("body")
+
+
 def test_every_section_opens_without_an_error(page) -> None:
     for section in ("Differences", "Leakage gap", "Parts of the data", "Export", "Curves"):
         page.locator(".st-key-compare_section").get_by_text(section, exact=True).click()

@@ -34,7 +34,14 @@ def test_a_set_is_found_by_name_with_every_slice_a_file(blob_folder, wanted) -> 
     first = wanted.iloc[0]
     assert place.file(first["patient"], first["slice"]).is_file()
     files = place.patient_files(first["patient"])
-    assert [file.name for file in files] == [f"{n}.png" for n in range(1, 7)]
+    assert [file.name for file in files.values()] == [f"{n}.png" for n in range(1, 7)]
+
+
+def test_a_private_set_shows_neither_folder_nor_file_names(blob_folder, wanted) -> None:
+    place = found(blob_folder, wanted)
+    shown = place.shown_names(wanted.iloc[0]["patient"])
+    assert list(shown.values()) == [f"series-1/{n:04}.png" for n in range(1, 7)]
+    assert list(shown) == list(place.patient_files(wanted.iloc[0]["patient"]))
 
 
 def test_a_set_with_other_labels_is_not_the_one(blob_folder, wanted) -> None:

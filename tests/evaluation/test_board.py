@@ -48,6 +48,14 @@ def test_cases_that_only_one_model_has_right_are_those_counted() -> None:
         assert (case["svm"] >= 0.5) == case["label"] != (case["cnn"] >= 0.5)
 
 
+def test_two_folders_of_one_person_count_once_where_cases_must_be_independent() -> None:
+    whole = comparison()
+    slices = whole.slices.assign(group=whole.slices["group"].replace("home/p3", "home/p1"))
+    board = opened_board(replace(whole, slices=slices), "patient")
+    assert board.agreements(HALF)["svm", "cnn"].n == 10
+    assert board.agreements_by_person(HALF)["svm", "cnn"].n == 9
+
+
 def test_a_patient_is_shown_by_its_most_suspicious_slice() -> None:
     board = opened_board(comparison(), "patient")
     shown = board.slice_of(3, "cnn")

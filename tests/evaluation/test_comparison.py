@@ -99,8 +99,8 @@ def test_a_file_gives_back_what_was_written(tmp_path: Path) -> None:
     assert [file.name for file in (tmp_path / "new").iterdir()] == ["c.parquet"]
 
 
-def altered(change) -> io.BytesIO:
-    """A comparison's file whose description was changed."""
+def altered(change, change_slices=lambda slices: slices) -> io.BytesIO:
+    """A comparison's file whose description or slices were changed."""
     buffer = io.BytesIO()
     whole = comparison()
     names = {m.key: f"probability_{m.key}" for m in whole.models}
@@ -111,7 +111,9 @@ def altered(change) -> io.BytesIO:
         "made": whole.made,
     }
     change(about)
-    table = pa.Table.from_pandas(whole.slices.rename(columns=names), preserve_index=False)
+    table = pa.Table.from_pandas(
+        change_slices(whole.slices.rename(columns=names)), preserve_index=False
+    )
     pq.write_table(
         table.replace_schema_metadata({b"hemodetect": json.dumps(about).encode()}), buffer
     )
@@ -132,11 +134,30 @@ def altered(change) -> io.BytesIO:
         (lambda a: a["models"][0].pop("version"), "not a comparison"),
         (lambda a: a.update(fingerprints={}), "says nothing of the set 'home'"),
         (lambda a: a.update(models=[]), "nothing to compare"),
+        (lambda a: a["models"][0].update(origins={}), "says nothing of the set 'home'"),
+        (lambda a: a["models"][0].update(origins={"home": "x"}), "says nothing of the set 'home'"),
+        (lambda a: a["models"][0].update(origins=[]), "sound description"),
     ],
 )
 def test_a_file_that_describes_itself_wrongly_is_refused(change, sentence) -> None:
     with pytest.raises(EvaluationError, match=sentence):
         read_comparison(altered(change), "c.parquet")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda s: s.assign(fold=s["fold"].where(s["fold"] > 0)),
+        lambda s: s.assign(patient=range(len(s))),
+        lambda s: s.assign(set=None),
+        lambda s: s.assign(slice=s["slice"] + "x" * 400),
+        lambda s: s.assign(probability_cnn="high"),
+        lambda s: s.drop(columns="probability_svm"),
+    ],
+)
+def test_a_file_with_other_columns_than_it_must_have_is_refused(change) -> None:
+    with pytest.raises(EvaluationError, match=r"not a comparison|expected numbers"):
+        read_comparison(altered(lambda about: None, change), "c.parquet")
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"patient,slice\n"])
