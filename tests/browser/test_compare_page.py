@@ -38,6 +38,8 @@ def test_two_clicks_lead_to_a_case_that_the_cnn_missed(page, cases: Comparison) 
     missed = board.cases.iloc[board.cell("cnn", "fn", HALF)]
     click_cell(page, list(FAMILY_NAMES).index("cnn") + 1, 2)
     page.get_by_text("CNN: labelled hemorrhage, called none (missed)").wait_for()
+    # The pictures come one after the other.
+    page.locator("[class*=st-key-compare_case_] button").nth(min(len(missed), 12) - 1).wait_for()
     text = page.inner_text("[data-testid=stMain]")
     assert f"{len(missed)} slices" in text
     shown = [float(share) for share in re.findall(r"CNN (\d+)%", text)][:3]
