@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from grouped_cases import arrays, some_cases, with_draws
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
@@ -12,20 +13,8 @@ from sklearn.metrics import brier_score_loss
 
 from hemodetect.evaluation import EvaluationError
 from hemodetect.evaluation.calibration import reliability, score_histogram
-from hemodetect.evaluation.intervals import draws, unanimous_bound
+from hemodetect.evaluation.intervals import unanimous_bound
 from hemodetect.evaluation.levels import called
-
-
-def arrays(rows):
-    """Labels, probabilities, codes and draws of rows (group, label, probability)."""
-    groups, labels, probabilities = zip(*rows, strict=True)
-    codes = np.unique(groups, return_inverse=True)[1]
-    return with_draws(np.array(labels), np.array(probabilities, dtype=np.float32), codes)
-
-
-def with_draws(labels, probabilities, codes, resamples=60, seed=0):
-    positive = np.bincount(codes, weights=labels) > 0
-    return labels, probabilities, codes, draws(positive, resamples, seed)
 
 
 def calibrated(seed, patients=60, slices=15, resamples=300):
@@ -38,23 +27,8 @@ def calibrated(seed, patients=60, slices=15, resamples=300):
     return with_draws(labels, shaken.astype(np.float32), codes, resamples, seed)
 
 
-some_probabilities = st.one_of(
-    st.integers(0, 20).map(lambda twentieths: twentieths / 20),
-    st.floats(0, 1, width=32, allow_subnormal=False),
-)
-some_cases = (
-    st.lists(
-        st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 1), some_probabilities),
-        min_size=2,
-        max_size=60,
-    )
-    .filter(lambda rows: len({label for _, label, _ in rows}) == 2)
-    .map(arrays)
-)
-
-
 @settings(max_examples=80, deadline=None)
-@given(some_cases, st.integers(1, 20))
+@given(some_cases(20), st.integers(1, 20))
 def test_bins_and_brier_score_are_those_of_scikit_learn(cases, bins):
     labels, probabilities, *_ = cases
     ours = reliability(*cases, bins=bins)
@@ -66,7 +40,7 @@ def test_bins_and_brier_score_are_those_of_scikit_learn(cases, bins):
 
 
 @settings(max_examples=80, deadline=None)
-@given(some_cases)
+@given(some_cases(20))
 def test_an_interval_is_whole_or_absent_and_holds_shares(cases):
     ours = reliability(*cases)
     assert (np.isnan(ours.low) == np.isnan(ours.high)).all()
@@ -78,7 +52,7 @@ def test_an_interval_is_whole_or_absent_and_holds_shares(cases):
 
 
 @settings(max_examples=80, deadline=None)
-@given(some_cases, st.integers(1, 30))
+@given(some_cases(20), st.integers(1, 30))
 def test_a_threshold_on_an_edge_calls_the_cases_of_the_bins_above_it(cases, bins):
     labels, probabilities, *_ = cases
     ours = score_histogram(labels, probabilities, bins=bins)

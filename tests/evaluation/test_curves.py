@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 import pytest
+from grouped_cases import arrays, some_cases, with_draws
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from sklearn.metrics import (
     average_precision_score,
     precision_recall_curve,
@@ -23,23 +23,11 @@ from hemodetect.evaluation.curves import (
     resampled_sensitivity,
     roc_curve_with_band,
 )
-from hemodetect.evaluation.intervals import draws, unanimous_bound
+from hemodetect.evaluation.intervals import unanimous_bound
 from hemodetect.evaluation.levels import called
 from hemodetect.evaluation.metrics import judged
 
 TAILS = [0.025, 0.975]
-
-
-def arrays(rows):
-    """Labels, probabilities, codes and draws of rows (group, label, probability)."""
-    groups, labels, probabilities = zip(*rows, strict=True)
-    codes = np.unique(groups, return_inverse=True)[1]
-    return with_draws(np.array(labels), np.array(probabilities, dtype=np.float32), codes)
-
-
-def with_draws(labels, probabilities, codes, resamples=40, seed=0):
-    positive = np.bincount(codes, weights=labels) > 0
-    return labels, probabilities, codes, draws(positive, resamples, seed)
 
 
 def clustered(seed, patients=60, slices=15, share=0.4, distance=1.5, resamples=300):
@@ -84,23 +72,8 @@ def exact_average_precision(labels, probabilities, codes, drawn):
     )
 
 
-some_probabilities = st.one_of(
-    st.integers(0, 8).map(lambda eighths: eighths / 8),
-    st.floats(0, 1, width=32, allow_subnormal=False),
-)
-some_cases = (
-    st.lists(
-        st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 1), some_probabilities),
-        min_size=2,
-        max_size=60,
-    )
-    .filter(lambda rows: len({label for _, label, _ in rows}) == 2)
-    .map(arrays)
-)
-
-
 @settings(max_examples=80, deadline=None)
-@given(some_cases)
+@given(some_cases(8))
 def test_the_roc_curve_and_its_area_are_those_of_scikit_learn(cases):
     labels, probabilities, *_ = cases
     ours = roc_curve_with_band(*cases)
@@ -112,7 +85,7 @@ def test_the_roc_curve_and_its_area_are_those_of_scikit_learn(cases):
 
 
 @settings(max_examples=80, deadline=None)
-@given(some_cases)
+@given(some_cases(8))
 def test_the_precision_recall_curve_and_its_area_are_those_of_scikit_learn(cases):
     labels, probabilities, *_ = cases
     ours = precision_recall_with_band(*cases)
@@ -128,7 +101,7 @@ def test_the_precision_recall_curve_and_its_area_are_those_of_scikit_learn(cases
 
 
 @settings(max_examples=60, deadline=None)
-@given(some_cases)
+@given(some_cases(8))
 def test_resamples_of_few_distinct_probabilities_are_exact(cases):
     checked = checked_cases(*cases, confidence=0.95)
     weighted = (*cases[:3], checked.drawn[:4])
@@ -141,7 +114,7 @@ def test_resamples_of_few_distinct_probabilities_are_exact(cases):
 
 
 @settings(max_examples=60, deadline=None)
-@given(some_cases)
+@given(some_cases(8))
 def test_every_threshold_can_be_set_and_gives_its_point(cases):
     labels, probabilities, *_ = cases
     positives, negatives = labels.sum(), (1 - labels).sum()
@@ -156,7 +129,7 @@ def test_every_threshold_can_be_set_and_gives_its_point(cases):
 
 
 @settings(max_examples=60, deadline=None)
-@given(some_cases)
+@given(some_cases(8))
 def test_a_band_is_whole_or_absent_and_holds_shares(cases):
     roc, precision_recall = both_curves(cases)
     for curve, area in (
