@@ -13,6 +13,8 @@ from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
+from hemodetect.imaging.budget import Budget
+from hemodetect.imaging.dicom import read_dicom
 from hemodetect.settings import Settings
 
 CT_IMAGE = UID("1.2.840.10008.5.1.4.1.1.2")
@@ -112,3 +114,14 @@ def grey_head() -> np.ndarray:
     """(40, 30) uint8 picture of a disc."""
     rows, columns = np.mgrid[:40, :30]
     return (np.hypot(rows - 20, columns - 15) < 12).astype(np.uint8) * 120
+
+
+@pytest.fixture
+def read(limits: Settings, as_bytes: Callable[[Dataset], bytes]) -> Callable:
+    """Reads a DICOM data set or a file's bytes to what was found."""
+
+    def read_(source: Dataset | bytes, limits_=limits):
+        data = source if isinstance(source, bytes) else as_bytes(source)
+        return read_dicom(data, "a.dcm", Budget(limits_))
+
+    return read_
