@@ -51,6 +51,9 @@ def parser() -> argparse.ArgumentParser:
         default="patient",
         help="patient (default), paper, or the file of a split made earlier",
     )
+    train.add_argument(
+        "--folds", type=_positive, default=5, help="of the patient split (default: 5)"
+    )
     train.add_argument("--out", type=Path, required=True, help="folder of the bundle to write")
     train.add_argument("--epochs", type=_positive, help="fewer epochs than the recipe's (networks)")
     train.add_argument("--seed", type=int, default=0, help="of everything drawn (default: 0)")
@@ -129,7 +132,9 @@ def _train(options: argparse.Namespace) -> int:
         require_gpu()
     dataset = open_dataset(options.data, _counted("decoding"))
     if options.split == "patient":
-        split = patient_split(dataset, patient_groups(dataset), seed=options.seed)
+        split = patient_split(
+            dataset, patient_groups(dataset), folds=options.folds, seed=options.seed
+        )
     elif options.split == "paper":
         split = paper_split(dataset, patient_groups(dataset), options.model, seed=options.seed)
     else:

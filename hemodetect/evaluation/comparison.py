@@ -9,7 +9,13 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from hemodetect.evaluation.levels import EvaluationError, Level, slice_level
+from hemodetect.evaluation.levels import (
+    PATIENT_PROBABILITY,
+    EvaluationError,
+    Level,
+    patient_probabilities,
+    slice_level,
+)
 from hemodetect.evaluation.metrics import Judged, judged
 from hemodetect.families import FAMILY_NAMES
 
@@ -54,7 +60,8 @@ class Comparison:
         models: in the usual order of families.
         fingerprints: set -> fingerprint of its data.
         slices: a row a slice: set, patient, slice, label (int8), group, fold (int16, `NO_FOLD`
-            outside), the columns of `FACTS`, and a probability (float32) a model, named by its key.
+            outside), the columns of `FACTS`, and a probability (float32) a model, named by its key;
+            beside it, named by `patient_column`, the model's own for the patient where it has one.
         made: day, ISO 8601.
     """
 
@@ -82,14 +89,19 @@ class Comparison:
     def cases(self, level: Level) -> pd.DataFrame:
         """A row a case, columns as in `slices`.
 
-        A patient's probability is the mean of its slices', its label 1 where any slice's is; it has
-        no slice name, and a fact only where all its slices share it.
+        A patient's probability is the model's own, without one the mean of its slices'; the label is
+        1 where any slice's is; there is no slice name, and a fact only where all slices share it.
         """
         if level == "slice":
             return self.slices
         by_patient = self.slices.groupby(["set", "patient"], sort=False)
         keys = [model.key for model in self.models]
-        table = by_patient[keys].mean().astype(np.float32)
+        table = by_patient[keys].mean()
+        own = [key for key in keys if patient_column(key) in self.slices]
+        for key in own:
+            table[key] = by_patient[patient_column(key)].first()
+            table[patient_column(key)] = table[key]
+        table = table.astype(np.float32)
         table["label"] = by_patient["label"].max()
         for column in ("group", "fold"):
             table[column] = by_patient[column].first()
@@ -98,6 +110,11 @@ class Comparison:
             table[fact] = by_patient[fact].first().where(shared, "")
         table["slice"] = ""
         return table.reset_index()[list(self.slices.columns)]
+
+
+def patient_column(key: str) -> str:
+    """Column of model `key`'s own probability for the patient."""
+    return f"{key} (patient)"
 
 
 def judged_models(
@@ -138,7 +155,8 @@ def compared(
         models: at least one.
         fingerprints: set -> fingerprint.
         facts: a row a slice: set, patient, slice, label, group, fold, and columns of `FACTS`.
-        predictions: key of a model -> table with set, patient, slice, label, probability.
+        predictions: key of a model -> table with set, patient, slice, label, probability, and
+            patient_probability where the model has its own in all sets.
         made: day, ISO 8601.
 
     Raises:
@@ -151,16 +169,21 @@ def compared(
     for fact in FACTS:
         table[fact] = table[fact].fillna("").astype(str) if fact in table else ""
     index = pd.MultiIndex.from_frame(table[["set", "patient", "slice"]])
+    columns = ["set", "patient", "slice", "label", "group", "fold", *FACTS]
     for model in models:
         found = predictions[model.key].reset_index(drop=True)
         _check(found, model.name)
         rows = index.get_indexer(pd.MultiIndex.from_frame(found[["set", "patient", "slice"]]))
         _check_same_cases(found, rows, table, model.name)
-        column = np.empty(len(table), np.float32)
-        column[rows] = found["probability"].to_numpy()
-        table[model.key] = column
-    columns = ["set", "patient", "slice", "label", "group", "fold", *FACTS]
-    table = table[columns + [model.key for model in models]]
+        told = [("probability", model.key)]
+        if PATIENT_PROBABILITY in found and found[PATIENT_PROBABILITY].notna().all():
+            told.append((PATIENT_PROBABILITY, patient_column(model.key)))
+        for source, target in told:
+            column = np.empty(len(table), np.float32)
+            column[rows] = found[source].to_numpy()
+            table[target] = column
+            columns.append(target)
+    table = table[columns]
     types = {"label": np.int8, "fold": np.int16, "group": str}
     return Comparison(tuple(models), dict(fingerprints), table.astype(types), made)
 
@@ -169,6 +192,8 @@ def _check(predictions: pd.DataFrame, who: str) -> None:
     named = predictions.assign(patient=predictions["set"] + "/" + predictions["patient"])
     try:
         slice_level(named)
+        if PATIENT_PROBABILITY in named and named[PATIENT_PROBABILITY].notna().all():
+            patient_probabilities(named)
     except EvaluationError as error:
         raise EvaluationError(f"{who}: {error}") from error
 

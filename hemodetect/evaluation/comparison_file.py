@@ -17,8 +17,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from hemodetect.evaluation.comparison import FACTS, ComparedModel, Comparison, Origin, compared
-from hemodetect.evaluation.levels import EvaluationError
+from hemodetect.evaluation.comparison import (
+    FACTS,
+    ComparedModel,
+    Comparison,
+    Origin,
+    compared,
+    patient_column,
+)
+from hemodetect.evaluation.levels import PATIENT_PROBABILITY, EvaluationError
 from hemodetect.families import FAMILY_NAMES
 
 FORMAT = 1
@@ -29,6 +36,7 @@ _LONGEST = 300
 """Characters of a name."""
 _TEXTS = ("set", "patient", "slice", "group", *FACTS)
 _PREFIX = "probability_"
+_PATIENT = "patient_probability_"
 _RECIPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}")
 
 
@@ -41,6 +49,7 @@ def write_comparison(comparison: Comparison, path: Path) -> None:
         "made": comparison.made,
     }
     names = {model.key: _PREFIX + model.key for model in comparison.models}
+    names |= {patient_column(model.key): _PATIENT + model.key for model in comparison.models}
     table = pa.Table.from_pandas(comparison.slices.rename(columns=names), preserve_index=False)
     table = table.replace_schema_metadata({_KEY: json.dumps(about).encode()})
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,6 +88,10 @@ def read_comparison(source: Path | BinaryIO, name: str) -> Comparison:
         facts = table[["set", "patient", "slice", "label", "group", "fold", *FACTS]]
         base = table[["set", "patient", "slice", "label"]]
         predictions = {key: base.assign(probability=table[key]) for key in names.values()}
+        for model in models:
+            if _PATIENT + model.key in table:
+                own = {PATIENT_PROBABILITY: table[_PATIENT + model.key]}
+                predictions[model.key] = predictions[model.key].assign(**own)
     except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
         raise EvaluationError(f"{name}: not a comparison of models; {again}") from error
     strange = [model.key for model in models if not _sound(model)]

@@ -15,6 +15,10 @@ Level = Literal["slice", "patient"]
 COLUMNS = ["patient", "slice", "label", "probability"]
 
 
+PATIENT_PROBABILITY = "patient_probability"
+"""Column of a model's own probability for the patient, the same in all the patient's rows."""
+
+
 class EvaluationError(HemodetectError):
     """Predictions that no honest figure can be made from."""
 
@@ -51,20 +55,47 @@ def slice_level(predictions: pd.DataFrame) -> pd.DataFrame:
 def patient_level(predictions: pd.DataFrame, threshold: float) -> pd.DataFrame:
     """One row a patient: patient, label, probability, call, slices; sorted by patient.
 
-    The label (int8) is 1 where any slice's is; the probability (float32) is the mean of the
-    slices'; the call (bool) is hemorrhage where that reaches the threshold; slices counts them.
+    The label (int8) is 1 where any slice's is; the probability (float32) is the model's own for the
+    patient (column `PATIENT_PROBABILITY`), without one the mean of the slices'; the call (bool) is
+    hemorrhage where that reaches the threshold; slices counts them.
 
     Raises:
         EvaluationError: as `slice_level`, or the threshold is not in [0, 1].
     """
     table = slice_level(predictions)
+    own = PATIENT_PROBABILITY in predictions.columns
+    if own:
+        table[PATIENT_PROBABILITY] = patient_probabilities(predictions)
     patients = table.astype({"probability": np.float64}).groupby("patient", sort=True)
     result = patients.agg(
-        label=("label", "max"), probability=("probability", "mean"), slices=("label", "size")
+        label=("label", "max"),
+        probability=(PATIENT_PROBABILITY, "first") if own else ("probability", "mean"),
+        slices=("label", "size"),
     ).reset_index()
     result["probability"] = result["probability"].astype(np.float32)
     result["call"] = called(result["probability"].to_numpy(), threshold)
     return result[["patient", "label", "probability", "call", "slices"]]
+
+
+def patient_probabilities(predictions: pd.DataFrame) -> np.ndarray:
+    """(n,) float64, the checked column `PATIENT_PROBABILITY`.
+
+    Raises:
+        EvaluationError: it holds no numbers, one out of [0, 1], or two for one patient.
+    """
+    column = predictions[PATIENT_PROBABILITY]
+    if not is_numeric_dtype(column.dtype) or is_complex_dtype(column.dtype):
+        raise EvaluationError(f"The patients' probabilities hold {column.dtype}; expected numbers.")
+    values = column.to_numpy(np.float64, na_value=np.nan)
+    table = pd.DataFrame({"patient": predictions["patient"].to_numpy(), "p": values})
+    wrong = ~table["p"].between(0.0, 1.0) | (table.groupby("patient")["p"].transform("nunique") > 1)
+    if wrong.any():
+        row = table[wrong].iloc[0]
+        raise EvaluationError(
+            f"Patient {row['patient']} has the probability {row['p']}; expected one number from 0"
+            " to 1 for each patient."
+        )
+    return values
 
 
 def called(probability: np.ndarray, threshold: float | np.ndarray) -> np.ndarray:

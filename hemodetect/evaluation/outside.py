@@ -23,6 +23,7 @@ from hemodetect.evaluation.comparison import (
 )
 from hemodetect.evaluation.levels import EvaluationError
 from hemodetect.models.bundle import PREDICTIONS, SPLIT, Card, read_card
+from hemodetect.models.family import predicted
 from hemodetect.models.released import load_bundle
 
 Report = Callable[[str], None]
@@ -139,9 +140,4 @@ def _predicted(folder: Path, dataset: Dataset) -> pd.DataFrame:
     model = load_bundle(folder)
     grey = dataset.grey(model.fitted.size)
     table = dataset.slices[["patient", "slice", "label"]].reset_index(drop=True)
-    probability = np.empty(len(table), np.float32)
-    # A series goes in whole and in order: some recipes look at neighbours.
-    series = dataset.slices.reset_index(drop=True).groupby(["patient", "series"], sort=False)
-    for rows in series.indices.values():
-        probability[rows] = model.predict_inputs(np.ascontiguousarray(grey[rows])).slices
-    return table.assign(probability=probability)
+    return pd.concat([table, predicted(model.fitted, grey, dataset.slices.reset_index())], axis=1)

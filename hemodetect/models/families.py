@@ -1,15 +1,22 @@
-"""The five families by key."""
+"""The family, or our form of it, that a recipe belongs to."""
 
+from hemodetect.models.blood_family import BloodFamily
 from hemodetect.models.family import Family
 from hemodetect.models.logistic import LogisticFamily
 from hemodetect.models.network_family import NetworkFamily
+from hemodetect.models.recipes import BloodRecipe, Recipe
 from hemodetect.models.svm import SvmFamily
 
 _NETWORKS = NetworkFamily()
-FAMILIES: dict[str, Family] = {
+_PIXELS: dict[str, Family] = {
     "svm": SvmFamily(),
     "logistic": LogisticFamily(),
     "cnn": _NETWORKS,
     "rnn": _NETWORKS,
     "attention_rnn": _NETWORKS,
 }
+
+
+def family_of(recipe: Recipe) -> Family:
+    """What fits and loads models of a recipe."""
+    return BloodFamily() if isinstance(recipe, BloodRecipe) else _PIXELS[recipe.family]

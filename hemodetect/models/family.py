@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,7 @@ class TrainingSet:
 
     Attributes:
         grey: (n, size, size) uint8.
-        slices: one row a slice: slice, patient, label.
+        slices: one row a slice: slice, patient, series, label.
         groups: patient group of every patient; None under the paper split, where slices are drawn
             without regard to patients.
     """
@@ -61,6 +61,34 @@ class Run:
     seed: int = 0
 
 
+@dataclass(frozen=True, eq=False)
+class SeriesPrediction:
+    """What one model says of one series.
+
+    Attributes:
+        slices: (n,) float32 probability of hemorrhage, in the order of the series.
+        patient: probability for the patient.
+        attention: (n, steps) float32 weights of the image rows, each row of it summing to 1;
+            None where the model weighs no rows.
+        slice_attention: (n,) float32 weights of the slices, summing to 1; None where the model
+            weighs no slices.
+    """
+
+    slices: np.ndarray
+    patient: float
+    attention: np.ndarray | None = None
+    slice_attention: np.ndarray | None = None
+
+
+def by_mean(probabilities: np.ndarray, attention: np.ndarray | None = None) -> SeriesPrediction:
+    """The prediction of a model that knows slices only: the patient's is the mean of (n,)."""
+    return SeriesPrediction(probabilities, float(probabilities.mean()), attention)
+
+
+Shared = dict[str, Any]
+"""What models have in common about one series, so that it is worked out once; by a key of theirs."""
+
+
 class FittedModel(Protocol):
     """A trained model of any family."""
 
@@ -69,12 +97,8 @@ class FittedModel(Protocol):
         """Side of the square slices it takes, in pixels."""
         ...
 
-    def probabilities(self, grey: np.ndarray) -> np.ndarray:
-        """(n,) float32 in [0, 1] for (n, size, size) uint8."""
-        ...
-
-    def outputs(self, grey: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """The probabilities, and (n, steps) attention weights or None."""
+    def predict(self, grey: np.ndarray, shared: Shared) -> SeriesPrediction:
+        """For the (n, size, size) uint8 slices of one series, in order; `shared` is of that series."""
         ...
 
     def save(self, folder: Path) -> None:
@@ -94,6 +118,30 @@ class Fit:
     model: FittedModel
     history: pd.DataFrame = field(default_factory=pd.DataFrame)
     notes: dict[str, float] = field(default_factory=dict)
+
+
+def predicted(model: FittedModel, grey: np.ndarray, slices: pd.DataFrame) -> pd.DataFrame:
+    """A model's answers for many series.
+
+    Args:
+        model: of any family.
+        grey: (n, size, size) uint8.
+        slices: (n) rows with patient and series, the slices of a series in order.
+
+    Returns:
+        The index of `slices`, with probability and patient_probability (float32). Of a patient with
+        several series the patient's is the highest.
+    """
+    table = slices[["patient", "series"]].reset_index(drop=True)
+    found = np.empty((len(table), 2), np.float32)
+    for rows in table.groupby(["patient", "series"], sort=False, dropna=False).indices.values():
+        answer = model.predict(np.ascontiguousarray(grey[rows]), {})
+        found[rows, 0], found[rows, 1] = answer.slices, answer.patient
+    patients = pd.Series(found[:, 1]).groupby(table["patient"]).transform("max")
+    return pd.DataFrame(
+        {"probability": found[:, 0], "patient_probability": patients.to_numpy(np.float32)},
+        index=slices.index,
+    )
 
 
 class Family(Protocol):

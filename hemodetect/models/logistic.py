@@ -15,7 +15,7 @@ from scipy.linalg import cholesky, solve_triangular
 from sklearn.linear_model import LogisticRegression
 
 from hemodetect.models.calibration import Sigmoid, calibrated
-from hemodetect.models.family import Fit, Run, TrainingSet
+from hemodetect.models.family import Fit, Run, SeriesPrediction, Shared, TrainingSet, by_mean
 from hemodetect.models.gram import CHANNELS, PixelScale, gram_matrix
 from hemodetect.models.recipes import KernelRecipe, Recipe
 from hemodetect.models.skops_file import read_arrays, write_arrays
@@ -44,8 +44,8 @@ class LogisticModel:
     def probabilities(self, grey: np.ndarray) -> np.ndarray:
         return self.sigmoid.probabilities(self.decisions(grey))
 
-    def outputs(self, grey: np.ndarray) -> tuple[np.ndarray, None]:
-        return self.probabilities(grey), None
+    def predict(self, grey: np.ndarray, shared: Shared) -> SeriesPrediction:
+        return by_mean(self.probabilities(grey))
 
     def save(self, folder: Path) -> None:
         write_arrays(

@@ -11,7 +11,7 @@ import numpy as np
 
 from hemodetect.dataset.splits import inner_validation
 from hemodetect.errors import BundleError
-from hemodetect.models.family import Fit, Run, TrainingSet
+from hemodetect.models.family import Fit, Run, SeriesPrediction, Shared, TrainingSet, by_mean
 from hemodetect.models.network_training import fit_network, network_probabilities
 from hemodetect.models.recipes import NetworkRecipe, Recipe
 
@@ -29,12 +29,13 @@ class NetworkModel:
         return int(self.keras_model.input_shape[1])
 
     def probabilities(self, grey: np.ndarray) -> np.ndarray:
-        return self.outputs(grey)[0]
+        """(n,) float32 in [0, 1] for (n, size, size) uint8."""
+        return self.predict(grey, {}).slices
 
-    def outputs(self, grey: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Probabilities (n,), and attention weights (n, size) of the image rows or None."""
+    def predict(self, grey: np.ndarray, shared: Shared) -> SeriesPrediction:
+        """Attention weights are (n, size), of the image rows."""
         found = network_probabilities(self.keras_model, grey)
-        return found[0][:, 0].astype(np.float32), found[1] if len(found) > 1 else None
+        return by_mean(found[0][:, 0].astype(np.float32), found[1] if len(found) > 1 else None)
 
     def save(self, folder: Path) -> None:
         # Rebuilt without optimizer and loss: a third of the size, and nothing to compile on load.
@@ -78,12 +79,15 @@ class NetworkFamily:
         return Fit(NetworkModel(model), history, {"epochs": float(len(history))})
 
     def load(self, folder: Path, recipe: Recipe) -> NetworkModel:
-        path = folder / WEIGHTS
-        try:
-            model = keras.saving.load_model(path, safe_mode=True, compile=False)
-        except Exception as error:
-            raise BundleError(
-                f"{path}: cannot be loaded safely ({type(error).__name__}); it is damaged or holds"
-                " code of its own. Use a bundle from a source you trust."
-            ) from error
-        return NetworkModel(model)
+        return NetworkModel(loaded_network(folder / WEIGHTS))
+
+
+def loaded_network(path: Path) -> keras.Model:
+    """The network in a ``.keras`` file; raises `BundleError` where it is unsafe or damaged."""
+    try:
+        return keras.saving.load_model(path, safe_mode=True, compile=False)
+    except Exception as error:
+        raise BundleError(
+            f"{path}: cannot be loaded safely ({type(error).__name__}); it is damaged or holds"
+            " code of its own. Use a bundle from a source you trust."
+        ) from error

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from hemodetect.imaging.study import Study
+from hemodetect.models.family import Shared
 from hemodetect.models.released import ReleasedModel, model_input
 
 Call = Literal["hemorrhage", "no hemorrhage"]
@@ -26,6 +27,7 @@ class FamilyPrediction:
         threshold: the operating point of the bundle.
         version: of the bundle.
         attention: (n, steps) weights of the image rows, or None.
+        slice_attention: (n,) weights of the slices, or None.
     """
 
     probabilities: np.ndarray
@@ -33,6 +35,7 @@ class FamilyPrediction:
     threshold: float
     version: str
     attention: np.ndarray | None = None
+    slice_attention: np.ndarray | None = None
 
     @property
     def call(self) -> Call:
@@ -83,14 +86,16 @@ def predict_study(
         for size in sorted({model.fitted.size for model in models.values()})
     }
     families = {}
+    shared: Shared = {}
     for done, (family, model) in enumerate(models.items(), start=1):
-        found = model.predict_inputs(inputs[model.fitted.size])
+        found = model.predict_inputs(inputs[model.fitted.size], shared)
         families[family] = FamilyPrediction(
             probabilities=found.slices,
             patient=found.patient,
             threshold=model.card.threshold,
             version=model.card.version,
             attention=found.attention,
+            slice_attention=found.slice_attention,
         )
         if progress:
             progress(done, len(models))

@@ -14,26 +14,10 @@ from hemodetect.imaging.model_input import resized
 from hemodetect.imaging.study import Slice
 from hemodetect.imaging.windows import brain_grey
 from hemodetect.models.bundle import Card, read_card
-from hemodetect.models.family import FittedModel
+from hemodetect.models.family import FittedModel, SeriesPrediction, Shared
 
 RELEASES = "releases"
 """Folder under `settings().artifacts`; one bundle a family, named by its key."""
-
-
-@dataclass(frozen=True, eq=False)
-class SeriesPrediction:
-    """What one model says of one series.
-
-    Attributes:
-        slices: (n,) float32 probability of hemorrhage, in the order of the series.
-        patient: probability for the patient, the mean over slices.
-        attention: (n, steps) float32 weights of the image rows, each row of it summing to 1;
-            None where the model has no attention.
-    """
-
-    slices: np.ndarray
-    patient: float
-    attention: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,18 +29,18 @@ class ReleasedModel:
 
     def predict(self, series: Sequence[Slice]) -> SeriesPrediction:
         """Probabilities for the slices of one series, in order; a single slice is a series of one."""
-        return self.predict_inputs(model_input(series, self.fitted.size))
+        return self.predict_inputs(model_input(series, self.fitted.size), {})
 
-    def predict_inputs(self, grey: np.ndarray) -> SeriesPrediction:
+    def predict_inputs(self, grey: np.ndarray, shared: Shared) -> SeriesPrediction:
         """The same from (n, size, size) uint8, where several models share one input."""
-        probabilities, attention = self.fitted.outputs(grey)
+        found = self.fitted.predict(grey, shared)
         # Not a number is below every threshold and would pass for "no hemorrhage".
-        if not np.isfinite(probabilities).all():
+        if not (np.isfinite(found.slices).all() and np.isfinite(found.patient)):
             raise BundleError(
                 f"{FAMILY_NAMES[self.card.family]} {self.card.version}: gave a probability that is"
                 " not a number; the bundle is unfit for use, replace it."
             )
-        return SeriesPrediction(probabilities, float(probabilities.mean()), attention)
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,10 +54,10 @@ class Releases:
 def load_bundle(folder: Path) -> ReleasedModel:
     """The model in `folder`; raises `BundleError` where it is missing, altered or unreadable."""
     # Here, not above: it brings TensorFlow, which takes seconds that listing bundles need not pay.
-    from hemodetect.models.families import FAMILIES
+    from hemodetect.models.families import family_of
 
     card = read_card(folder)
-    family = FAMILIES[card.family]
+    family = family_of(card.recipe_settings)
     if family.weights_name not in card.files:
         raise BundleError(
             f"{folder}: holds figures but no model"

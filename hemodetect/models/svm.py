@@ -16,7 +16,7 @@ from scipy.sparse.linalg import eigsh
 from sklearn.svm import SVC
 
 from hemodetect.models.calibration import Sigmoid, calibrated
-from hemodetect.models.family import Fit, Run, TrainingSet
+from hemodetect.models.family import Fit, Run, SeriesPrediction, Shared, TrainingSet, by_mean
 from hemodetect.models.gram import (
     CHANNELS,
     PixelScale,
@@ -63,8 +63,8 @@ class SvmModel:
     def probabilities(self, grey: np.ndarray) -> np.ndarray:
         return self.sigmoid.probabilities(self.decisions(grey))
 
-    def outputs(self, grey: np.ndarray) -> tuple[np.ndarray, None]:
-        return self.probabilities(grey), None
+    def predict(self, grey: np.ndarray, shared: Shared) -> SeriesPrediction:
+        return by_mean(self.probabilities(grey))
 
     def save(self, folder: Path) -> None:
         write_arrays(

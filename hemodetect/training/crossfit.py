@@ -16,11 +16,15 @@ import pandas as pd
 
 from hemodetect.dataset.cache import Dataset
 from hemodetect.dataset.splits import Split
-from hemodetect.models.family import Family, FittedModel, Run, TrainingSet
+from hemodetect.models.family import Family, FittedModel, Run, TrainingSet, predicted
 from hemodetect.models.recipes import Recipe
 
 ON_ALL = "all"
 """Name of the training on all patients, whose model is the one a bundle holds."""
+
+
+KEPT = "kept"
+"""Folder of a fold's own model, where the recipe keeps it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +32,8 @@ class CrossFit:
     """What the folds of a split gave.
 
     Attributes:
-        predictions: a row a tested slice: patient, slice, label, probability, fold.
+        predictions: a row a tested slice: patient, slice, label, probability, patient_probability,
+            fold.
         history: an epoch a row, with a column fold (-1: the training on all patients).
         seconds: of training, by fold name.
         notes: figures a family kept, by fold name.
@@ -57,10 +62,15 @@ def cross_fit(
             model = _trained(
                 training, family, recipe, replace(run, work=folder, seed=run.seed + number)
             )
-            table = dataset.slices.loc[test, ["patient", "slice", "label"]].copy()
-            table["probability"] = model.probabilities(dataset.grey(recipe.size)[test])
+            tested = dataset.slices[test]
+            answers = predicted(model, dataset.grey(recipe.size)[test], tested)
+            table = pd.concat([tested[["patient", "slice", "label"]], answers], axis=1)
             table["fold"] = np.int16(number)
             table.to_parquet(folder / "predictions.parquet", index=False)
+            if getattr(recipe, "keep_folds", False):
+                kept = folder / KEPT
+                kept.mkdir(exist_ok=True)
+                model.save(kept)
             (folder / "training.json").rename(folder / "done.json")
         run.report(f"{folder.name} of {len(split.folds)} done")
         parts.append(folder)
@@ -85,7 +95,9 @@ def training_set(dataset: Dataset, split: Split, recipe: Recipe, rows: np.ndarra
     """The slices of `rows` (n,) bool, in memory."""
     return TrainingSet(
         grey=np.ascontiguousarray(dataset.grey(recipe.size)[rows]),
-        slices=dataset.slices.loc[rows, ["slice", "patient", "label"]].reset_index(drop=True),
+        slices=dataset.slices.loc[rows, ["slice", "patient", "series", "label"]].reset_index(
+            drop=True
+        ),
         groups=split.groups if split.name == "patient" else None,
     )
 

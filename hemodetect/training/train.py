@@ -18,10 +18,10 @@ from hemodetect.dataset.splits import Split
 from hemodetect.errors import BundleError
 from hemodetect.evaluation import scores
 from hemodetect.models.bundle import HISTORY, PREDICTIONS, SPLIT, Card, write_bundle
-from hemodetect.models.families import FAMILIES
+from hemodetect.models.families import family_of
 from hemodetect.models.family import FittedModel, Report, Run
-from hemodetect.models.recipes import NetworkRecipe, Recipe
-from hemodetect.training.crossfit import ON_ALL, CrossFit, cross_fit, fit_on_all
+from hemodetect.models.recipes import KernelRecipe, NetworkRecipe, Recipe
+from hemodetect.training.crossfit import KEPT, ON_ALL, CrossFit, cross_fit, fit_on_all
 
 LIBRARIES = ("keras", "tensorflow-cpu", "scikit-learn", "numpy", "scipy", "pillow")
 
@@ -61,7 +61,7 @@ def train_bundle(
     """
     if out.exists():
         raise BundleError(f"{out}: exists already; choose another folder or remove it.")
-    family, run = FAMILIES[recipe.family], Run(work_folder(out), report, epochs, seed)
+    family, run = family_of(recipe), Run(work_folder(out), report, epochs, seed)
     _claim(run, dataset, split, recipe)
     folds = cross_fit(dataset, split, family, recipe, run)
     model: FittedModel | None = None
@@ -76,6 +76,9 @@ def train_bundle(
     def fill(folder: Path) -> None:
         if model is not None:
             model.save(folder)
+        for number in range(len(split.folds)):
+            for file in (run.work / f"fold-{number}" / KEPT).glob("*"):
+                shutil.copyfile(file, folder / f"fold-{number}-{file.name}")
         split.write(folder / SPLIT)
         folds.predictions.to_parquet(folder / PREDICTIONS, index=False, compression="zstd")
         folds.history.to_csv(folder / HISTORY, index=False, float_format="%.6g")
@@ -142,7 +145,7 @@ def _card(
             "patient_groups": len(set(split.groups.values())),
         },
         seed=seed,
-        epochs=(epochs or recipe.epochs) if isinstance(recipe, NetworkRecipe) else None,
+        epochs=None if isinstance(recipe, KernelRecipe) else epochs or recipe.epochs,
         threshold=recipe.threshold,
         threshold_reason="as published: the class with the higher probability",
         metrics={

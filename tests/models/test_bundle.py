@@ -10,6 +10,7 @@ import pytest
 
 from hemodetect.errors import BundleError
 from hemodetect.models.bundle import CARD, Card, read_card, write_bundle
+from hemodetect.models.family import SeriesPrediction, Shared, by_mean
 from hemodetect.models.released import ReleasedModel, load_bundle, load_releases
 
 
@@ -117,9 +118,9 @@ def test_a_probability_that_is_not_a_number_is_never_a_call(tmp_path: Path) -> N
     class Diverged:
         size = 8
 
-        def outputs(self, grey: np.ndarray) -> tuple[np.ndarray, None]:
-            return np.full(len(grey), np.nan, np.float32), None
+        def predict(self, grey: np.ndarray, shared: Shared) -> SeriesPrediction:
+            return by_mean(np.full(len(grey), np.nan, np.float32))
 
     model = ReleasedModel(made(tmp_path / "b"), Diverged())
     with pytest.raises(BundleError, match="not a number"):
-        model.predict_inputs(np.zeros((2, 8, 8), np.uint8))
+        model.predict_inputs(np.zeros((2, 8, 8), np.uint8), {})

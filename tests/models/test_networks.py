@@ -25,11 +25,11 @@ def test_a_network_has_the_studys_number_of_parameters(family: str) -> None:
 
 
 def test_attention_weights_of_the_rows_sum_to_one() -> None:
-    probabilities, attention = _network("attention_rnn").outputs(_slices(244, 3))
-    assert probabilities.shape == (3,)
-    assert attention is not None
-    assert attention.shape == (3, 244)
-    np.testing.assert_allclose(attention.sum(axis=1), 1, rtol=1e-5)
+    found = _network("attention_rnn").predict(_slices(244, 3), {})
+    assert found.slices.shape == (3,)
+    assert found.attention is not None
+    assert found.attention.shape == (3, 244)
+    np.testing.assert_allclose(found.attention.sum(axis=1), 1, rtol=1e-5)
 
 
 def test_a_batch_that_is_not_full_changes_no_answer() -> None:

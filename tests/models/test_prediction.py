@@ -11,7 +11,7 @@ import pytest
 from hemodetect.imaging.study import Series, Slice, Study
 from hemodetect.models.bundle import Card
 from hemodetect.models.calibration import Sigmoid
-from hemodetect.models.family import FittedModel
+from hemodetect.models.family import FittedModel, SeriesPrediction, Shared, by_mean
 from hemodetect.models.prediction import FamilyPrediction, StudyPrediction, predict_study
 from hemodetect.models.released import ReleasedModel
 from hemodetect.models.svm import SvmModel, exact_svm, projected
@@ -29,11 +29,11 @@ class Brightness:
     def probabilities(self, grey: np.ndarray) -> np.ndarray:
         return (grey.mean(axis=(1, 2)) / 255).astype(np.float32)
 
-    def outputs(self, grey: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    def predict(self, grey: np.ndarray, shared: Shared) -> SeriesPrediction:
         self.seen.append(grey)
         rows = grey.mean(axis=2) + 1
         weights = (rows / rows.sum(axis=1, keepdims=True)).astype(np.float32)
-        return self.probabilities(grey), weights
+        return by_mean(self.probabilities(grey), weights)
 
     def save(self, folder: Path) -> None:
         (folder / "size").write_text(str(self.size))
