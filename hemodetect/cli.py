@@ -55,6 +55,12 @@ def parser() -> argparse.ArgumentParser:
         "--folds", type=_positive, default=5, help="of the patient split (default: 5)"
     )
     train.add_argument("--out", type=Path, required=True, help="folder of the bundle to write")
+    train.add_argument(
+        "--teacher", type=Path, metavar="BUNDLE", help="CNN of recipe blood (for recipe study)"
+    )
+    train.add_argument(
+        "--teacher-data", type=Path, metavar="DATA", help="the set that one was trained on"
+    )
     train.add_argument("--epochs", type=_positive, help="fewer epochs than the recipe's (networks)")
     train.add_argument("--seed", type=int, default=0, help="of everything drawn (default: 0)")
     train.add_argument(
@@ -124,7 +130,8 @@ def _train(options: argparse.Namespace) -> int:
     from hemodetect.dataset.groups import patient_groups
     from hemodetect.dataset.splits import Split, paper_split, patient_split
     from hemodetect.models.devices import require_gpu
-    from hemodetect.models.recipes import recipe_named
+    from hemodetect.models.recipes import StudyRecipe, recipe_named
+    from hemodetect.training.study import train_study_bundle
     from hemodetect.training.train import train_bundle
 
     recipe = recipe_named(options.model, options.recipe)
@@ -143,6 +150,20 @@ def _train(options: argparse.Namespace) -> int:
     def report(line: str) -> None:
         print(f"{time.strftime('%H:%M:%S')} {options.model} {split.name} {line}", flush=True)
 
+    if isinstance(recipe, StudyRecipe):
+        if not (options.teacher and options.teacher_data):
+            raise HemodetectError("Recipe study needs --teacher and --teacher-data.")
+        train_study_bundle(
+            dataset,
+            split,
+            recipe,
+            options.teacher,
+            open_dataset(options.teacher_data, _counted("decoding")),
+            options.out,
+            seed=options.seed,
+            report=report,
+        )
+        return 0
     train_bundle(
         dataset,
         split,

@@ -24,6 +24,9 @@ CARD = "card.json"
 PREDICTIONS = "predictions.parquet"
 HISTORY = "history.csv"
 SPLIT = "split.json"
+TEACHER_PREDICTIONS = "teacher-predictions.parquet"
+TEACHER_SPLIT = "teacher-split.json"
+"""Out-of-fold on the set that the model's teacher was trained on, where it has one."""
 FORMAT = 1
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -47,6 +50,9 @@ class Card:
         created: day it was made, ISO 8601.
         remarks: sentences a user of the bundle should know.
         files: SHA-256 of every other file of the bundle, by name.
+        teacher_fingerprint: of the data set that the network beneath the model was trained on.
+        cannot_tell: patient probabilities from one to the other leave both answers open, or
+            neither, at 90 % confidence; None where that was not worked out.
     """
 
     family: str
@@ -65,6 +71,8 @@ class Card:
     created: str
     remarks: tuple[str, ...]
     files: dict[str, str]
+    teacher_fingerprint: str | None = None
+    cannot_tell: tuple[float, float] | None = None
 
     @property
     def version(self) -> str:
@@ -118,8 +126,10 @@ def read_card(folder: Path) -> Card:
     try:
         raw = json.loads(path.read_text())
         version = raw.pop("format")
-        card = Card(**{**raw, "remarks": tuple(raw["remarks"])})
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        told = raw.get("cannot_tell")
+        cannot_tell = None if told is None else (float(told[0]), float(told[1]))
+        card = Card(**{**raw, "remarks": tuple(raw["remarks"]), "cannot_tell": cannot_tell})
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise BundleError(f"{path}: not a card of a bundle ({error}).") from error
     if version != FORMAT:
         raise BundleError(f"{path}: format {version}, this program reads format {FORMAT}.")

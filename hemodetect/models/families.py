@@ -4,7 +4,8 @@ from hemodetect.models.blood_family import BloodFamily
 from hemodetect.models.family import Family
 from hemodetect.models.logistic import LogisticFamily
 from hemodetect.models.network_family import NetworkFamily
-from hemodetect.models.recipes import BloodRecipe, Recipe
+from hemodetect.models.recipes import BloodRecipe, Recipe, StudyRecipe
+from hemodetect.models.study_model import StudyFamily
 from hemodetect.models.svm import SvmFamily
 
 _NETWORKS = NetworkFamily()
@@ -19,4 +20,6 @@ _PIXELS: dict[str, Family] = {
 
 def family_of(recipe: Recipe) -> Family:
     """What fits and loads models of a recipe."""
-    return BloodFamily() if isinstance(recipe, BloodRecipe) else _PIXELS[recipe.family]
+    if isinstance(recipe, BloodRecipe):
+        return BloodFamily()
+    return StudyFamily() if isinstance(recipe, StudyRecipe) else _PIXELS[recipe.family]

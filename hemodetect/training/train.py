@@ -84,7 +84,7 @@ def train_bundle(
         folds.history.to_csv(folder / HISTORY, index=False, float_format="%.6g")
 
     def card(files: dict[str, str]) -> Card:
-        return _card(dataset, split, recipe, folds, epochs, seed, files)
+        return bundle_card(dataset, split, recipe, folds, epochs, seed, files)
 
     made = write_bundle(out, fill, card)
     shutil.rmtree(run.work)
@@ -124,7 +124,7 @@ def _claim(run: Run, dataset: Dataset, split: Split, recipe: Recipe) -> None:
         )
 
 
-def _card(
+def bundle_card(
     dataset: Dataset,
     split: Split,
     recipe: Recipe,
@@ -133,6 +133,7 @@ def _card(
     seed: int,
     files: dict[str, str],
 ) -> Card:
+    """The card of a bundle with these figures."""
     patients = dataset.slices["patient"].nunique()
     return Card(
         family=recipe.family,

@@ -1,0 +1,314 @@
+"""Training models that judge a study, on what a blood network finds in two data sets.
+
+The blood network (the teacher) was trained on another set than the one the model is for, so that all
+patients of the latter are new to it. What is fitted here is small: a head, and a scale.
+
+- On the set itself, predictions are out of fold: head and scale of each fold saw other patients only.
+- On the teacher's set they are too: network, head and scale of each of the teacher's folds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import StratifiedGroupKFold
+
+from hemodetect.dataset.cache import Dataset
+from hemodetect.dataset.splits import Split
+from hemodetect.errors import BundleError
+from hemodetect.evaluation.conformal import undecided_range
+from hemodetect.models.blood_family import WEIGHTS, BloodModel, SliceFindings
+from hemodetect.models.bundle import (
+    PREDICTIONS,
+    SPLIT,
+    TEACHER_PREDICTIONS,
+    TEACHER_SPLIT,
+    Card,
+    file_sha256,
+    read_card,
+    write_bundle,
+)
+from hemodetect.models.network_family import loaded_network
+from hemodetect.models.recipes import BloodRecipe, StudyRecipe
+from hemodetect.models.standard_head import StandardSeries, standard_series
+from hemodetect.models.study_heads import Head, HeadSeries, fitted_head
+from hemodetect.models.study_model import StudyModel, StudyScale, judged_study
+from hemodetect.settings import settings
+from hemodetect.training.crossfit import ON_ALL, CrossFit
+from hemodetect.training.train import bundle_card
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class FoundSeries:
+    """A series of a data set: its patient, the rows of its slices, and what was found in them."""
+
+    patient: str
+    rows: np.ndarray
+    found: SliceFindings
+
+
+@dataclass(frozen=True, eq=False)
+class Sources:
+    """What one network found in both sets.
+
+    Attributes:
+        home: series of the set the model is for, labelled by folder.
+        teachers: series of the teacher's set, labelled by slice.
+    """
+
+    home: list[FoundSeries]
+    teachers: list[FoundSeries]
+
+
+def train_study_bundle(
+    dataset: Dataset,
+    split: Split,
+    recipe: StudyRecipe,
+    teacher: Path,
+    teacher_data: Dataset,
+    out: Path,
+    *,
+    seed: int = 0,
+    report: Report = print,
+) -> Card:
+    """Trains a recipe over the folds of a patient split, then on all, and writes the bundle.
+
+    Args:
+        dataset: what the model is for.
+        split: a patient split of it.
+        teacher: bundle of a CNN of a `BloodRecipe`, with its folds' networks.
+        teacher_data: the set that one was trained on.
+        out: the bundle's folder; must not exist.
+        seed: of everything drawn at random.
+        report: takes a line of progress.
+
+    Raises:
+        BundleError: `out` exists, the teacher is none, was trained on other data than
+            `teacher_data`, or knows the patients of `dataset`.
+    """
+    if out.exists():
+        raise BundleError(f"{out}: exists already; choose another folder or remove it.")
+    card = read_card(teacher)
+    _check_teacher(card, teacher, dataset, teacher_data, split)
+    teacher_split = Split.read(teacher / SPLIT, teacher_data)
+    standard = {d.fingerprint: _Standard(d) for d in (dataset, teacher_data)}
+
+    def sources(weights: str) -> Sources:
+        home, teachers = (
+            found_series(d, standard[d.fingerprint], teacher / weights, report)
+            for d in (dataset, teacher_data)
+        )
+        return Sources(home, teachers)
+
+    fit = _Fitting(recipe, dataset, teacher_data, split.groups, seed)
+    whole = sources(WEIGHTS)
+    seconds, parts = {}, []
+    for number in range(len(split.folds)):
+        start = time.monotonic()
+        test = _patients(dataset, split.test_mask(dataset.slices, number))
+        head, scale = fit.fitted(whole, without=test)
+        part = _predictions(dataset, whole.home, test, head, scale)
+        parts.append(part.assign(fold=np.int16(number)))
+        seconds[f"fold-{number}"] = time.monotonic() - start
+        report(f"{recipe.family}: fold {number + 1} of {len(split.folds)} done")
+    predictions = pd.concat(parts, ignore_index=True)
+    elsewhere = []
+    for number in range(len(teacher_split.folds)):
+        of_fold = sources(f"fold-{number}-{WEIGHTS}")
+        test = _patients(teacher_data, teacher_split.test_mask(teacher_data.slices, number))
+        head, scale = fit.fitted(of_fold, without=test)
+        part = _predictions(teacher_data, of_fold.teachers, test, head, scale)
+        elsewhere.append(part.assign(fold=np.int16(number)))
+        report(f"{recipe.family}: teacher's fold {number + 1} of {len(teacher_split.folds)} done")
+    start = time.monotonic()
+    head, scale = fit.fitted(whole, without=frozenset())
+    seconds[ON_ALL] = time.monotonic() - start
+    network = BloodModel(loaded_network(teacher / WEIGHTS))
+    model = StudyModel(network, file_sha256(teacher / WEIGHTS), head, scale)
+    patients = _one_a_person(predictions, split.groups)
+    cannot_tell = undecided_range(
+        patients["label"].to_numpy(), patients["patient_probability"].to_numpy(np.float64)
+    )
+
+    def fill(folder: Path) -> None:
+        model.save(folder)
+        split.write(folder / SPLIT)
+        teacher_split.write(folder / TEACHER_SPLIT)
+        predictions.to_parquet(folder / PREDICTIONS, index=False, compression="zstd")
+        pd.concat(elsewhere, ignore_index=True).to_parquet(
+            folder / TEACHER_PREDICTIONS, index=False, compression="zstd"
+        )
+
+    def made(files: dict[str, str]) -> Card:
+        folds = CrossFit(predictions, pd.DataFrame(), seconds, {})
+        plain = bundle_card(dataset, split, recipe, folds, None, seed, files)
+        return replace(
+            plain,
+            epochs=None,
+            threshold_reason="the calibrated probability is one half",
+            teacher_fingerprint=teacher_data.fingerprint,
+            cannot_tell=cannot_tell,
+            remarks=(
+                *plain.remarks,
+                f"Rests on the CNN {card.version}, trained on {teacher_data.root.name}; its"
+                " training took"
+                f" {card.seconds.get(ON_ALL, 0) / 60:.0f} min and is not in the times above.",
+            ),
+        )
+
+    written = write_bundle(out, fill, made)
+    report(f"{out}: written")
+    return written
+
+
+class _Standard:
+    """The standard slices of a data set's series, made when first asked for and kept."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset, self._made = dataset, dict[tuple[int, ...], StandardSeries]()
+
+    def of(self, rows: np.ndarray, size: int) -> StandardSeries:
+        key = (int(rows[0]), len(rows))
+        if key not in self._made:
+            grey = self._dataset.grey(size)
+            self._made[key] = standard_series(np.ascontiguousarray(grey[rows]))
+        return self._made[key]
+
+
+def found_series(
+    dataset: Dataset, standard: _Standard, network: Path, report: Report
+) -> list[FoundSeries]:
+    """What the network in a file finds in every series; kept in the cache."""
+    table = dataset.slices[["patient", "series"]].reset_index(drop=True)
+    by_series = table.groupby(["patient", "series"], sort=False, dropna=False)
+    groups = [np.asarray(rows) for rows in by_series.indices.values()]
+    kept = _cache_file(dataset, network)
+    if not kept.is_file():
+        report(f"{dataset.root.name}: what {network.name} finds")
+        model = BloodModel(loaded_network(network))
+        whole: dict[str, np.ndarray] = {}
+        for rows in groups:
+            found = model.findings_of(standard.of(rows, model.size))
+            for name in ("evidence", "embedding", "counted"):
+                values = getattr(found, name)
+                shape = (len(table), *values.shape[1:])
+                whole.setdefault(name, np.zeros(shape, values.dtype))[rows] = values
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        partial = kept.with_name(kept.stem + ".partial.npz")
+        np.savez(
+            partial,
+            evidence=whole["evidence"],
+            embedding=whole["embedding"],
+            counted=whole["counted"],
+        )
+        partial.replace(kept)
+    with np.load(kept) as arrays:
+        evidence, embedding, counted = (arrays[n] for n in ("evidence", "embedding", "counted"))
+    nothing = np.zeros((0, 0, 0), np.float32)
+    return [
+        FoundSeries(
+            str(table["patient"].iloc[rows[0]]),
+            rows,
+            SliceFindings(evidence[rows], embedding[rows], counted[rows], nothing, nothing),
+        )
+        for rows in groups
+    ]
+
+
+@dataclass(frozen=True)
+class _Fitting:
+    """Fits head and scale to both sets without some patients."""
+
+    recipe: StudyRecipe
+    dataset: Dataset
+    teacher_data: Dataset
+    groups: Mapping[str, str]
+    seed: int
+
+    def fitted(self, of: Sources, without: frozenset[str]) -> tuple[Head, StudyScale]:
+        """The head, and a scale from inner folds over the set's own patients."""
+        home = [s for s in of.home if s.patient not in without]
+        teachers = [
+            HeadSeries(s.found, self.teacher_data.labels[s.rows], True)
+            for s in of.teachers
+            if s.patient not in without
+        ]
+        own = [HeadSeries(s.found, self.dataset.labels[s.rows], False) for s in home]
+        labels = np.array([series.label for series in own])
+        persons = np.array([self.groups[s.patient] for s in home])
+        folds = StratifiedGroupKFold(self.recipe.inner_folds, shuffle=True, random_state=self.seed)
+        evidence = np.empty(len(own))
+        for train, test in folds.split(labels, labels, persons):
+            inner = fitted_head([own[i] for i in train] + teachers, self.recipe, self.seed)
+            evidence[test] = [inner.evidence(own[i].found).study for i in test]
+        table = pd.DataFrame({"patient": [s.patient for s in home], "e": evidence, "y": labels})
+        by_patient = table.groupby("patient").max()
+        scale = StudyScale.fitted(
+            by_patient["e"].to_numpy(), by_patient["y"].to_numpy(), self.recipe.slice_share
+        )
+        return fitted_head(own + teachers, self.recipe, self.seed), scale
+
+
+def _predictions(
+    dataset: Dataset,
+    series: list[FoundSeries],
+    patients: frozenset[str],
+    head: Head,
+    scale: StudyScale,
+) -> pd.DataFrame:
+    """A row a slice of these patients."""
+    parts = []
+    for one in series:
+        if one.patient in patients:
+            told = judged_study(one.found, head, scale)
+            part = dataset.slices.iloc[one.rows][["patient", "slice", "label"]].copy()
+            part["probability"] = told.slices
+            part["patient_probability"] = np.float32(told.patient)
+            parts.append(part)
+    table = pd.concat(parts, ignore_index=True)
+    highest = table.groupby("patient")["patient_probability"].transform("max")
+    return table.assign(patient_probability=highest)
+
+
+def _one_a_person(predictions: pd.DataFrame, groups: Mapping[str, str]) -> pd.DataFrame:
+    """The first patient folder of each patient group, so that nobody counts twice."""
+    table = predictions.groupby("patient", as_index=False).agg(
+        label=("label", "max"), patient_probability=("patient_probability", "first")
+    )
+    return table[~table["patient"].map(dict(groups)).duplicated()]
+
+
+def _patients(dataset: Dataset, rows: np.ndarray) -> frozenset[str]:
+    return frozenset(dataset.slices.loc[rows, "patient"].astype(str))
+
+
+def _cache_file(dataset: Dataset, network: Path) -> Path:
+    name = f"{dataset.fingerprint}-{file_sha256(network)[:16]}.npz"
+    return settings().cache / "findings-1" / name
+
+
+def _check_teacher(
+    card: Card, teacher: Path, dataset: Dataset, teacher_data: Dataset, split: Split
+) -> None:
+    if not isinstance(card.recipe_settings, BloodRecipe):
+        raise BundleError(
+            f"{teacher}: recipe {card.recipe} finds no blood; give a CNN of the recipe blood."
+        )
+    if card.fingerprint != teacher_data.fingerprint:
+        raise BundleError(
+            f"{teacher}: was not trained on {teacher_data.root}; give that set with --teacher-data."
+        )
+    if card.fingerprint == dataset.fingerprint:
+        raise BundleError(
+            f"{teacher}: was trained on these patients; a model built on it would be judged on"
+            " patients it knows. Train it on another set."
+        )
+    if split.name != "patient":
+        raise BundleError("Models that judge a study are trained under the patient split only.")
