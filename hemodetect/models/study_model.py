@@ -1,12 +1,13 @@
 """A model that judges a study: the blood network's findings, a family's head, and a scale.
 
 The patient's probability is a sigmoid of the study's evidence, fitted to training patients that the
-head had not seen. A slice's evidence is mixed with its study's before the same sigmoid: what the
+head had not seen. A slice's evidence is mixed with its study's before a sigmoid of its own: what the
 slice shows, in the light of what the rest of the study shows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -22,36 +23,71 @@ from hemodetect.models.family import Fit, Run, SeriesPrediction, Shared, Trainin
 from hemodetect.models.network_family import loaded_network
 from hemodetect.models.recipes import Recipe, StudyRecipe
 from hemodetect.models.skops_file import read_arrays, write_arrays
-from hemodetect.models.study_heads import Head, loaded_head
+from hemodetect.models.study_heads import Evidence, Head, loaded_head
 
 BLOOD_NETWORK = "blood.keras"
 SCALE = "scale.skops"
 
 
 @dataclass(frozen=True)
-class StudyScale:
-    """From evidence to probability: 1 / (1 + exp(-(slope * evidence + offset))).
-
-    Attributes:
-        slice_share: part of a slice's evidence that is its own; the rest is its study's.
-    """
+class Line:
+    """From evidence to probability: 1 / (1 + exp(-(slope * evidence + offset))), Platt's sigmoid."""
 
     slope: float
     offset: float
-    slice_share: float
 
     @classmethod
-    def fitted(cls, evidence: np.ndarray, labels: np.ndarray, slice_share: float) -> StudyScale:
-        """Platt's sigmoid with a weak penalty, for (n,) studies; a slope below 0 is not taken."""
+    def fitted(cls, evidence: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> Line:
+        """Fitted with a weak penalty to (n,) cases; a slope below 0 is not taken."""
         spread = float(evidence.std()) or 1.0
-        found = LogisticRegression(C=1.0).fit(evidence[:, None] / spread, labels)
-        slope = max(float(found.coef_[0, 0]) / spread, 1e-3)
-        return cls(slope, float(found.intercept_[0]), slice_share)
+        found = LogisticRegression(C=1.0).fit(evidence[:, None] / spread, labels, weights)
+        return cls(max(float(found.coef_[0, 0]) / spread, 1e-3), float(found.intercept_[0]))
 
     def probability(self, evidence: np.ndarray) -> np.ndarray:
         """float32 in [0, 1], of any shape."""
         logit = self.slope * np.asarray(evidence, np.float64) + self.offset
         return (1 / (1 + np.exp(-np.clip(logit, -30, 30)))).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class StudyScale:
+    """What evidence is worth.
+
+    Attributes:
+        study: for the study's evidence.
+        slices: for a slice's, mixed with its study's.
+        slice_share: part of the mixture that is the slice's own.
+    """
+
+    study: Line
+    slices: Line
+    slice_share: float
+
+    @classmethod
+    def fitted(
+        cls, evidence: Sequence[Evidence], labels: Sequence[np.ndarray], slice_share: float
+    ) -> StudyScale:
+        """From studies that the head had not seen.
+
+        Args:
+            evidence: one a study.
+            labels: (n,) 0 or 1 of its slices. All slices of a study together weigh as one study.
+            slice_share: see above.
+        """
+        of_studies = np.array([e.study for e in evidence])
+        study = Line.fitted(
+            of_studies, np.array([y.max() for y in labels]), np.ones(len(of_studies))
+        )
+        mixed = np.concatenate([_mixed(e, slice_share) for e in evidence])
+        # The sum of all weights is the number of studies' slices; a penalty acts on their sum.
+        weights = np.concatenate([np.full(len(y), 1 / len(y)) for y in labels])
+        weights *= len(weights) / weights.sum()
+        return cls(study, Line.fitted(mixed, np.concatenate(labels), weights), slice_share)
+
+
+def _mixed(evidence: Evidence, slice_share: float) -> np.ndarray:
+    own = evidence.slices.astype(np.float64)
+    return slice_share * own + (1 - slice_share) * evidence.study
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,18 +119,20 @@ class StudyModel:
         scale = self.scale
         write_arrays(
             folder / SCALE,
-            {"numbers": np.array([scale.slope, scale.offset, scale.slice_share])},
+            {
+                "study": np.array([scale.study.slope, scale.study.offset]),
+                "slices": np.array([scale.slices.slope, scale.slices.offset]),
+                "slice_share": np.array(scale.slice_share),
+            },
         )
 
 
 def judged_study(found: SliceFindings, head: Head, scale: StudyScale) -> SeriesPrediction:
     """Probabilities of one series from the findings in its slices."""
     evidence = head.evidence(found)
-    own = scale.slice_share
-    mixed = own * evidence.slices.astype(np.float64) + (1 - own) * evidence.study
     return SeriesPrediction(
-        slices=scale.probability(mixed),
-        patient=float(scale.probability(np.array(evidence.study))),
+        slices=scale.slices.probability(_mixed(evidence, scale.slice_share)),
+        patient=float(scale.study.probability(np.array(evidence.study))),
         slice_attention=evidence.attention,
     )
 
@@ -113,8 +151,9 @@ class StudyFamily:
     def load(self, folder: Path, recipe: Recipe) -> StudyModel:
         assert isinstance(recipe, StudyRecipe)
         key = file_sha256(folder / BLOOD_NETWORK)
-        slope, offset, slice_share = (float(x) for x in read_arrays(folder / SCALE)["numbers"])
-        scale = StudyScale(slope, offset, slice_share)
+        arrays = read_arrays(folder / SCALE)
+        study, slices = (Line(*(float(x) for x in arrays[name])) for name in ("study", "slices"))
+        scale = StudyScale(study, slices, float(arrays["slice_share"]))
         return StudyModel(
             _blood_model(_Same(key, folder / BLOOD_NETWORK)),
             key,

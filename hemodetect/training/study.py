@@ -36,7 +36,7 @@ from hemodetect.models.bundle import (
 from hemodetect.models.network_family import loaded_network
 from hemodetect.models.recipes import BloodRecipe, StudyRecipe
 from hemodetect.models.standard_head import StandardSeries, standard_series
-from hemodetect.models.study_heads import Head, HeadSeries, fitted_head
+from hemodetect.models.study_heads import Evidence, Head, HeadSeries, fitted_head
 from hemodetect.models.study_model import StudyModel, StudyScale, judged_study
 from hemodetect.settings import settings
 from hemodetect.training.crossfit import ON_ALL, CrossFit
@@ -244,14 +244,14 @@ class _Fitting:
         labels = np.array([series.label for series in own])
         persons = np.array([self.groups[s.patient] for s in home])
         folds = StratifiedGroupKFold(self.recipe.inner_folds, shuffle=True, random_state=self.seed)
-        evidence = np.empty(len(own))
+        evidence: dict[int, Evidence] = {}
         for train, test in folds.split(labels, labels, persons):
             inner = fitted_head([own[i] for i in train] + teachers, self.recipe, self.seed)
-            evidence[test] = [inner.evidence(own[i].found).study for i in test]
-        table = pd.DataFrame({"patient": [s.patient for s in home], "e": evidence, "y": labels})
-        by_patient = table.groupby("patient").max()
+            evidence |= {int(i): inner.evidence(own[i].found) for i in test}
         scale = StudyScale.fitted(
-            by_patient["e"].to_numpy(), by_patient["y"].to_numpy(), self.recipe.slice_share
+            [evidence[i] for i in range(len(own))],
+            [series.labels for series in own],
+            self.recipe.slice_share,
         )
         return fitted_head(own + teachers, self.recipe, self.seed), scale
 
