@@ -11,7 +11,7 @@ it, before the sigmoid. They are evidence about the network, not about the patie
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Literal
 
@@ -21,26 +21,64 @@ import tensorflow as tf
 from PIL import Image
 
 from hemodetect.imaging.study import Slice
+from hemodetect.models.blood_family import BloodModel
+from hemodetect.models.blood_network import LOGIT, with_mirror
 from hemodetect.models.network_family import NetworkModel
 from hemodetect.models.networks import LAST_CONVOLUTION, network_input
 from hemodetect.models.released import ReleasedModel, model_input
+from hemodetect.models.standard_head import in_source, standard_series
+from hemodetect.models.study_model import StudyModel
 
-Method = Literal["Grad-CAM", "Grad-CAM++", "Score-CAM", "SmoothGrad"]
+Method = Literal["Grad-CAM", "Blood map", "Grad-CAM++", "Score-CAM", "SmoothGrad"]
 METHODS: tuple[Method, ...] = ("Grad-CAM", "Grad-CAM++", "Score-CAM", "SmoothGrad")
+"""Those that any CNN has; one that was taught to map blood has its own map too."""
 EXPLAINED_CLASS = "hemorrhage"
 _BATCH = 32
+_SHOWN_SIDE = 122  # pixels of a map that is moved back from the standard head
 _SMOOTH_SAMPLES = 10
 _SMOOTH_NOISE = 0.05
 
 
+def methods(cnn: ReleasedModel) -> tuple[Method, ...]:
+    """The heat maps a released CNN can be asked for."""
+    return METHODS if _blood_model(cnn) is None else ("Grad-CAM", "Blood map", *METHODS[1:])
+
+
 def study_maps(cnn: ReleasedModel, series: Sequence[Slice]) -> np.ndarray:
-    """`grad_cam_maps` of a released CNN for the slices of a series."""
-    return grad_cam_maps(_keras_model(cnn), model_input(series, cnn.fitted.size))
+    """Grad-CAM of a released CNN for the slices of a series.
+
+    Returns:
+        (n, rows, columns) float32 over the whole slices, in units of score.
+    """
+    grey = model_input(series, cnn.fitted.size)
+    blood = _blood_model(cnn)
+    if blood is None:
+        return grad_cam_maps(_keras_model(cnn), grey)
+    standard = standard_series(grey)
+    network = blood.keras_model
+    images = with_mirror(standard.normalised())
+    maps = _in_batches(_differentiated_whole(network), images)
+    return in_source(maps * standard.seen[:, None, None], standard.affine, _SHOWN_SIDE)
 
 
-def one_slice_map(cnn: ReleasedModel, image: Slice, method: Method) -> np.ndarray:
-    """`slice_map` of a released CNN for one slice."""
-    return slice_map(_keras_model(cnn), model_input([image], cnn.fitted.size)[0], method)
+def one_slice_map(
+    cnn: ReleasedModel, series: Sequence[Slice], index: int, method: Method
+) -> np.ndarray:
+    """A map of slice `index` of a series by any of `methods`, (rows, columns) over the whole slice."""
+    blood = _blood_model(cnn)
+    if blood is None:
+        grey = model_input([series[index]], cnn.fitted.size)[0]
+        return slice_map(_keras_model(cnn), grey, method)
+    # The frame is the series': how a head is turned, and how bright its brain is.
+    standard = standard_series(model_input(series, cnn.fitted.size))
+    if method == "Blood map":
+        found = blood.findings_of(standard).maps[index]
+    else:
+        network = blood.keras_model
+        score = keras.Model(network.inputs, network.get_layer(LOGIT).output)
+        image = with_mirror(standard.normalised()[[index]])
+        found = _by_tf_keras_vis(score, image, method, None)
+    return in_source(found[None], standard.affine[[index]], _SHOWN_SIDE)[0]
 
 
 def grad_cam_maps(model: keras.Model, grey: np.ndarray) -> np.ndarray:
@@ -55,13 +93,18 @@ def grad_cam_maps(model: keras.Model, grey: np.ndarray) -> np.ndarray:
         (n, rows, columns) float32 at the last convolution's resolution, not below 0, in units of
         score; comparable from slice to slice.
     """
-    differentiate = _differentiated(model)
+    return _in_batches(_differentiated(model), network_input(model, grey))
+
+
+def _in_batches(
+    differentiate: tf.types.experimental.GenericFunction, images: np.ndarray
+) -> np.ndarray:
     maps = []
-    for start in range(0, len(grey), _BATCH):
-        part = grey[start : start + _BATCH]
+    for start in range(0, len(images), _BATCH):
+        part = images[start : start + _BATCH]
         # Filled up, so that the function is traced for one shape only.
         full = np.concatenate([part, np.repeat(part[-1:], _BATCH - len(part), axis=0)])
-        maps.append(differentiate(tf.constant(network_input(model, full))).numpy()[: len(part)])
+        maps.append(differentiate(tf.constant(full)).numpy()[: len(part)])
     return np.concatenate(maps)
 
 
@@ -77,15 +120,21 @@ def slice_map(model: keras.Model, grey: np.ndarray, method: Method) -> np.ndarra
     Returns:
         (size, size) float32, not below 0, in the method's own units.
     """
+    from tf_keras_vis.utils.model_modifiers import ReplaceToLinear
+
+    # Without the linear end, a saturated sigmoid gives maps of zeros in silence.
+    return _by_tf_keras_vis(model, network_input(model, grey[None]), method, ReplaceToLinear())
+
+
+def _by_tf_keras_vis(
+    model: keras.Model, image: np.ndarray, method: Method, linear: Callable | None
+) -> np.ndarray:
+    """The map of the only image of a batch."""
     from tf_keras_vis.gradcam import Gradcam
     from tf_keras_vis.gradcam_plus_plus import GradcamPlusPlus
     from tf_keras_vis.saliency import Saliency
     from tf_keras_vis.scorecam import Scorecam
-    from tf_keras_vis.utils.model_modifiers import ReplaceToLinear
 
-    image = network_input(model, grey[None])
-    # Without the linear end, a saturated sigmoid gives maps of zeros in silence.
-    linear = ReplaceToLinear()
     if method == "SmoothGrad":
         found = Saliency(model, model_modifier=linear, clone=True)(
             _hemorrhage_score,
@@ -134,6 +183,13 @@ def _keras_model(model: ReleasedModel) -> keras.Model:
     return model.fitted.keras_model
 
 
+def _blood_model(model: ReleasedModel) -> BloodModel | None:
+    """The network of a model that looks at standard heads, None of one that looks at pixels."""
+    if isinstance(model.fitted, StudyModel):
+        return model.fitted.blood
+    return model.fitted if isinstance(model.fitted, BloodModel) else None
+
+
 def _hemorrhage_score(output: tf.Tensor) -> tf.Tensor:
     return output[:, 0]
 
@@ -155,6 +211,24 @@ def _differentiated(model: keras.Model) -> tf.types.experimental.GenericFunction
             for layer in hidden:
                 x = layer(x, training=False)
             score = tf.matmul(x, last.kernel) + last.bias
+        gradient = tape.gradient(score, activations)
+        weights = tf.reduce_mean(gradient, axis=(1, 2), keepdims=True)
+        return tf.nn.relu(tf.reduce_sum(weights * activations, axis=-1))
+
+    return maps
+
+
+@lru_cache(maxsize=4)
+def _differentiated_whole(model: keras.Model) -> tf.types.experimental.GenericFunction:
+    """The same for a network whose last convolution has more than one way to the score."""
+    ends = [model.get_layer(LAST_CONVOLUTION).output, model.get_layer(LOGIT).output]
+    both = keras.Model(model.inputs, ends)
+
+    @tf.function
+    def maps(images: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            activations, score = both(images, training=False)
         gradient = tape.gradient(score, activations)
         weights = tf.reduce_mean(gradient, axis=(1, 2), keepdims=True)
         return tf.nn.relu(tf.reduce_sum(weights * activations, axis=-1))

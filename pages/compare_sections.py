@@ -242,7 +242,7 @@ def _gaps(artifacts: str) -> list[LeakageGap]:
         try:
             patient, paper = (
                 read_card(settings().artifacts / folder / family)
-                for folder in ("releases", "paper-split")
+                for folder in ("paper-recipe", "paper-split")
             )
         except BundleError:
             continue

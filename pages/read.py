@@ -21,6 +21,11 @@ from hemodetect.viewer import png_bytes
 from pages.read_viewer import own_window, viewer
 from pages.shared import example_files, missing_reasons, releases, routed
 
+CANNOT_TELL = (
+    "At 90 % confidence, patients the model had not seen got probabilities like this one with a"
+    " hemorrhage and without."
+)
+
 log = logging.getLogger(__name__)
 
 
@@ -205,7 +210,9 @@ def _cards(prediction: StudyPrediction) -> None:
 
 
 def _card(found: FamilyPrediction, record: str) -> None:
-    if found.call == "hemorrhage":
+    if found.undecided:
+        st.markdown(":material/help: Cannot tell", help=CANNOT_TELL)
+    elif found.call == "hemorrhage":
         st.markdown(":red[:material/error: **Hemorrhage**]")
     else:
         st.markdown(":material/check_circle: No hemorrhage")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from hemodetect.explain import METHODS, Method, one_slice_map
+from hemodetect.explain import METHODS, Method, methods, one_slice_map
 from hemodetect.families import FAMILY_NAMES
-from hemodetect.figures.reading import slice_probabilities
+from hemodetect.figures.reading import slice_probabilities, slice_weights
 from hemodetect.figures.theme import CHART_CONFIG
 from hemodetect.imaging.study import Slice
 from hemodetect.imaging.windows import BRAIN, WINDOWS_HU, Window, windowed
@@ -52,7 +52,25 @@ def _chart(prediction: StudyPrediction) -> None:
         selection_mode="points",
         config=CHART_CONFIG | {"displayModeBar": False},
     )
-    st.caption("Click the chart to open a slice.")
+    st.caption(
+        "Click the chart to open a slice. A model that judges the whole study gives every slice a"
+        " probability in the light of the others."
+    )
+    attentive = families.get("attention_rnn")
+    if (
+        attentive is not None
+        and attentive.slice_attention is not None
+        and len(prediction.study.slices) > 1
+    ):
+        st.plotly_chart(
+            slice_weights(attentive.slice_attention, st.session_state["read_slice"] - 1),
+            theme=None,
+            key="read_weights",
+            config=CHART_CONFIG | {"displayModeBar": False},
+        )
+        st.caption(
+            "Attention RNN: weight of each slice in its answer for the patient (1 x is an even share)."
+        )
 
 
 def _go_to(number: int) -> None:
@@ -136,7 +154,9 @@ def _panels(
     chosen, strength, said = st.columns([3, 3, 6], vertical_alignment="bottom")
     method: Method = METHODS[0]
     if maps is not None:
-        method = chosen.selectbox("CNN heat map", METHODS, key="read_method")
+        method = chosen.selectbox(
+            "CNN heat map", methods(releases().models["cnn"]), key="read_method"
+        )
     opacity = strength.slider("Heat map opacity", 0.0, 1.0, 0.6, 0.1, key="read_opacity")
     said.markdown(
         "  ".join(
@@ -148,7 +168,7 @@ def _panels(
     st.plotly_chart(
         slice_view(
             windowed(image.values, window),
-            heat=_heat(image, maps, index, method),
+            heat=_heat(prediction, maps, index, method),
             attention=None
             if attentive is None or attentive.attention is None
             else attentive.attention[index],
@@ -165,7 +185,9 @@ def _panels(
     )
 
 
-def _heat(image: Slice, maps: np.ndarray | None, index: int, method: Method) -> HeatMap | None:
+def _heat(
+    prediction: StudyPrediction, maps: np.ndarray | None, index: int, method: Method
+) -> HeatMap | None:
     if maps is None:
         return None
     if method == METHODS[0]:
@@ -174,6 +196,9 @@ def _heat(image: Slice, maps: np.ndarray | None, index: int, method: Method) -> 
     kept = st.session_state.setdefault("read_slice_maps", {})
     if (method, index) not in kept:
         with st.spinner(f"{method} of this slice"):
-            kept[method, index] = one_slice_map(releases().models["cnn"], image, method)
+            slices = prediction.study.slices
+            kept[method, index] = one_slice_map(releases().models["cnn"], slices, index, method)
     found = kept[method, index]
+    if method == "Blood map":
+        return HeatMap(np.clip(found, 0, 1), method, "probability of blood 100 %")
     return HeatMap(found / (float(found.max()) or 1.0), method, "strongest in this slice")

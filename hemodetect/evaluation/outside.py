@@ -22,7 +22,14 @@ from hemodetect.evaluation.comparison import (
     compared,
 )
 from hemodetect.evaluation.levels import EvaluationError
-from hemodetect.models.bundle import PREDICTIONS, SPLIT, Card, read_card
+from hemodetect.models.bundle import (
+    PREDICTIONS,
+    SPLIT,
+    TEACHER_PREDICTIONS,
+    TEACHER_SPLIT,
+    Card,
+    read_card,
+)
 from hemodetect.models.family import predicted
 from hemodetect.models.released import load_bundle
 
@@ -34,8 +41,8 @@ def compare_bundles(
 ) -> Comparison:
     """Predictions of every bundle for every slice of the sets.
 
-    On the set a bundle was trained on these are its out-of-fold predictions; its model, which knows
-    those patients, is not asked. On any other set it is.
+    On a set a bundle was trained on, or its teacher, these are its out-of-fold predictions; its
+    model, which knows those patients, is not asked. On any other set it is.
 
     Args:
         folders: bundles made under the patient split.
@@ -55,16 +62,16 @@ def compare_bundles(
     facts: list[pd.DataFrame] = []
     parts: dict[str, list[pd.DataFrame]] = {key: [] for key in keys}
     for name, dataset in sets.items():
-        trained_on = [c.fingerprint == dataset.fingerprint for c in cards]
+        files = [_out_of_fold(card, dataset) for card in cards]
         splits = [
-            Split.read(folder / SPLIT, dataset)
-            for folder, own in zip(folders, trained_on, strict=True)
-            if own
+            Split.read(folder / file[1], dataset)
+            for folder, file in zip(folders, files, strict=True)
+            if file
         ]
         facts.append(_facts(name, dataset, splits, report))
-        for key, folder, own in zip(keys, folders, trained_on, strict=True):
-            report(f"{name}: {key}, {'out-of-fold' if own else 'outside test'}")
-            found = pd.read_parquet(folder / PREDICTIONS) if own else _predicted(folder, dataset)
+        for key, folder, file in zip(keys, folders, files, strict=True):
+            report(f"{name}: {key}, {'out-of-fold' if file else 'outside test'}")
+            found = pd.read_parquet(folder / file[0]) if file else _predicted(folder, dataset)
             parts[key].append(found.assign(set=name))
     models = [
         ComparedModel(
@@ -111,7 +118,16 @@ def _keys(cards: Sequence[Card]) -> list[str]:
 
 
 def _origin(card: Card, dataset: Dataset) -> Origin:
-    return "out-of-fold" if card.fingerprint == dataset.fingerprint else "outside"
+    return "out-of-fold" if _out_of_fold(card, dataset) else "outside"
+
+
+def _out_of_fold(card: Card, dataset: Dataset) -> tuple[str, str] | None:
+    """Files of the predictions and the split of a set a bundle was trained on; None of any other."""
+    if card.fingerprint == dataset.fingerprint:
+        return PREDICTIONS, SPLIT
+    if card.teacher_fingerprint == dataset.fingerprint:
+        return TEACHER_PREDICTIONS, TEACHER_SPLIT
+    return None
 
 
 def _facts(name: str, dataset: Dataset, splits: Sequence[Split], report: Report) -> pd.DataFrame:

@@ -65,6 +65,34 @@ def slice_probabilities(
     )  # fmt: skip
 
 
+def slice_weights(weights: np.ndarray, current: int) -> go.Figure:
+    """How much the attention RNN's answer for the study rests on each slice.
+
+    Args:
+        weights: (n,) summing to 1.
+        current: index of the slice in view.
+    """
+    n = len(weights)
+    shares = np.asarray(weights, dtype=float) * n
+    colours = [
+        TEXT if index == current else FAMILY_STYLE["attention_rnn"].colour for index in range(n)
+    ]
+    figure = go.Figure(
+        go.Bar(
+            x=np.arange(n) + 1,
+            y=shares,
+            marker={"color": colours, "line": {"width": 0}},
+            hovertemplate="Slice %{x}: %{y:.1f} times an even share<extra></extra>",
+        )
+    )
+    figure.update_xaxes(range=[0.5, n + 0.5], visible=False)
+    top = max(float(shares.max()), 3.0)
+    figure.update_yaxes(range=[0, top], tickvals=[0, top], ticktext=["0", f"{top:.0f} x"])
+    return themed(
+        figure, height=90, bargap=0.1, showlegend=False, margin={"l": 70, "r": 70, "t": 4, "b": 4}
+    )  # fmt: skip
+
+
 def _probability_line(
     family: str, probability: np.ndarray, threshold: float, one_threshold: bool
 ) -> go.Scatter:

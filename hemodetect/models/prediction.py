@@ -28,6 +28,7 @@ class FamilyPrediction:
         version: of the bundle.
         attention: (n, steps) weights of the image rows, or None.
         slice_attention: (n,) weights of the slices, or None.
+        cannot_tell: of the bundle's card; see `undecided`.
     """
 
     probabilities: np.ndarray
@@ -36,6 +37,15 @@ class FamilyPrediction:
     version: str
     attention: np.ndarray | None = None
     slice_attention: np.ndarray | None = None
+    cannot_tell: tuple[float, float] | None = None
+
+    @property
+    def undecided(self) -> bool:
+        """Whether the patient's probability leaves not one answer at 90 % confidence."""
+        if self.cannot_tell is None:
+            return False
+        low, high = self.cannot_tell
+        return low <= self.patient <= high
 
     @property
     def call(self) -> Call:
@@ -96,6 +106,7 @@ def predict_study(
             version=model.card.version,
             attention=found.attention,
             slice_attention=found.slice_attention,
+            cannot_tell=model.card.cannot_tell,
         )
         if progress:
             progress(done, len(models))

@@ -8,7 +8,7 @@ from typing import Any
 
 from hemodetect import RESEARCH_USE_ONLY
 from hemodetect.families import FAMILY_NAMES
-from hemodetect.models.prediction import StudyPrediction
+from hemodetect.models.prediction import FamilyPrediction, StudyPrediction
 
 
 def prediction_json(prediction: StudyPrediction) -> dict[str, Any]:
@@ -35,6 +35,7 @@ def prediction_json(prediction: StudyPrediction) -> dict[str, Any]:
                 "probability": _rounded(found.patient),
                 "call": found.call,
                 "threshold": found.threshold,
+                "cannot_tell": found.undecided,
                 "top_slices": list(found.top_slices),
             }
             for family, found in families.items()
@@ -66,7 +67,7 @@ def prediction_text(prediction: StudyPrediction, name: str) -> str:
     for family, found in prediction.families.items():
         top = ", ".join(str(i + 1) for i in found.top_slices)
         lines.append(
-            f"  {FAMILY_NAMES[family]:<20} {found.call:<14} {found.patient:6.1%}"
+            f"  {FAMILY_NAMES[family]:<20} {_call(found):<14} {found.patient:6.1%}"
             f"  (threshold {found.threshold:.0%}; {found.suspicious} of {len(study.slices)}"
             f" slices suspicious; highest: {top})"
         )
@@ -80,6 +81,10 @@ def prediction_text(prediction: StudyPrediction, name: str) -> str:
 
 def _rounded(probability: float) -> float:
     return round(float(probability), 6)
+
+
+def _call(found: FamilyPrediction) -> str:
+    return "cannot tell" if found.undecided else found.call
 
 
 def no_formula(text: str) -> str:

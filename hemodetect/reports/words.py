@@ -6,27 +6,44 @@ from collections.abc import Mapping, Sequence
 
 from hemodetect.families import FAMILY_NAMES
 from hemodetect.models.bundle import Card
-from hemodetect.models.prediction import StudyPrediction
+from hemodetect.models.prediction import Call, StudyPrediction
 
 _NUMBERS = ("none", "one", "two", "three", "four", "five")
 
 
 def agreement_sentence(prediction: StudyPrediction) -> str:
-    """Whether the models (at least one) agree, and who stands alone."""
-    calls = prediction.calls
+    """Whether the models (at least one) agree, who stands alone, and who cannot tell."""
+    unsure = [family for family, found in prediction.families.items() if found.undecided]
+    calls = {family: call for family, call in prediction.calls.items() if family not in unsure}
+    if not unsure:
+        return _agreement(calls)
+    if not calls:
+        return "The models cannot tell." if len(unsure) > 1 else "The model cannot tell."
+    whom = _listed(unsure)
+    return f"{_agreement(calls, 'other ')} {whom[0].upper()}{whom[1:]} cannot tell."
+
+
+def _agreement(calls: Mapping[str, Call], other: str = "") -> str:
     yes = [family for family, call in calls.items() if call == "hemorrhage"]
     no = [family for family in calls if family not in yes]
     if len(calls) == 1:
         (family,) = calls
         verb = "calls" if yes else "does not call"
-        return f"The only model in use, {_name(family)}, {verb} hemorrhage."
-    everyone = "Both models" if len(calls) == 2 else f"All {_NUMBERS[len(calls)]} models"
+        who = (
+            f"The other model, {_name(family)},"
+            if other
+            else f"The only model in use, {_name(family)},"
+        )
+        return f"{who} {verb} hemorrhage."
+    everyone = (
+        f"Both {other}models" if len(calls) == 2 else f"All {_NUMBERS[len(calls)]} {other}models"
+    )
     if not yes:
         return f"{everyone} call no hemorrhage."
     if not no:
         return f"{everyone} call hemorrhage."
     return (
-        f"The models disagree: {_listed(yes)} {'calls' if len(yes) == 1 else 'call'} hemorrhage,"
+        f"The {other}models disagree: {_listed(yes)} {'calls' if len(yes) == 1 else 'call'} hemorrhage,"
         f" {_listed(no)} {'does' if len(no) == 1 else 'do'} not."
     )
 

@@ -61,8 +61,8 @@ def address(
 ) -> Iterator[str]:
     """A running app with the released models and a comparison over the blobs."""
     artifacts = tmp_path_factory.mktemp("artifacts")
-    (artifacts / "releases").symlink_to(ROOT / "artifacts" / "releases")
-    (artifacts / "paper-split").symlink_to(ROOT / "artifacts" / "paper-split")
+    for kept in ("releases", "paper-recipe", "paper-split"):
+        (artifacts / kept).symlink_to(ROOT / "artifacts" / kept)
     write_comparison(cases, artifacts / "comparisons" / "blobs.parquet")
     own = {"HEMODETECT_ARTIFACTS": str(artifacts), "HEMODETECT_DATA": str(blob_folder.parent)}
     with socket.socket() as free:
