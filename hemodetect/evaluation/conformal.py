@@ -39,7 +39,7 @@ def _bound(conform: np.ndarray, confidence: float) -> float:
     # A new value is closed out where (number below or equal + 1) / (n + 1) is at most the rest.
     rank = math.floor((1 - confidence) * (len(conform) + 1) + 1e-9)
     if rank < 1:
-        need = math.ceil(1 / (1 - confidence)) - 1
+        need = math.ceil(1 / (1 - confidence) - 1e-9) - 1
         raise EvaluationError(
             f"{len(conform)} patients of a class are too few for {confidence:.0%} confidence;"
             f" {need} are needed."

@@ -7,12 +7,12 @@ slice shows, in the light of what the rest of the study shows.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-import keras
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
@@ -92,9 +92,16 @@ def _mixed(evidence: Evidence, slice_share: float) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class StudyModel:
-    """A trained model; `key` is the SHA-256 of its blood network, which models may share."""
+    """A trained model.
+
+    Attributes:
+        blood: its blood network.
+        blood_file: where that lies; models may share a network, and do where the files are equal.
+        key: SHA-256 of that file.
+    """
 
     blood: BloodModel
+    blood_file: Path
     key: str
     head: Head
     scale: StudyScale
@@ -113,8 +120,8 @@ class StudyModel:
         return judged_study(self.findings(grey, shared), self.head, self.scale)
 
     def save(self, folder: Path) -> None:
-        network = self.blood.keras_model
-        keras.Model(network.inputs, network.outputs).save(folder / BLOOD_NETWORK)
+        # Copied, not saved anew: a new file has other bytes, and would be taken for another network.
+        shutil.copyfile(self.blood_file, folder / BLOOD_NETWORK)
         self.head.save(folder)
         scale = self.scale
         write_arrays(
@@ -150,12 +157,14 @@ class StudyFamily:
 
     def load(self, folder: Path, recipe: Recipe) -> StudyModel:
         assert isinstance(recipe, StudyRecipe)
-        key = file_sha256(folder / BLOOD_NETWORK)
+        file = folder / BLOOD_NETWORK
+        key = file_sha256(file)
         arrays = read_arrays(folder / SCALE)
         study, slices = (Line(*(float(x) for x in arrays[name])) for name in ("study", "slices"))
         scale = StudyScale(study, slices, float(arrays["slice_share"]))
         return StudyModel(
-            _blood_model(_Same(key, folder / BLOOD_NETWORK)),
+            _blood_model(_Same(key, file)),
+            file,
             key,
             loaded_head(folder, recipe),
             scale,

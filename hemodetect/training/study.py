@@ -109,16 +109,7 @@ def train_study_bundle(
 
     fit = _Fitting(recipe, dataset, teacher_data, split.groups, seed)
     whole = sources(WEIGHTS)
-    seconds, parts = {}, []
-    for number in range(len(split.folds)):
-        start = time.monotonic()
-        test = _patients(dataset, split.test_mask(dataset.slices, number))
-        head, scale = fit.fitted(whole, without=test)
-        part = _predictions(dataset, whole.home, test, head, scale)
-        parts.append(part.assign(fold=np.int16(number)))
-        seconds[f"fold-{number}"] = time.monotonic() - start
-        report(f"{recipe.family}: fold {number + 1} of {len(split.folds)} done")
-    predictions = pd.concat(parts, ignore_index=True)
+    predictions, seconds = _out_of_fold(fit, whole, split, report)
     elsewhere = []
     for number in range(len(teacher_split.folds)):
         of_fold = sources(f"fold-{number}-{WEIGHTS}")
@@ -130,8 +121,8 @@ def train_study_bundle(
     start = time.monotonic()
     head, scale = fit.fitted(whole, without=frozenset())
     seconds[ON_ALL] = time.monotonic() - start
-    network = BloodModel(loaded_network(teacher / WEIGHTS))
-    model = StudyModel(network, file_sha256(teacher / WEIGHTS), head, scale)
+    file = teacher / WEIGHTS
+    model = StudyModel(BloodModel(loaded_network(file)), file, file_sha256(file), head, scale)
     patients = _one_a_person(predictions, split.groups)
     cannot_tell = undecided_range(
         patients["label"].to_numpy(), patients["patient_probability"].to_numpy(np.float64)
@@ -166,6 +157,43 @@ def train_study_bundle(
     written = write_bundle(out, fill, made)
     report(f"{out}: written")
     return written
+
+
+def out_of_fold(
+    dataset: Dataset,
+    split: Split,
+    recipe: StudyRecipe,
+    teacher: Path,
+    teacher_data: Dataset,
+    *,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Predictions over the folds of a patient split alone: patient, slice, label, probability,
+    patient_probability, fold. Arguments as `train_study_bundle`.
+    """
+    _check_teacher(read_card(teacher), teacher, dataset, teacher_data, split)
+    home, teachers = (
+        found_series(d, _Standard(d), teacher / WEIGHTS, lambda _: None)
+        for d in (dataset, teacher_data)
+    )
+    fit = _Fitting(recipe, dataset, teacher_data, split.groups, seed)
+    return _out_of_fold(fit, Sources(home, teachers), split, lambda _: None)[0]
+
+
+def _out_of_fold(
+    fit: _Fitting, whole: Sources, split: Split, report: Report
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Predictions of every fold's patients, and seconds of training by fold name."""
+    seconds, parts = {}, []
+    for number in range(len(split.folds)):
+        start = time.monotonic()
+        test = _patients(fit.dataset, split.test_mask(fit.dataset.slices, number))
+        head, scale = fit.fitted(whole, without=test)
+        part = _predictions(fit.dataset, whole.home, test, head, scale)
+        parts.append(part.assign(fold=np.int16(number)))
+        seconds[f"fold-{number}"] = time.monotonic() - start
+        report(f"{fit.recipe.family}: fold {number + 1} of {len(split.folds)} done")
+    return pd.concat(parts, ignore_index=True), seconds
 
 
 class _Standard:

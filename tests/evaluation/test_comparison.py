@@ -14,7 +14,7 @@ import pytest
 from comparisons import MADE, comparison, facts, model, predictions
 
 from hemodetect.evaluation import EvaluationError, scores
-from hemodetect.evaluation.comparison import compared, judged_models
+from hemodetect.evaluation.comparison import ComparedModel, compared, judged_models
 from hemodetect.evaluation.comparison_file import read_comparison, write_comparison
 
 
@@ -170,3 +170,27 @@ def test_a_parquet_file_of_something_else_is_refused(tmp_path: Path) -> None:
     pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "a.parquet")
     with pytest.raises(EvaluationError, match="not a comparison"):
         read_comparison(tmp_path / "a.parquet", "a")
+
+
+def test_a_model_s_own_probability_for_the_patient_stands_and_survives_the_file(
+    tmp_path: Path,
+) -> None:
+    table = pd.DataFrame(
+        {"set": "s", "patient": ["a", "a", "b", "b"], "slice": list("1234"), "group": list("aabb"),
+         "label": [0, 0, 1, 1], "fold": 0}
+    )  # fmt: skip
+    told = table.assign(probability=[0.2, 0.4, 0.6, 0.8], patient_probability=[0.1, 0.1, 0.9, 0.9])
+    models = [
+        ComparedModel(f, f, "study", "v", 0.5, "as published", {"s": "out-of-fold"})
+        for f in ("svm", "cnn")
+    ]
+    predictions = {"svm": told, "cnn": told.drop(columns="patient_probability")}
+    made = compared(models, {"s": "0"}, table, predictions, "2026-11-24")
+    write_comparison(made, tmp_path / "c.parquet")
+    for found in (made, read_comparison(tmp_path / "c.parquet", "c")):
+        cases = found.cases("patient")
+        np.testing.assert_allclose(cases["svm"], [0.1, 0.9], rtol=1e-6)
+        np.testing.assert_allclose(cases["cnn"], [0.3, 0.7], rtol=1e-6)
+    wrong = told.assign(patient_probability=[0.1, 0.2, 0.9, 0.9])
+    with pytest.raises(EvaluationError, match="one number"):
+        compared(models, {"s": "0"}, table, {**predictions, "svm": wrong}, "2026-11-24")

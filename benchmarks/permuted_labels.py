@@ -1,0 +1,66 @@
+"""Whether a recipe finds something where there is nothing: patient labels shuffled.
+
+Each shuffle gives every patient group another group's label, trains the recipe `study` over the
+patient folds, and takes the AUROC by patient against the shuffled labels. It must lie about 0.5.
+It is taken within each fold and averaged: where there is nothing to find, a fold's probabilities lie
+about the share of positives in its training patients, which is high where its test patients have
+few, so that an AUROC over all folds together falls below 0.5 by itself.
+
+    python benchmarks/permuted_labels.py DATA TEACHER TEACHER_DATA SPLIT [family ...]
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+from hemodetect.dataset.cache import Dataset, open_dataset
+from hemodetect.dataset.splits import Split, group_labels
+from hemodetect.models.recipes import StudyRecipe, recipe_named
+from hemodetect.training.study import out_of_fold
+
+SHUFFLES = 20
+
+
+def shuffled(dataset: Dataset, groups: dict[str, str], seed: int) -> Dataset:
+    """The set with the labels of whole patient groups exchanged."""
+    labels = group_labels(dataset.slices, groups)
+    moved = np.random.default_rng(seed).permutation(labels.to_numpy())
+    by_group = dict(zip(labels.index, moved, strict=True))
+    table = dataset.slices.copy()
+    table["label"] = table["patient"].map(groups).map(by_group).astype(np.int8)
+    return replace(dataset, slices=table)
+
+
+def main() -> None:
+    data, teacher, teacher_data, split_file, *families = sys.argv[1:]
+    dataset, taught = open_dataset(Path(data)), open_dataset(Path(teacher_data))
+    split = Split.read(Path(split_file), dataset)
+    for family in families or ("svm", "logistic", "cnn"):
+        recipe = recipe_named(family, "study")
+        assert isinstance(recipe, StudyRecipe)
+        found = []
+        for seed in range(SHUFFLES):
+            wrong = shuffled(dataset, split.groups, seed)
+            table = out_of_fold(wrong, split, recipe, Path(teacher), taught, seed=seed)
+            by_patient = table.groupby("patient").agg(
+                label=("label", "max"), p=("patient_probability", "first"), fold=("fold", "first")
+            )
+            found += [
+                roc_auc_score(fold["label"], fold["p"])
+                for _, fold in by_patient.groupby("fold")
+                if fold["label"].nunique() == 2
+            ]
+        error = np.std(found) / SHUFFLES**0.5 / len(split.folds) ** 0.5
+        print(
+            f"{family}: AUROC by patient {np.mean(found):.2f}, standard error {error:.2f}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
