@@ -217,9 +217,10 @@ def _card(found: FamilyPrediction, record: str) -> None:
     else:
         st.markdown(":material/check_circle: No hemorrhage")
     st.markdown(f"### {found.patient:.1%}", help=record)
+    highest = ", ".join(str(index + 1) for index in found.top_slices[:3])
     st.caption(
         f"Calls hemorrhage from {found.threshold:.0%}  \n"
-        f"{found.suspicious} of {len(found.probabilities)} slices suspicious  \n"
+        f"Most in slices {highest}  \n"
         f"{found.version}"
     )
 

@@ -41,7 +41,8 @@ def test_json_has_the_shape_of_the_design() -> None:
         assert image["probability"] == pytest.approx(dict.fromkeys(FAMILY_NAMES, expected))
     assert list(found["patient"]) == ["svm", "logistic", "cnn", "rnn", "attention_rnn"]
     assert found["patient"]["svm"] == {
-        "probability": 0.55, "call": "hemorrhage", "threshold": 0.5, "top_slices": [2, 1, 0],
+        "probability": 0.55, "call": "hemorrhage", "threshold": 0.5, "cannot_tell": False,
+        "top_slices": [2, 1, 0],
     }  # fmt: skip
     assert found["refused"] == [{"file": "notes.dcm", "reason": REFUSED.reason}]
 
