@@ -13,8 +13,9 @@ from hemodetect.families import FAMILY_NAMES
 from hemodetect.imaging import UploadedFile, read_study
 from hemodetect.imaging.study import Study
 from hemodetect.imaging.windows import windowed
+from hemodetect.models.family import Shared
 from hemodetect.models.prediction import FamilyPrediction, StudyPrediction, predict_study
-from hemodetect.models.released import ReleasedModel
+from hemodetect.models.released import ReleasedModel, model_input
 from hemodetect.reports.predictions import prediction_csv
 from hemodetect.reports.words import agreement_sentence, reliability_sentence, track_record
 from hemodetect.viewer import png_bytes
@@ -182,8 +183,10 @@ def _first_look(study: Study, models: dict[str, ReleasedModel]) -> None:
     first = study.slices[0]
     picture, words = st.columns([2, 3])
     picture.image(png_bytes(windowed(first.values, own_window(first)), 420), "Slice 1")
+    shared: Shared = {}
     for family, model in models.items():
-        probability = float(model.predict([first]).slices[0])
+        grey = model_input([first], model.fitted.size)
+        probability = float(model.predict_inputs(grey, shared).slices[0])
         words.markdown(f"{FAMILY_NAMES[family]}, slice 1: **{probability:.0%}**")
 
 
