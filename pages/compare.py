@@ -96,7 +96,8 @@ def _filters(comparison: Comparison) -> tuple[Level, tuple[str, ...], tuple[str,
         required=True,
         key="compare_level",
         on_change=_close_cell,
-        help="A patient's probability is the mean of its slices'.",
+        help="A patient's probability is the model's own for the whole study; of a model without one,"
+        " the mean of its slices'.",
     )
     names = list(comparison.fingerprints)
     sets = middle.pills(
