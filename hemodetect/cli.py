@@ -1,18 +1,23 @@
-"""The same work without a browser: ``hemodetect audit | train | evaluate | predict``."""
+"""The same work without a browser; `hemodetect --help` lists the commands."""
 
 from __future__ import annotations
 
 import argparse
+import getpass
 import json
 import os
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hemodetect import RESEARCH_USE_ONLY, __version__
 from hemodetect.errors import HemodetectError
 from hemodetect.families import FAMILY_NAMES
+
+if TYPE_CHECKING:
+    from hemodetect.models.promotion import Promotion
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -89,6 +94,19 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="write the predictions for the Compare page (needs --data)",
     )
+
+    for action, summary in (
+        ("promote", "make a bundle the release of its family"),
+        ("rollback", "put the release before back into use"),
+    ):
+        change = _command(commands, action, summary, _promote if action == "promote" else _rollback)
+        if action == "promote":
+            change.add_argument("bundle", type=Path, metavar="BUNDLE", help="folder of the bundle")
+        else:
+            change.add_argument("family", choices=list(FAMILY_NAMES), help="family")
+            change.add_argument("--version", help="an earlier one than the one before")
+        change.add_argument("--why", required=True, help="kept in the promotions' trail")
+        change.add_argument("--who", default=None, help="default: the user of this machine")
 
     predict = _command(commands, "predict", "five models on folders, zips or files", _predict)
     predict.add_argument("studies", type=Path, nargs="+", metavar="STUDY", help="what to read")
@@ -202,6 +220,38 @@ def _evaluate(options: argparse.Namespace) -> int:
     for gap in leakage_gaps(rows):
         print(f"\n{gap.sentence}")
     return 0
+
+
+def _promote(options: argparse.Namespace) -> int:
+    from hemodetect.models.promotion import promote
+    from hemodetect.settings import settings
+
+    print(_told(promote(options.bundle, settings().artifacts, who=_who(options), why=options.why)))
+    return 0
+
+
+def _rollback(options: argparse.Namespace) -> int:
+    from hemodetect.models.promotion import rollback
+    from hemodetect.settings import settings
+
+    done = rollback(
+        options.family,
+        settings().artifacts,
+        who=_who(options),
+        why=options.why,
+        version=options.version,
+    )
+    print(_told(done))
+    return 0
+
+
+def _who(options: argparse.Namespace) -> str:
+    return options.who or getpass.getuser()
+
+
+def _told(done: Promotion) -> str:
+    before = f", in place of {done.old}" if done.old else ""
+    return f"{FAMILY_NAMES[done.family]}: {done.new} is in use{before}."
 
 
 def _predict(options: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ from hemodetect.figures.theme import CHART_CONFIG
 from hemodetect.imaging import UploadedFile
 from hemodetect.imaging.phantom import Bleed, head_phantom
 from hemodetect.imaging.phantom_files import dicom_files
+from hemodetect.models.promotion import release_state
 from hemodetect.settings import settings
 
 if TYPE_CHECKING:
@@ -32,12 +33,12 @@ def routed() -> None:
 
 def warm_up() -> None:
     """Starts loading the models in the background; returns at once."""
-    _loading()
+    _loading(release_state(settings().artifacts))
 
 
 def releases() -> Releases:
     """The models in use; waits where they are still being loaded."""
-    return _loading().result()
+    return _loading(release_state(settings().artifacts)).result()
 
 
 def missing_reasons() -> dict[str, str]:
@@ -60,8 +61,9 @@ def chart_config(name: str) -> dict[str, Any]:
     }
 
 
-@st.cache_resource(show_spinner=False)
-def _loading() -> Future[Releases]:
+@st.cache_resource(show_spinner=False, max_entries=2)
+def _loading(state: tuple[tuple[str, int, int], ...]) -> Future[Releases]:
+    # Keyed by the state of the releases, so that a promotion needs no restart.
     return ThreadPoolExecutor(1, thread_name_prefix="models").submit(_loaded)
 
 

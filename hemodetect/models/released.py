@@ -15,9 +15,7 @@ from hemodetect.imaging.study import Slice
 from hemodetect.imaging.windows import brain_grey
 from hemodetect.models.bundle import Card, read_card
 from hemodetect.models.family import FittedModel, SeriesPrediction, Shared
-
-RELEASES = "releases"
-"""Folder under `settings().artifacts`; one bundle a family, named by its key."""
+from hemodetect.models.promotion import RELEASES, settle
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +66,7 @@ def load_bundle(folder: Path) -> ReleasedModel:
 
 def load_releases(artifacts: Path) -> Releases:
     """Every family's release under `artifacts`; one that cannot be loaded does not stop the rest."""
+    settle(artifacts)
     models, missing = {}, {}
     for family in FAMILY_NAMES:
         try:
