@@ -75,6 +75,13 @@ def parser() -> argparse.ArgumentParser:
         help="gpu: refuse to start where there is none (default: cpu)",
     )
 
+    search = _command(commands, "search", "grid search over patient folds, nested", _search)
+    search.add_argument("--data", type=Path, required=True, help="folder of a labelled data set")
+    search.add_argument("--model", required=True, choices=["svm", "logistic"], help="family")
+    search.add_argument("--split", help="file of a patient split made earlier")
+    search.add_argument("--workers", type=_positive, default=2, help="processes (default: 2)")
+    search.add_argument("--out", type=Path, metavar="FILE", help="write every figure as JSON")
+
     evaluate = _command(
         commands, "evaluate", "table of bundles' figures, with intervals", _evaluate
     )
@@ -191,6 +198,30 @@ def _train(options: argparse.Namespace) -> int:
         seed=options.seed,
         report=report,
     )
+    return 0
+
+
+def _search(options: argparse.Namespace) -> int:
+    from hemodetect.dataset.cache import open_dataset
+    from hemodetect.dataset.groups import patient_groups
+    from hemodetect.dataset.splits import Split, patient_split
+    from hemodetect.reports.search import search_text
+    from hemodetect.training.search import search
+
+    dataset = open_dataset(options.data, _counted("decoding"))
+    split = (
+        Split.read(Path(options.split), dataset)
+        if options.split
+        else patient_split(dataset, patient_groups(dataset))
+    )
+
+    def told(line: str) -> None:
+        print(f"{time.strftime('%H:%M:%S')} {options.model}: {line}", file=sys.stderr, flush=True)
+
+    found = search(dataset, split, options.model, workers=options.workers, report=told)
+    if options.out:
+        found.write(options.out)
+    print(search_text(found))
     return 0
 
 
