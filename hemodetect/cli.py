@@ -255,9 +255,17 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 def _promote(options: argparse.Namespace) -> int:
     from hemodetect.models.promotion import promote
+    from hemodetect.models.released import load_bundle
     from hemodetect.settings import settings
 
-    print(_told(promote(options.bundle, settings().artifacts, who=_who(options), why=options.why)))
+    done = promote(
+        options.bundle,
+        settings().artifacts,
+        who=_who(options),
+        why=options.why,
+        check=load_bundle,
+    )
+    print(_told(done))
     return 0
 
 

@@ -15,7 +15,7 @@ from hemodetect.imaging.study import Study
 from hemodetect.imaging.windows import windowed
 from hemodetect.models.family import Shared
 from hemodetect.models.prediction import FamilyPrediction, StudyPrediction, predict_study
-from hemodetect.models.released import ReleasedModel, model_input
+from hemodetect.models.released import ReleasedModel, Releases, model_input
 from hemodetect.reports.predictions import prediction_csv
 from hemodetect.reports.words import agreement_sentence, reliability_sentence, track_record
 from hemodetect.viewer import png_bytes
@@ -23,8 +23,8 @@ from pages.read_viewer import own_window, viewer
 from pages.shared import example_files, missing_reasons, releases, routed
 
 CANNOT_TELL = (
-    "At 90 % confidence, patients the model had not seen got probabilities like this one with a"
-    " hemorrhage and without."
+    "Measured on patients the model had not seen, a probability like this one does not settle the"
+    " answer at 90 % confidence; or no head could be made out."
 )
 
 log = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ def _study_page(study: Study) -> None:
         if st.button("Back to the comparison", icon=":material/arrow_back:", key="read_back_to"):
             st.switch_page("pages/compare.py")
     study = _chosen_series(study)
-    prediction, maps = _answers(study)
+    prediction, maps, used = _answers(study)
     csv.download_button(
         "Predictions as CSV",
         prediction_csv(prediction),
@@ -109,10 +109,10 @@ def _study_page(study: Study) -> None:
         on_click="ignore",
         width="stretch",
     )
-    _first_words(prediction)
-    _cards(prediction)
+    _first_words(prediction, used)
+    _cards(prediction, used)
     _refusals(study)
-    viewer(prediction, maps)
+    viewer(prediction, maps, used.models.get("cnn"))
 
 
 def _chosen_series(study: Study) -> Study:
@@ -139,8 +139,10 @@ def _chosen_series(study: Study) -> Study:
     return study.choosing(chosen)
 
 
-def _answers(study: Study) -> tuple[StudyPrediction, np.ndarray | None]:
-    """The models' predictions and the CNN's maps, made once a study."""
+def _answers(study: Study) -> tuple[StudyPrediction, np.ndarray | None, Releases]:
+    """The models' predictions and the CNN's maps, made once a study, and the models that made them:
+    another may be in use by the time the page is drawn again.
+    """
     known = st.session_state.get("read_answers")
     if known:
         return known
@@ -153,7 +155,7 @@ def _answers(study: Study) -> tuple[StudyPrediction, np.ndarray | None]:
         if not loaded.models:
             st.error(
                 "No model can be loaded, so nothing can be said of this study. "
-                + " ".join(missing_reasons().values()),
+                + " ".join(missing_reasons(loaded).values()),
                 icon=":material/error:",
             )
             st.stop()
@@ -174,8 +176,8 @@ def _answers(study: Study) -> tuple[StudyPrediction, np.ndarray | None]:
             bar.progress((steps - 1) / steps, "Drawing the CNN's heat maps")
             maps = study_maps(loaded.models["cnn"], study.slices)
     look.empty()
-    st.session_state["read_answers"] = (prediction, maps)
-    return prediction, maps
+    st.session_state["read_answers"] = (prediction, maps, loaded)
+    return prediction, maps, loaded
 
 
 def _first_look(study: Study, models: dict[str, ReleasedModel]) -> None:
@@ -190,10 +192,18 @@ def _first_look(study: Study, models: dict[str, ReleasedModel]) -> None:
         words.markdown(f"{FAMILY_NAMES[family]}, slice 1: **{probability:.0%}**")
 
 
-def _first_words(prediction: StudyPrediction) -> None:
-    cards = {family: model.card for family, model in releases().models.items()}
+def _first_words(prediction: StudyPrediction, used: Releases) -> None:
+    cards = {family: model.card for family, model in used.models.items()}
     st.subheader(agreement_sentence(prediction))
     st.caption(f":material/info: {reliability_sentence(cards)}")
+    unseen = [
+        (~found.seen).sum() for found in prediction.families.values() if found.seen is not None
+    ]
+    if unseen and max(unseen):
+        st.caption(
+            f":material/visibility_off: In {max(unseen)} of {len(prediction.study.slices)} slices no"
+            " head could be made out; models that look for one say nothing of these."
+        )
     if prediction.study.units == "grey":
         st.caption(
             ":material/contrast: These are pictures without Hounsfield units. The models take them"
@@ -201,15 +211,14 @@ def _first_words(prediction: StudyPrediction) -> None:
         )
 
 
-def _cards(prediction: StudyPrediction) -> None:
-    loaded = releases()
+def _cards(prediction: StudyPrediction, used: Releases) -> None:
     for column, family in zip(st.columns(len(FAMILY_NAMES)), FAMILY_NAMES, strict=True):
         with column.container(border=True, height="stretch"):
             st.markdown(f"**{FAMILY_NAMES[family]}**")
             if family in prediction.families:
-                _card(prediction.families[family], track_record(loaded.models[family].card))
+                _card(prediction.families[family], track_record(used.models[family].card))
             else:
-                st.caption(f":material/block: Not in use. {missing_reasons().get(family, '')}")
+                st.caption(f":material/block: Not in use. {missing_reasons(used).get(family, '')}")
 
 
 def _card(found: FamilyPrediction, record: str) -> None:

@@ -12,14 +12,14 @@ from hemodetect.figures.theme import CHART_CONFIG
 from hemodetect.imaging.study import Slice
 from hemodetect.imaging.windows import BRAIN, WINDOWS_HU, Window, windowed
 from hemodetect.models.prediction import StudyPrediction
+from hemodetect.models.released import ReleasedModel
 from hemodetect.viewer import HeatMap, png_bytes, slice_view
-from pages.shared import releases
 
 THUMBNAIL = 220
 
 
 @st.fragment
-def viewer(prediction: StudyPrediction, maps: np.ndarray | None) -> None:
+def viewer(prediction: StudyPrediction, maps: np.ndarray | None, cnn: ReleasedModel | None) -> None:
     """Draws it; reruns alone when the slice changes."""
     slices = prediction.study.slices
     st.session_state.setdefault("read_slice", prediction.top_slices()[0] + 1)
@@ -27,7 +27,7 @@ def viewer(prediction: StudyPrediction, maps: np.ndarray | None) -> None:
     window = _window(slices[0])
     _thumbnails(prediction, window)
     index = _slice_controls(len(slices))
-    _panels(prediction, maps, index, window)
+    _panels(prediction, maps, cnn, index, window)
     # Last, though it stands first: a reader who turns slices waits for the slice, not for the chart.
     with chart:
         _chart(prediction)
@@ -148,15 +148,17 @@ def _width_level(window: Window) -> str:
 
 
 def _panels(
-    prediction: StudyPrediction, maps: np.ndarray | None, index: int, window: Window
+    prediction: StudyPrediction,
+    maps: np.ndarray | None,
+    cnn: ReleasedModel | None,
+    index: int,
+    window: Window,
 ) -> None:
     image = prediction.study.slices[index]
     chosen, strength, said = st.columns([3, 3, 6], vertical_alignment="bottom")
     method: Method = METHODS[0]
-    if maps is not None:
-        method = chosen.selectbox(
-            "CNN heat map", methods(releases().models["cnn"]), key="read_method"
-        )
+    if maps is not None and cnn is not None:
+        method = chosen.selectbox("CNN heat map", methods(cnn), key="read_method")
     opacity = strength.slider("Heat map opacity", 0.0, 1.0, 0.6, 0.1, key="read_opacity")
     said.markdown(
         "  ".join(
@@ -168,7 +170,7 @@ def _panels(
     st.plotly_chart(
         slice_view(
             windowed(image.values, window),
-            heat=_heat(prediction, maps, index, method),
+            heat=_heat(prediction, maps, cnn, index, method),
             attention=None
             if attentive is None or attentive.attention is None
             else attentive.attention[index],
@@ -186,9 +188,13 @@ def _panels(
 
 
 def _heat(
-    prediction: StudyPrediction, maps: np.ndarray | None, index: int, method: Method
+    prediction: StudyPrediction,
+    maps: np.ndarray | None,
+    cnn: ReleasedModel | None,
+    index: int,
+    method: Method,
 ) -> HeatMap | None:
-    if maps is None:
+    if maps is None or cnn is None:
         return None
     if method == METHODS[0]:
         strongest = float(maps.max()) or 1.0
@@ -197,7 +203,7 @@ def _heat(
     if (method, index) not in kept:
         with st.spinner(f"{method} of this slice"):
             slices = prediction.study.slices
-            kept[method, index] = one_slice_map(releases().models["cnn"], slices, index, method)
+            kept[method, index] = one_slice_map(cnn, slices, index, method)
     found = kept[method, index]
     if method == "Blood map":
         return HeatMap(np.clip(found, 0, 1), method, "probability of blood 100 %")

@@ -41,10 +41,10 @@ def releases() -> Releases:
     return _loading(release_state(settings().artifacts)).result()
 
 
-def missing_reasons() -> dict[str, str]:
+def missing_reasons(loaded: Releases) -> dict[str, str]:
     """Why a family has no model, without the server's own path."""
     here = f"{settings().artifacts}/"
-    return {family: reason.replace(here, "") for family, reason in releases().missing.items()}
+    return {family: reason.replace(here, "") for family, reason in loaded.missing.items()}
 
 
 def plain(text: object) -> str:

@@ -28,6 +28,7 @@ class SliceFindings:
     Attributes:
         evidence: (n,) float32 log-odds of blood in the slice; that of an empty slice is the lowest.
         embedding: (n, 259) float32, 0 where no head was found.
+        seen: (n,) bool, slices with a head.
         counted: (n,) bool, slices that speak for the study.
         maps: (n, 28, 28) float32, probability of blood by place in the standard slice.
         affine: (n, 6), of `StandardSeries`.
@@ -35,6 +36,7 @@ class SliceFindings:
 
     evidence: np.ndarray
     embedding: np.ndarray
+    seen: np.ndarray
     counted: np.ndarray
     maps: np.ndarray
     affine: np.ndarray
@@ -83,13 +85,13 @@ class BloodModel:
             embedding[part] = (e + e_back) / 2
         clipped = np.clip(probability, 1e-4, 1 - 1e-4)
         evidence = np.log(clipped / (1 - clipped)).astype(np.float32)
-        return SliceFindings(evidence, embedding, series.counted, maps, series.affine)
+        return SliceFindings(evidence, embedding, series.seen, series.counted, maps, series.affine)
 
     def predict(self, grey: np.ndarray, shared: Shared) -> SeriesPrediction:
         """Each slice for itself; the patient's is the mean of the most suspicious."""
         found = self.findings(grey)
         of_study = 1 / (1 + np.exp(-peak(found.evidence, found.counted)))
-        return SeriesPrediction(1 / (1 + np.exp(-found.evidence)), float(of_study))
+        return SeriesPrediction(1 / (1 + np.exp(-found.evidence)), float(of_study), seen=found.seen)
 
     def save(self, folder: Path) -> None:
         keras.Model(self.keras_model.inputs, self.keras_model.outputs).save(folder / WEIGHTS)

@@ -18,7 +18,7 @@ from typing import Any
 
 from hemodetect.errors import BundleError
 from hemodetect.families import FAMILY_NAMES
-from hemodetect.models.recipes import Recipe, recipe_named
+from hemodetect.models.recipes import Recipe, UnknownRecipe, recipe_named
 
 CARD = "card.json"
 PREDICTIONS = "predictions.parquet"
@@ -28,6 +28,7 @@ TEACHER_PREDICTIONS = "teacher-predictions.parquet"
 TEACHER_SPLIT = "teacher-split.json"
 """Out-of-fold on the set that the model's teacher was trained on, where it has one."""
 FORMAT = 1
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -135,6 +136,15 @@ def read_card(folder: Path) -> Card:
         raise BundleError(f"{path}: format {version}, this program reads format {FORMAT}.")
     if card.family not in FAMILY_NAMES:
         raise BundleError(f"{path}: unknown family {card.family!r}.")
+    try:
+        recipe_named(card.family, card.recipe)
+    except (UnknownRecipe, TypeError) as error:
+        raise BundleError(f"{path}: {error}") from error
+    # The version is made of it, and names a folder.
+    if not isinstance(card.created, str) or not _DAY.fullmatch(card.created):
+        raise BundleError(f"{path}: made on {card.created!r}, expected a day such as 2026-11-24.")
+    if not isinstance(card.files, dict):
+        raise BundleError(f"{path}: lists no files with their SHA-256.")
     if not isinstance(card.threshold, float) or not 0 <= card.threshold <= 1:
         raise BundleError(f"{path}: threshold is {card.threshold!r}, expected 0 to 1.")
     _check_files(folder, card.files)

@@ -72,12 +72,14 @@ class SeriesPrediction:
             None where the model weighs no rows.
         slice_attention: (n,) float32 weights of the slices, summing to 1; None where the model
             weighs no slices.
+        seen: (n,) bool, slices in which a head was made out; None where the model looks for none.
     """
 
     slices: np.ndarray
     patient: float
     attention: np.ndarray | None = None
     slice_attention: np.ndarray | None = None
+    seen: np.ndarray | None = None
 
 
 def by_mean(probabilities: np.ndarray, attention: np.ndarray | None = None) -> SeriesPrediction:

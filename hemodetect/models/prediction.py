@@ -29,6 +29,7 @@ class FamilyPrediction:
         attention: (n, steps) weights of the image rows, or None.
         slice_attention: (n,) weights of the slices, or None.
         cannot_tell: of the bundle's card; see `undecided`.
+        seen: (n,) bool, slices in which a head was made out; None where it looks for none.
     """
 
     probabilities: np.ndarray
@@ -38,14 +39,20 @@ class FamilyPrediction:
     attention: np.ndarray | None = None
     slice_attention: np.ndarray | None = None
     cannot_tell: tuple[float, float] | None = None
+    seen: np.ndarray | None = None
 
     @property
     def undecided(self) -> bool:
-        """Whether the patient's probability leaves not one answer at 90 % confidence."""
+        """Whether the model cannot tell: it saw no head, or the patient's probability does not leave
+        exactly one answer at 90 % confidence, or not the one on its side of the threshold.
+        """
+        if self.seen is not None and not self.seen.any():
+            return True
         if self.cannot_tell is None:
             return False
         low, high = self.cannot_tell
-        return low <= self.patient <= high
+        other_side = high < self.patient < self.threshold or self.threshold <= self.patient < low
+        return low <= self.patient <= high or other_side
 
     @property
     def call(self) -> Call:
@@ -107,6 +114,7 @@ def predict_study(
             attention=found.attention,
             slice_attention=found.slice_attention,
             cannot_tell=model.card.cannot_tell,
+            seen=found.seen,
         )
         if progress:
             progress(done, len(models))

@@ -17,7 +17,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -64,13 +64,22 @@ class Promotion:
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
 
-def promote(bundle: Path, artifacts: Path, *, who: str, why: str) -> Promotion:
+def promote(
+    bundle: Path, artifacts: Path, *, who: str, why: str, check: Callable[[Path], object]
+) -> Promotion:
     """Makes the bundle the release of its family.
+
+    Args:
+        bundle: its folder; it is copied.
+        artifacts: where the releases are.
+        who, why: kept in the trail.
+        check: raises `BundleError` where the model in a folder cannot be used (`load_bundle`).
 
     Raises:
         BundleError: no whole bundle, one without a model or made under a split that leaks, one that
             is in use already, or no reason given.
     """
+    check(bundle)
     with _locked(artifacts):
         return _into_use(bundle, artifacts, "promote", who, why)
 
@@ -106,7 +115,11 @@ def promotions(artifacts: Path) -> list[Promotion]:
     """
     path, found = artifacts / TRAIL, list[Promotion]()
     previous = _FIRST
-    for number, line in enumerate(path.read_text().splitlines() if path.is_file() else [], 1):
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    except (OSError, UnicodeDecodeError) as error:
+        raise BundleError(f"{path}: cannot be read ({error}).") from error
+    for number, line in enumerate(lines, 1):
         try:
             raw = json.loads(line)
             digest = raw.pop("digest")
@@ -147,7 +160,7 @@ def _into_use(
     card = read_card(bundle)
     _check_fit(bundle, card)
     release = artifacts / RELEASES / card.family
-    old = read_card(release).version if release.is_dir() else None
+    old = _version(release)
     if old == card.version:
         raise BundleError(f"{FAMILY_NAMES[card.family]}: {old} is in use already.")
     trail = promotions(artifacts)
@@ -200,12 +213,21 @@ def _append(path: Path, entry: Promotion) -> None:
 
 def _swap(artifacts: Path, entry: Promotion) -> None:
     release = artifacts / RELEASES / entry.family
-    if entry.old and release.is_dir() and read_card(release).version == entry.old:
-        kept = artifacts / EARLIER / entry.family / entry.old
+    if release.is_dir() and _version(release) != entry.new:
+        # A damaged release has no version; it is set aside all the same.
+        kept = artifacts / EARLIER / entry.family / (_version(release) or "damaged")
         kept.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(kept, ignore_errors=True)
         release.rename(kept)
     _incoming(artifacts, entry.family).rename(release)
+
+
+def _version(release: Path) -> str | None:
+    """Version of the bundle in use, None where there is none or it is damaged."""
+    try:
+        return read_card(release).version
+    except BundleError:
+        return None
 
 
 def _settle(artifacts: Path) -> None:

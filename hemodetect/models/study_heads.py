@@ -21,6 +21,7 @@ from keras import layers
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 
+from hemodetect.errors import BundleError
 from hemodetect.models.blood_family import SliceFindings, peak
 from hemodetect.models.network_family import loaded_network
 from hemodetect.models.recipes import StudyRecipe
@@ -229,12 +230,15 @@ def loaded_head(folder: Path, recipe: StudyRecipe) -> Head:
     if recipe.family == "cnn":
         return OwnAnswer()
     arrays = read_arrays(folder / HEAD_ARRAYS)
-    components = Components(arrays["mean"], arrays["matrix"])
-    if recipe.family == "logistic":
-        return Linear(components, arrays["weights"], float(arrays["intercept"]))
-    if recipe.family == "svm":
-        intercept, gamma = (float(x) for x in arrays["numbers"])
-        return Kernel(components, arrays["support"], arrays["dual"], intercept, gamma)
+    try:
+        components = Components(arrays["mean"], arrays["matrix"])
+        if recipe.family == "logistic":
+            return Linear(components, arrays["weights"], float(arrays["intercept"]))
+        if recipe.family == "svm":
+            intercept, gamma = (float(x) for x in arrays["numbers"])
+            return Kernel(components, arrays["support"], arrays["dual"], intercept, gamma)
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"{folder / HEAD_ARRAYS}: holds no head ({error}).") from error
     network = loaded_network(folder / HEAD_NETWORK)
     return Recurrent(components, network, recipe.family == "attention_rnn")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -135,12 +135,21 @@ class StudyModel:
 
 
 def judged_study(found: SliceFindings, head: Head, scale: StudyScale) -> SeriesPrediction:
-    """Probabilities of one series from the findings in its slices."""
+    """Probabilities of one series from the findings in its slices.
+
+    A slice without a head is as suspicious as the least suspicious one with a head. Of a series without
+    any, nothing can be said: all is one half.
+    """
+    if not found.seen.any():
+        return SeriesPrediction(np.full(len(found.seen), 0.5, np.float32), 0.5, seen=found.seen)
     evidence = head.evidence(found)
+    own = np.where(found.seen, evidence.slices, evidence.slices[found.seen].min())
+    evidence = replace(evidence, slices=own)
     return SeriesPrediction(
         slices=scale.slices.probability(_mixed(evidence, scale.slice_share)),
         patient=float(scale.study.probability(np.array(evidence.study))),
         slice_attention=evidence.attention,
+        seen=found.seen,
     )
 
 
@@ -160,8 +169,11 @@ class StudyFamily:
         file = folder / BLOOD_NETWORK
         key = file_sha256(file)
         arrays = read_arrays(folder / SCALE)
-        study, slices = (Line(*(float(x) for x in arrays[name])) for name in ("study", "slices"))
-        scale = StudyScale(study, slices, float(arrays["slice_share"]))
+        try:
+            study, slices = (Line(*map(float, arrays[name])) for name in ("study", "slices"))
+            scale = StudyScale(study, slices, float(arrays["slice_share"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise BundleError(f"{folder / SCALE}: holds no scale ({error}).") from error
         return StudyModel(
             _blood_model(_Same(key, file)),
             file,

@@ -224,7 +224,7 @@ def found_series(
         whole: dict[str, np.ndarray] = {}
         for rows in groups:
             found = model.findings_of(standard.of(rows, model.size))
-            for name in ("evidence", "embedding", "counted"):
+            for name in ("evidence", "embedding", "seen", "counted"):
                 values = getattr(found, name)
                 shape = (len(table), *values.shape[1:])
                 whole.setdefault(name, np.zeros(shape, values.dtype))[rows] = values
@@ -234,17 +234,21 @@ def found_series(
             partial,
             evidence=whole["evidence"],
             embedding=whole["embedding"],
+            seen=whole["seen"],
             counted=whole["counted"],
         )
         partial.replace(kept)
     with np.load(kept) as arrays:
-        evidence, embedding, counted = (arrays[n] for n in ("evidence", "embedding", "counted"))
+        evidence, embedding = arrays["evidence"], arrays["embedding"]
+        seen, counted = arrays["seen"], arrays["counted"]
     nothing = np.zeros((0, 0, 0), np.float32)
     return [
         FoundSeries(
             str(table["patient"].iloc[rows[0]]),
             rows,
-            SliceFindings(evidence[rows], embedding[rows], counted[rows], nothing, nothing),
+            SliceFindings(
+                evidence[rows], embedding[rows], seen[rows], counted[rows], nothing, nothing
+            ),
         )
         for rows in groups
     ]
@@ -319,7 +323,7 @@ def _patients(dataset: Dataset, rows: np.ndarray) -> frozenset[str]:
 
 def _cache_file(dataset: Dataset, network: Path) -> Path:
     name = f"{dataset.fingerprint}-{file_sha256(network)[:16]}.npz"
-    return settings().cache / "findings-1" / name
+    return settings().cache / "findings-2" / name
 
 
 def _check_teacher(
@@ -328,6 +332,11 @@ def _check_teacher(
     if not isinstance(card.recipe_settings, BloodRecipe):
         raise BundleError(
             f"{teacher}: recipe {card.recipe} finds no blood; give a CNN of the recipe blood."
+        )
+    folds = {f"fold-{n}-{WEIGHTS}" for n in range(len(card.seconds) - 1)}
+    if card.split != "patient" or not folds <= set(card.files):
+        raise BundleError(
+            f"{teacher}: lacks the networks of its folds; train it under the patient split."
         )
     if card.fingerprint != teacher_data.fingerprint:
         raise BundleError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from hemodetect.errors import BundleError
 from hemodetect.models.bundle import CARD, Card, read_card, write_bundle
 from hemodetect.models.family import SeriesPrediction, Shared, by_mean
 from hemodetect.models.released import ReleasedModel, load_bundle, load_releases
+from hemodetect.models.skops_file import write_arrays
 
 
 def made(folder: Path, **changes: object) -> Card:
@@ -124,3 +126,29 @@ def test_a_probability_that_is_not_a_number_is_never_a_call(tmp_path: Path) -> N
     model = ReleasedModel(made(tmp_path / "b"), Diverged())
     with pytest.raises(BundleError, match="not a number"):
         model.predict_inputs(np.zeros((2, 8, 8), np.uint8), {})
+
+
+@pytest.mark.parametrize(
+    "changes", [{"recipe": "nope"}, {"created": "/../../../escaped"}, {"files": ["a"]}]
+)
+def test_a_card_of_strange_values_is_refused_and_the_others_are_loaded(
+    tmp_path: Path, changes: dict
+) -> None:
+    folder = tmp_path / "releases" / "svm"
+    made(folder)
+    card = json.loads((folder / CARD).read_text())
+    (folder / CARD).write_text(json.dumps({**card, **changes}))
+    with pytest.raises(BundleError):
+        read_card(folder)
+    assert "svm" in load_releases(tmp_path).missing
+
+
+def test_a_model_of_the_wrong_shape_is_missing_and_no_traceback(tmp_path: Path) -> None:
+    folder = tmp_path / "releases" / "svm"
+    wrong = {"mean": np.zeros(3), "scale": np.ones(3)}
+
+    def card(files: dict[str, str]) -> Card:
+        return replace(made(tmp_path / "other"), files=files)
+
+    write_bundle(folder, lambda f: write_arrays(f / "model.skops", wrong), card)
+    assert "svm" in load_releases(tmp_path).missing

@@ -127,3 +127,27 @@ def test_the_studys_top_slices_follow_the_mean_of_the_models() -> None:
     found = StudyPrediction(study_of(1, 2, 3), families)
     assert found.top_slices() == (1, 0, 2)
     assert found.calls == {"cnn": "hemorrhage", "rnn": "no hemorrhage"}
+
+
+@pytest.mark.parametrize(
+    ("patient", "limits", "undecided"),
+    [
+        (0.4, None, False),
+        (0.4, (0.3, 0.45), True),
+        (0.48, (0.3, 0.45), True),  # no bleed by the threshold, only a bleed by the range
+        (0.5, (0.3, 0.45), False),
+        (0.2, (0.3, 0.45), False),
+        (0.55, (0.6, 0.7), True),
+        (0.75, (0.6, 0.7), False),
+    ],
+)
+def test_a_model_tells_only_where_range_and_threshold_agree(patient, limits, undecided) -> None:
+    answer = FamilyPrediction(
+        np.array([patient], np.float32), patient, 0.5, "v", cannot_tell=limits
+    )
+    assert answer.undecided == undecided
+
+
+def test_a_model_that_saw_no_head_cannot_tell() -> None:
+    blind = np.zeros(1, bool)
+    assert FamilyPrediction(np.array([0.5], np.float32), 0.9, 0.5, "v", seen=blind).undecided

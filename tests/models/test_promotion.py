@@ -26,6 +26,7 @@ from hemodetect.models.promotion import (
 )
 
 WHY = {"who": "ada", "why": "better on unseen patients"}
+NEW = {**WHY, "check": read_card}
 
 
 def bundle(folder: Path, weights: bytes, name: str = "model.skops", split: str = "patient") -> str:
@@ -54,7 +55,7 @@ def in_use(artifacts: Path) -> str:
 
 def test_a_promoted_bundle_is_in_use_and_the_old_one_can_come_back(two, tmp_path: Path) -> None:
     artifacts, (a, b) = tmp_path / "artifacts", two
-    first, second = promote(a, artifacts, **WHY), promote(b, artifacts, **WHY)
+    first, second = promote(a, artifacts, **NEW), promote(b, artifacts, **NEW)
     assert (first.old, second.old) == (None, first.new)
     assert in_use(artifacts) == second.new == read_card(b).version
     back = rollback("svm", artifacts, who="bo", why="missed a bleed")
@@ -65,10 +66,10 @@ def test_a_promoted_bundle_is_in_use_and_the_old_one_can_come_back(two, tmp_path
 
 def test_the_state_of_the_releases_changes_with_a_promotion(two, tmp_path: Path) -> None:
     artifacts = tmp_path / "artifacts"
-    promote(two[0], artifacts, **WHY)
+    promote(two[0], artifacts, **NEW)
     before = release_state(artifacts)
     assert before == release_state(artifacts)
-    promote(two[1], artifacts, **WHY)
+    promote(two[1], artifacts, **NEW)
     assert before != release_state(artifacts)
 
 
@@ -82,16 +83,16 @@ def test_the_state_of_the_releases_changes_with_a_promotion(two, tmp_path: Path)
 def test_what_cannot_be_used_is_refused(change, match, tmp_path: Path) -> None:
     bundle(tmp_path / "c", b"c", **change)
     with pytest.raises(BundleError, match=match):
-        promote(tmp_path / "c", tmp_path / "artifacts", **WHY)
+        promote(tmp_path / "c", tmp_path / "artifacts", **NEW)
 
 
 def test_a_promotion_needs_a_reason_and_changes_something(two, tmp_path: Path) -> None:
     artifacts = tmp_path / "artifacts"
     with pytest.raises(BundleError, match="reason"):
-        promote(two[0], artifacts, who="ada", why=" ")
-    promote(two[0], artifacts, **WHY)
+        promote(two[0], artifacts, who="ada", why=" ", check=read_card)
+    promote(two[0], artifacts, **NEW)
     with pytest.raises(BundleError, match="in use already"):
-        promote(two[0], artifacts, **WHY)
+        promote(two[0], artifacts, **NEW)
     with pytest.raises(BundleError, match="no release was in use before"):
         rollback("svm", artifacts, **WHY)
     with pytest.raises(BundleError, match="no earlier release"):
@@ -101,7 +102,7 @@ def test_a_promotion_needs_a_reason_and_changes_something(two, tmp_path: Path) -
 def test_a_changed_or_missing_entry_is_found(two, tmp_path: Path) -> None:
     artifacts = tmp_path / "artifacts"
     for one in two:
-        promote(one, artifacts, **WHY)
+        promote(one, artifacts, **NEW)
     trail = artifacts / TRAIL
     lines = trail.read_text().splitlines()
     trail.write_text(lines[0].replace("ada", "eve") + "\n" + lines[1] + "\n")
@@ -114,7 +115,7 @@ def test_a_changed_or_missing_entry_is_found(two, tmp_path: Path) -> None:
 
 def test_a_bundle_that_never_got_its_entry_is_dropped(two, tmp_path: Path) -> None:
     artifacts = tmp_path / "artifacts"
-    promote(two[0], artifacts, **WHY)
+    promote(two[0], artifacts, **NEW)
     two[1].rename(artifacts / RELEASES / ".svm.incoming")
     settle(artifacts)
     assert [f.name for f in (artifacts / RELEASES).iterdir()] == ["svm"]
@@ -123,7 +124,7 @@ def test_a_bundle_that_never_got_its_entry_is_dropped(two, tmp_path: Path) -> No
 
 def test_a_kill_at_any_moment_leaves_one_release_and_a_whole_trail(two, tmp_path: Path) -> None:
     artifacts = tmp_path / "artifacts"
-    promote(two[0], artifacts, **WHY)
+    promote(two[0], artifacts, **NEW)
     versions = {read_card(one).version for one in two}
     code = (
         "import sys; from pathlib import Path\n"
@@ -136,7 +137,7 @@ def test_a_kill_at_any_moment_leaves_one_release_and_a_whole_trail(two, tmp_path
         "while True:\n"
         "    for one in (a, b):\n"
         "        try:\n"
-        "            promote(one, artifacts, who='loop', why='test')\n"
+        "            promote(one, artifacts, who='loop', why='test', check=read_card)\n"
         "        except Exception as error:\n"
         "            assert 'in use already' in str(error), error\n"
     )
@@ -157,9 +158,26 @@ def test_a_kill_at_any_moment_leaves_one_release_and_a_whole_trail(two, tmp_path
         assert in_use(artifacts) in versions
     # The next change puts right the rest: partial copies and a line cut off in the trail.
     other = next(one for one in two if read_card(one).version != in_use(artifacts))
-    promote(other, artifacts, **WHY)
+    promote(other, artifacts, **NEW)
     trail = promotions(artifacts)
     assert trail[-1].new == in_use(artifacts)
     assert len(trail) > 20
     assert {f.name for f in (artifacts / RELEASES).iterdir()} == {"svm"}
     assert all(json.loads(line) for line in (artifacts / TRAIL).read_text().splitlines())
+
+
+def test_a_model_that_cannot_be_used_is_not_promoted(two, tmp_path: Path) -> None:
+    def broken(folder: Path) -> None:
+        raise BundleError(f"{folder}: cannot be asked")
+
+    with pytest.raises(BundleError, match="cannot be asked"):
+        promote(two[0], tmp_path / "artifacts", **WHY, check=broken)
+    assert not (tmp_path / "artifacts" / RELEASES).exists()
+
+
+def test_a_damaged_release_can_be_replaced(two, tmp_path: Path) -> None:
+    artifacts = tmp_path / "artifacts"
+    promote(two[0], artifacts, **NEW)
+    (artifacts / RELEASES / "svm" / "model.skops").write_bytes(b"damaged")
+    assert promote(two[1], artifacts, **NEW).old is None
+    assert in_use(artifacts) == read_card(two[1]).version

@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hemodetect.errors import BundleError
 from hemodetect.families import FAMILY_NAMES
 from hemodetect.models.blood_family import SliceFindings
 from hemodetect.models.recipes import StudyRecipe, recipe_named
+from hemodetect.models.skops_file import read_arrays, write_arrays
 from hemodetect.models.study_heads import HeadSeries, fitted_head, loaded_head
 from hemodetect.models.study_model import Line, StudyScale, judged_study
 
@@ -24,7 +26,7 @@ def series(seed: int, bleeding: bool, slices: int = 40, labelled: bool = False) 
     embedding[shown, :3] += 6
     evidence = (random.normal(-2, 1, slices) + 4 * shown).astype(np.float32)
     nothing = np.zeros((0, 0, 0), np.float32)
-    found = SliceFindings(evidence, embedding, np.ones(slices, bool), nothing, nothing)
+    found = SliceFindings(evidence, embedding, *2 * [np.ones(slices, bool)], nothing, nothing)
     labels = shown.astype(int) if labelled else np.full(slices, int(bleeding))
     return HeadSeries(found, labels, labelled)
 
@@ -82,3 +84,24 @@ def test_a_slice_is_judged_in_the_light_of_its_study() -> None:
 def test_a_sigmoid_never_turns_a_model_round() -> None:
     evidence, labels = np.array([3.0, 2.0, 1.0, 0.0]), np.array([0, 0, 1, 1])
     assert Line.fitted(evidence, labels, np.ones(4)).slope > 0
+
+
+def test_of_slices_without_a_head_nothing_is_said() -> None:
+    scale = StudyScale(Line(1.0, 0.0), Line(1.0, 0.0), 0.5)
+    head, found = fitted_head([], recipe("cnn"), seed=0), series(1, True).found
+    blind = judged_study(replace(found, seen=np.zeros(40, bool)), head, scale)
+    assert blind.patient == 0.5
+    assert set(blind.slices) == {0.5}
+    seen = np.arange(40) != 14
+    told = judged_study(replace(found, seen=seen), head, scale)
+    assert told.slices[14] == pytest.approx(told.slices[seen].min())
+
+
+@pytest.mark.parametrize("lost", ["mean", "weights"])
+def test_a_head_that_lacks_an_array_is_refused(lost: str, training, tmp_path: Path) -> None:
+    fitted_head(training, recipe("logistic"), seed=0).save(tmp_path)
+    arrays = read_arrays(tmp_path / "head.skops")
+    del arrays[lost]
+    write_arrays(tmp_path / "head.skops", arrays)
+    with pytest.raises(BundleError, match="holds no head"):
+        loaded_head(tmp_path, recipe("logistic"))
