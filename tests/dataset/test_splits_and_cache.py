@@ -91,12 +91,6 @@ def test_two_folders_of_one_scan_are_one_patient_group(blobs: Dataset, tmp_path:
     assert len(set(groups.values())) == 12
 
 
-@pytest.mark.realdata
-def test_the_same_scan_in_two_folders_of_near_east_is_found(near_east: Path) -> None:
-    groups = patient_groups(open_dataset(near_east))
-    assert groups["N27[N27]"] == groups["N6[N6]"] == "N6[N6]"
-
-
 @settings(max_examples=60, deadline=None)
 @given(
     labels=strategies.lists(strategies.booleans(), min_size=12, max_size=40),
