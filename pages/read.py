@@ -232,7 +232,7 @@ def _card(found: FamilyPrediction, record: str) -> None:
     highest = ", ".join(str(index + 1) for index in found.top_slices[:3])
     st.caption(
         f"Calls hemorrhage from {found.threshold:.0%}  \n"
-        f"Most in slices {highest}  \n"
+        f"{found.suspicious} of {len(found.probabilities)} slices suspicious, most {highest}  \n"
         f"{found.version}"
     )
 
