@@ -21,8 +21,9 @@ import tensorflow as tf
 from PIL import Image
 
 from hemodetect.imaging.study import Slice
-from hemodetect.models.blood_family import BloodModel
+from hemodetect.models.blood_family import BloodModel, shared_standard
 from hemodetect.models.blood_network import LOGIT, with_mirror
+from hemodetect.models.family import Shared
 from hemodetect.models.network_family import NetworkModel
 from hemodetect.models.networks import LAST_CONVOLUTION, network_input
 from hemodetect.models.released import ReleasedModel, model_input
@@ -44,8 +45,8 @@ def methods(cnn: ReleasedModel) -> tuple[Method, ...]:
     return METHODS if _blood_model(cnn) is None else ("Grad-CAM", "Blood map", *METHODS[1:])
 
 
-def study_maps(cnn: ReleasedModel, series: Sequence[Slice]) -> np.ndarray:
-    """Grad-CAM of a released CNN for the slices of a series.
+def study_maps(cnn: ReleasedModel, series: Sequence[Slice], shared: Shared) -> np.ndarray:
+    """Grad-CAM of a released CNN for the slices of a series; `shared` as `predict_study` filled it.
 
     Returns:
         (n, rows, columns) float32 over the whole slices, in units of score.
@@ -54,7 +55,7 @@ def study_maps(cnn: ReleasedModel, series: Sequence[Slice]) -> np.ndarray:
     blood = _blood_model(cnn)
     if blood is None:
         return grad_cam_maps(_keras_model(cnn), grey)
-    standard = standard_series(grey)
+    standard = shared_standard(grey, shared)
     network = blood.keras_model
     images = with_mirror(standard.normalised())
     maps = _in_batches(_differentiated_whole(network), images)

@@ -167,14 +167,15 @@ def _answers(study: Study) -> tuple[StudyPrediction, np.ndarray | None, Releases
             bar.progress(done / steps, f"Model {done} of {total} has read all slices")
 
         try:
-            prediction = predict_study(study, loaded.models, progress)
+            shared: Shared = {}
+            prediction = predict_study(study, loaded.models, progress, shared)
         except HemodetectError as error:
             st.error(str(error), icon=":material/error:")
             st.stop()
         maps = None
         if "cnn" in loaded.models:
             bar.progress((steps - 1) / steps, "Drawing the CNN's heat maps")
-            maps = study_maps(loaded.models["cnn"], study.slices)
+            maps = study_maps(loaded.models["cnn"], study.slices, shared)
     look.empty()
     st.session_state["read_answers"] = (prediction, maps, loaded)
     return prediction, maps, loaded

@@ -19,6 +19,7 @@ WEIGHTS = "model.keras"
 PEAK_SHARE = 0.06
 """Part of a study's counted slices whose mean evidence is the study's: blood shows in a few."""
 _BATCH = 32
+_STANDARD = "standard series"
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +47,13 @@ def peak(evidence: np.ndarray, counted: np.ndarray) -> float:
     """Mean of the highest evidences (n,) among the counted slices."""
     kept = np.sort(evidence[counted] if counted.any() else evidence)
     return float(kept[-max(1, round(PEAK_SHARE * len(kept))) :].mean())
+
+
+def shared_standard(grey: np.ndarray, shared: Shared) -> StandardSeries:
+    """The standard series of (n, 244, 244) uint8, made once for all that share it."""
+    if _STANDARD not in shared:
+        shared[_STANDARD] = standard_series(grey)
+    return shared[_STANDARD]
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +97,7 @@ class BloodModel:
 
     def predict(self, grey: np.ndarray, shared: Shared) -> SeriesPrediction:
         """Each slice for itself; the patient's is the mean of the most suspicious."""
-        found = self.findings(grey)
+        found = self.findings_of(shared_standard(grey, shared))
         of_study = 1 / (1 + np.exp(-peak(found.evidence, found.counted)))
         return SeriesPrediction(1 / (1 + np.exp(-found.evidence)), float(of_study), seen=found.seen)
 

@@ -90,6 +90,7 @@ def predict_study(
     study: Study,
     models: Mapping[str, ReleasedModel],
     progress: Callable[[int, int], None] | None = None,
+    shared: Shared | None = None,
 ) -> StudyPrediction:
     """Runs every model over the study's chosen series.
 
@@ -97,13 +98,14 @@ def predict_study(
         study: what was read; its chosen series goes to each model whole.
         models: by family.
         progress: called with (models done, models in all).
+        shared: filled with what was worked out on the way, for heat maps of the same series.
     """
     inputs = {
         size: model_input(study.slices, size)
         for size in sorted({model.fitted.size for model in models.values()})
     }
     families = {}
-    shared: Shared = {}
+    shared = {} if shared is None else shared
     for done, (family, model) in enumerate(models.items(), start=1):
         found = model.predict_inputs(inputs[model.fitted.size], shared)
         families[family] = FamilyPrediction(

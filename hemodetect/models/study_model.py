@@ -17,7 +17,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from hemodetect.errors import BundleError
-from hemodetect.models.blood_family import BloodModel, SliceFindings
+from hemodetect.models.blood_family import BloodModel, SliceFindings, shared_standard
 from hemodetect.models.bundle import file_sha256
 from hemodetect.models.family import Fit, Run, SeriesPrediction, Shared, TrainingSet
 from hemodetect.models.network_family import loaded_network
@@ -113,7 +113,7 @@ class StudyModel:
     def findings(self, grey: np.ndarray, shared: Shared) -> SliceFindings:
         """What the blood network finds in a series, worked out once for all that share it."""
         if self.key not in shared:
-            shared[self.key] = self.blood.findings(grey)
+            shared[self.key] = self.blood.findings_of(shared_standard(grey, shared))
         return shared[self.key]
 
     def predict(self, grey: np.ndarray, shared: Shared) -> SeriesPrediction:

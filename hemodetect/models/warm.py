@@ -23,5 +23,5 @@ def load_warm(artifacts: Path) -> Releases:
         model.predict(series)
         model.predict(series * 2)
     if "cnn" in releases.models:
-        study_maps(releases.models["cnn"], series)
+        study_maps(releases.models["cnn"], series, {})
     return releases
