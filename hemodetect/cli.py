@@ -17,6 +17,8 @@ from hemodetect.errors import HemodetectError
 from hemodetect.families import FAMILY_NAMES
 
 if TYPE_CHECKING:
+    from hemodetect.dataset.cache import Dataset
+    from hemodetect.dataset.splits import Split
     from hemodetect.models.promotion import Promotion
 
 
@@ -78,7 +80,11 @@ def parser() -> argparse.ArgumentParser:
     search = _command(commands, "search", "grid search over patient folds, nested", _search)
     search.add_argument("--data", type=Path, required=True, help="folder of a labelled data set")
     search.add_argument("--model", required=True, choices=["svm", "logistic"], help="family")
-    search.add_argument("--split", help="file of a patient split made earlier")
+    search.add_argument(
+        "--split", default="patient", help="patient (default), or the file of a split made earlier"
+    )
+    search.add_argument("--folds", type=_positive, default=5, help="of the split (default: 5)")
+    search.add_argument("--seed", type=int, default=0, help="of the split (default: 0)")
     search.add_argument("--workers", type=_positive, default=2, help="processes (default: 2)")
     search.add_argument("--out", type=Path, metavar="FILE", help="write every figure as JSON")
 
@@ -152,8 +158,6 @@ def _audit(options: argparse.Namespace) -> int:
 
 def _train(options: argparse.Namespace) -> int:
     from hemodetect.dataset.cache import open_dataset
-    from hemodetect.dataset.groups import patient_groups
-    from hemodetect.dataset.splits import Split, paper_split, patient_split
     from hemodetect.models.devices import require_gpu
     from hemodetect.models.recipes import StudyRecipe, recipe_named
     from hemodetect.training.study import train_study_bundle
@@ -163,14 +167,7 @@ def _train(options: argparse.Namespace) -> int:
     if options.device == "gpu":
         require_gpu()
     dataset = open_dataset(options.data, _counted("decoding"))
-    if options.split == "patient":
-        split = patient_split(
-            dataset, patient_groups(dataset), folds=options.folds, seed=options.seed
-        )
-    elif options.split == "paper":
-        split = paper_split(dataset, patient_groups(dataset), options.model, seed=options.seed)
-    else:
-        split = Split.read(Path(options.split), dataset)
+    split = _split(options, dataset)
 
     def report(line: str) -> None:
         print(f"{time.strftime('%H:%M:%S')} {options.model} {split.name} {line}", flush=True)
@@ -201,19 +198,27 @@ def _train(options: argparse.Namespace) -> int:
     return 0
 
 
+def _split(options: argparse.Namespace, dataset: Dataset) -> Split:
+    """The split that was asked for, made or read."""
+    from hemodetect.dataset.groups import patient_groups
+    from hemodetect.dataset.splits import Split, paper_split, patient_split
+
+    if options.split == "patient":
+        return patient_split(
+            dataset, patient_groups(dataset), folds=options.folds, seed=options.seed
+        )
+    if options.split == "paper":
+        return paper_split(dataset, patient_groups(dataset), options.model, seed=options.seed)
+    return Split.read(Path(options.split), dataset)
+
+
 def _search(options: argparse.Namespace) -> int:
     from hemodetect.dataset.cache import open_dataset
-    from hemodetect.dataset.groups import patient_groups
-    from hemodetect.dataset.splits import Split, patient_split
     from hemodetect.reports.search import search_text
     from hemodetect.training.search import search
 
     dataset = open_dataset(options.data, _counted("decoding"))
-    split = (
-        Split.read(Path(options.split), dataset)
-        if options.split
-        else patient_split(dataset, patient_groups(dataset))
-    )
+    split = _split(options, dataset)
 
     def told(line: str) -> None:
         print(f"{time.strftime('%H:%M:%S')} {options.model}: {line}", file=sys.stderr, flush=True)

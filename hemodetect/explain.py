@@ -73,7 +73,7 @@ def one_slice_map(
     # The frame is the series': how a head is turned, and how bright its brain is.
     standard = standard_series(model_input(series, cnn.fitted.size))
     if method == "Blood map":
-        found = blood.findings_of(standard).maps[index]
+        found = blood.findings(standard).maps[index]
     else:
         network = blood.keras_model
         score = keras.Model(network.inputs, network.get_layer(LOGIT).output)

@@ -32,7 +32,6 @@ class SliceFindings:
         seen: (n,) bool, slices with a head.
         counted: (n,) bool, slices that speak for the study.
         maps: (n, 28, 28) float32, probability of blood by place in the standard slice.
-        affine: (n, 6), of `StandardSeries`.
     """
 
     evidence: np.ndarray
@@ -40,7 +39,6 @@ class SliceFindings:
     seen: np.ndarray
     counted: np.ndarray
     maps: np.ndarray
-    affine: np.ndarray
 
 
 def peak(evidence: np.ndarray, counted: np.ndarray) -> float:
@@ -66,12 +64,8 @@ class BloodModel:
     def size(self) -> int:
         return SOURCE_SIDE
 
-    def findings(self, grey: np.ndarray) -> SliceFindings:
-        """What it finds in one series of (n, 244, 244) uint8."""
-        return self.findings_of(standard_series(grey))
-
-    def findings_of(self, series: StandardSeries) -> SliceFindings:
-        """The same from standard slices; each is asked twice, once mirrored, and the mean taken."""
+    def findings(self, series: StandardSeries) -> SliceFindings:
+        """What it finds in one series; each slice is asked twice, once mirrored, and the mean taken."""
         rows = np.flatnonzero(series.seen)
         images = series.normalised()
         n, width = len(images), self.keras_model.output_shape[2][-1]
@@ -93,11 +87,11 @@ class BloodModel:
             embedding[part] = (e + e_back) / 2
         clipped = np.clip(probability, 1e-4, 1 - 1e-4)
         evidence = np.log(clipped / (1 - clipped)).astype(np.float32)
-        return SliceFindings(evidence, embedding, series.seen, series.counted, maps, series.affine)
+        return SliceFindings(evidence, embedding, series.seen, series.counted, maps)
 
     def predict(self, grey: np.ndarray, shared: Shared) -> SeriesPrediction:
         """Each slice for itself; the patient's is the mean of the most suspicious."""
-        found = self.findings_of(shared_standard(grey, shared))
+        found = self.findings(shared_standard(grey, shared))
         of_study = 1 / (1 + np.exp(-peak(found.evidence, found.counted)))
         return SeriesPrediction(1 / (1 + np.exp(-found.evidence)), float(of_study), seen=found.seen)
 

@@ -127,8 +127,10 @@ def _with_blood(
 
 def _blob(
     canvas: _Canvas, random: np.random.Generator, radii: tuple[float, float], least: float
-) -> tuple[np.ndarray, float] | None:
-    """Distance (112, 112) from the middle of a rugged ellipse, and its radius; None without room."""
+) -> tuple[np.ndarray, np.ndarray, float] | None:
+    """A rugged ellipse: its cover, the distance (112, 112) from its middle, and its radius; None
+    without room.
+    """
     places = np.argwhere(canvas.depth > least)
     if not len(places):
         return None
@@ -138,15 +140,16 @@ def _blob(
     along = (_ROWS - row) * np.cos(angle) + (_COLUMNS - column) * np.sin(angle)
     across = (_COLUMNS - column) * np.cos(angle) - (_ROWS - row) * np.sin(angle)
     rugged = smooth_noise(random, max(4, 0.8 * radius)) * radius * 0.22
-    return np.hypot(along, across / flat) + rugged, radius
+    distance = np.hypot(along, across / flat) + rugged
+    cover = np.clip((radius - distance) / 1.3 + 0.5, 0, 1) * (canvas.depth > 0)
+    return cover, distance, radius
 
 
 def _intraparenchymal(canvas: _Canvas, random: np.random.Generator) -> _Blood | None:
     found = _blob(canvas, random, (3.0, 14.0), 4)
     if found is None:
         return None
-    distance, radius = found
-    cover = np.clip((radius - distance) / 1.3 + 0.5, 0, 1) * (canvas.depth > 0)
+    cover, distance, radius = found
     oedema = None
     if random.random() < 0.6:
         rim = radius + random.uniform(1, 5)
@@ -157,11 +160,7 @@ def _intraparenchymal(canvas: _Canvas, random: np.random.Generator) -> _Blood | 
 
 def _small(canvas: _Canvas, random: np.random.Generator) -> _Blood | None:
     found = _blob(canvas, random, (1.6, 3.5), 2)
-    if found is None:
-        return None
-    distance, radius = found
-    cover = np.clip((radius - distance) / 1.3 + 0.5, 0, 1) * (canvas.depth > 0)
-    return _Blood(cover, random.uniform(28, 110))
+    return None if found is None else _Blood(found[0], random.uniform(28, 110))
 
 
 def _along_the_skull(

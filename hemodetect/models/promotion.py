@@ -26,7 +26,7 @@ from typing import Literal
 
 from hemodetect.errors import BundleError
 from hemodetect.families import FAMILY_NAMES
-from hemodetect.models.bundle import Card, read_card
+from hemodetect.models.bundle import CARD, Card, read_card
 
 RELEASES = "releases"
 """Folder under `settings().artifacts`; one bundle a family, named by its key."""
@@ -168,7 +168,10 @@ def _into_use(
     shutil.rmtree(partial, ignore_errors=True)
     partial.parent.mkdir(parents=True, exist_ok=True)
     try:
-        shutil.copytree(bundle, partial)
+        # What its card lists and nothing else: a folder from elsewhere may hold links and more.
+        partial.mkdir()
+        for name in (CARD, *card.files):
+            shutil.copyfile(bundle / name, partial / name)
         if read_card(partial).version != card.version:
             raise BundleError(f"{bundle}: changed while it was copied; try again.")
         partial.rename(_incoming(artifacts, card.family))

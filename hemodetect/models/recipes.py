@@ -83,14 +83,14 @@ class NetworkRecipe:
 class BloodRecipe:
     """The CNN that looks for blood in standard slices, trained on a set labelled slice by slice.
 
+    Its bundle holds each fold's network too: what is built on it must not have seen a fold's patients.
+
     Attributes:
         size: side of the slices that heads are taken from, in pixels.
         steps: batches an epoch.
         bleeding, painted: slices with a real and with a painted bleed in each batch; the rest is
             normal.
         paintings: tries at painting a bleed into each normal slice of the vault.
-        keep_folds: whether the bundle holds each fold's network, for what is built on it and must
-            not have seen the fold's patients.
     """
 
     family: str
@@ -105,7 +105,6 @@ class BloodRecipe:
     learning_rate: float = 2e-3
     weight_decay: float = 0.02
     label_smoothing: float = 0.05
-    keep_folds: bool = True
     threshold: float = 0.5
 
 

@@ -64,13 +64,10 @@ def load_bundle(folder: Path) -> ReleasedModel:
             f"{folder}: holds figures but no model"
             + (", because those of a paper split leak." if card.split == "paper" else ".")
         )
-    # A disc passes for a head; of a slice without one, some networks are not asked.
-    rows, columns = np.mgrid[-64:64, -64:64]
-    disc = np.where(np.hypot(rows, columns) < 45, 100, 0).astype(np.uint8)
     try:
         model = ReleasedModel(card, family.load(folder, card.recipe_settings))
         # Asked once: a file may be loadable and of the wrong shape all the same.
-        model.predict([Slice(disc, "grey", "disc")])
+        model.predict([disc_slice()])
     except BundleError:
         raise
     except Exception as error:
@@ -78,6 +75,13 @@ def load_bundle(folder: Path) -> ReleasedModel:
             f"{folder}: its model cannot be used ({type(error).__name__}); get the bundle again."
         ) from error
     return model
+
+
+def disc_slice() -> Slice:
+    """A slice to try a model on. A disc passes for a head; without one, some networks are not asked."""
+    rows, columns = np.mgrid[-64:64, -64:64]
+    disc = np.where(np.hypot(rows, columns) < 45, 100, 0).astype(np.uint8)
+    return Slice(disc, "grey", "disc")
 
 
 def load_releases(artifacts: Path) -> Releases:

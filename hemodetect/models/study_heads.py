@@ -92,6 +92,10 @@ class Components:
         spread = (standard @ axes).std(axis=0) + 1e-6
         return cls(mean.astype(np.float32), (axes / spread / scale[:, None]).astype(np.float32))
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """As they are kept."""
+        return {"mean": self.mean, "matrix": self.matrix}
+
     def __call__(self, embedding: np.ndarray) -> np.ndarray:
         return (embedding - self.mean) @ self.matrix
 
@@ -122,8 +126,7 @@ class Linear:
         write_arrays(
             folder / HEAD_ARRAYS,
             {
-                "mean": self.components.mean,
-                "matrix": self.components.matrix,
+                **self.components.arrays(),
                 "weights": self.weights,
                 "intercept": np.array(self.intercept),
             },
@@ -151,8 +154,7 @@ class Kernel:
         write_arrays(
             folder / HEAD_ARRAYS,
             {
-                "mean": self.components.mean,
-                "matrix": self.components.matrix,
+                **self.components.arrays(),
                 "support": self.support,
                 "dual": self.dual,
                 "numbers": np.array([self.intercept, self.gamma]),
@@ -187,9 +189,7 @@ class Recurrent:
         return Evidence(slices, float(study.mean()), attention if self.attentive else None)
 
     def save(self, folder: Path) -> None:
-        write_arrays(
-            folder / HEAD_ARRAYS, {"mean": self.components.mean, "matrix": self.components.matrix}
-        )
+        write_arrays(folder / HEAD_ARRAYS, self.components.arrays())
         self.network.save(folder / HEAD_NETWORK)
 
 

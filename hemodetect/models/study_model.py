@@ -113,7 +113,7 @@ class StudyModel:
     def findings(self, grey: np.ndarray, shared: Shared) -> SliceFindings:
         """What the blood network finds in a series, worked out once for all that share it."""
         if self.key not in shared:
-            shared[self.key] = self.blood.findings_of(shared_standard(grey, shared))
+            shared[self.key] = self.blood.findings(shared_standard(grey, shared))
         return shared[self.key]
 
     def predict(self, grey: np.ndarray, shared: Shared) -> SeriesPrediction:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
-from hemodetect.imaging.study import Slice
-from hemodetect.models.released import Releases, load_releases
+from hemodetect.models.released import Releases, disc_slice, load_releases
 
 
 def load_warm(artifacts: Path) -> Releases:
@@ -15,13 +12,10 @@ def load_warm(artifacts: Path) -> Releases:
     from hemodetect.explain import study_maps
 
     releases = load_releases(artifacts)
-    # A disc passes for a head; of a slice without one, the networks are not asked.
-    rows, columns = np.mgrid[-64:64, -64:64]
-    disc = np.where(np.hypot(rows, columns) < 45, 100, 0).astype(np.uint8)
-    series = [Slice(disc, "grey", "disc")]
+    # Loading has asked each about one slice; more than one takes another compiled function.
+    series = [disc_slice()] * 2
     for model in releases.models.values():
         model.predict(series)
-        model.predict(series * 2)
     if "cnn" in releases.models:
         study_maps(releases.models["cnn"], series, {})
     return releases

@@ -17,14 +17,14 @@ import pandas as pd
 from hemodetect.dataset.cache import Dataset
 from hemodetect.dataset.splits import Split
 from hemodetect.models.family import Family, FittedModel, Run, TrainingSet, predicted
-from hemodetect.models.recipes import Recipe
+from hemodetect.models.recipes import BloodRecipe, Recipe
 
 ON_ALL = "all"
 """Name of the training on all patients, whose model is the one a bundle holds."""
 
 
 KEPT = "kept"
-"""Folder of a fold's own model, where the recipe keeps it."""
+"""Folder of a fold's own model, where it is kept."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +67,7 @@ def cross_fit(
             table = pd.concat([tested[["patient", "slice", "label"]], answers], axis=1)
             table["fold"] = np.int16(number)
             table.to_parquet(folder / "predictions.parquet", index=False)
-            if getattr(recipe, "keep_folds", False):
+            if isinstance(recipe, BloodRecipe):
                 kept = folder / KEPT
                 kept.mkdir(exist_ok=True)
                 model.save(kept)

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
+from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
@@ -228,11 +229,7 @@ def _patient_auroc(decisions: np.ndarray, labels: np.ndarray, groups: np.ndarray
     """AUROC of the patient groups' mean ranks; 0.5 where there is one class only."""
     table = pd.DataFrame({"g": groups, "y": labels, "d": _ranks(decisions)})
     means = table.groupby("g").agg(y=("y", "max"), d=("d", "mean"))
-    positive, negative = means.loc[means["y"] == 1, "d"], means.loc[means["y"] == 0, "d"]
-    if positive.empty or negative.empty:
-        return 0.5
-    ordered = positive.to_numpy()[:, None] - negative.to_numpy()[None]
-    return float((ordered > 0).mean() + 0.5 * (ordered == 0).mean())
+    return float(roc_auc_score(means["y"], means["d"])) if means["y"].nunique() == 2 else 0.5
 
 
 def _judged(table: pd.DataFrame, ranks: np.ndarray, split: Split) -> tuple[Metric, Metric]:

@@ -114,12 +114,12 @@ def train_study_bundle(
     for number in range(len(teacher_split.folds)):
         of_fold = sources(f"fold-{number}-{WEIGHTS}")
         test = _patients(teacher_data, teacher_split.test_mask(teacher_data.slices, number))
-        head, scale = fit.fitted(of_fold, without=test)
+        head, scale = fit.fitted(of_fold, teachers_without=test)
         part = _predictions(teacher_data, of_fold.teachers, test, head, scale)
         elsewhere.append(part.assign(fold=np.int16(number)))
         report(f"{recipe.family}: teacher's fold {number + 1} of {len(teacher_split.folds)} done")
     start = time.monotonic()
-    head, scale = fit.fitted(whole, without=frozenset())
+    head, scale = fit.fitted(whole)
     seconds[ON_ALL] = time.monotonic() - start
     file = teacher / WEIGHTS
     model = StudyModel(BloodModel(loaded_network(file)), file, file_sha256(file), head, scale)
@@ -188,7 +188,7 @@ def _out_of_fold(
     for number in range(len(split.folds)):
         start = time.monotonic()
         test = _patients(fit.dataset, split.test_mask(fit.dataset.slices, number))
-        head, scale = fit.fitted(whole, without=test)
+        head, scale = fit.fitted(whole, home_without=test)
         part = _predictions(fit.dataset, whole.home, test, head, scale)
         parts.append(part.assign(fold=np.int16(number)))
         seconds[f"fold-{number}"] = time.monotonic() - start
@@ -223,7 +223,7 @@ def found_series(
         model = BloodModel(loaded_network(network))
         whole: dict[str, np.ndarray] = {}
         for rows in groups:
-            found = model.findings_of(standard.of(rows, model.size))
+            found = model.findings(standard.of(rows, model.size))
             for name in ("evidence", "embedding", "seen", "counted"):
                 values = getattr(found, name)
                 shape = (len(table), *values.shape[1:])
@@ -246,9 +246,7 @@ def found_series(
         FoundSeries(
             str(table["patient"].iloc[rows[0]]),
             rows,
-            SliceFindings(
-                evidence[rows], embedding[rows], seen[rows], counted[rows], nothing, nothing
-            ),
+            SliceFindings(evidence[rows], embedding[rows], seen[rows], counted[rows], nothing),
         )
         for rows in groups
     ]
@@ -264,13 +262,18 @@ class _Fitting:
     groups: Mapping[str, str]
     seed: int
 
-    def fitted(self, of: Sources, without: frozenset[str]) -> tuple[Head, StudyScale]:
+    def fitted(
+        self,
+        of: Sources,
+        home_without: frozenset[str] = frozenset(),
+        teachers_without: frozenset[str] = frozenset(),
+    ) -> tuple[Head, StudyScale]:
         """The head, and a scale from inner folds over the set's own patients."""
-        home = [s for s in of.home if s.patient not in without]
+        home = [s for s in of.home if s.patient not in home_without]
         teachers = [
             HeadSeries(s.found, self.teacher_data.labels[s.rows], True)
             for s in of.teachers
-            if s.patient not in without
+            if s.patient not in teachers_without
         ]
         own = [HeadSeries(s.found, self.dataset.labels[s.rows], False) for s in home]
         labels = np.array([series.label for series in own])
@@ -346,6 +349,12 @@ def _check_teacher(
         raise BundleError(
             f"{teacher}: was trained on these patients; a model built on it would be judged on"
             " patients it knows. Train it on another set."
+        )
+    both = set(dataset.slices["sha256"]) & set(teacher_data.slices["sha256"])
+    if both:
+        raise BundleError(
+            f"{dataset.root} and {teacher_data.root} share {len(both)} files; the network would be"
+            " judged on patients it knows. Use sets of different patients."
         )
     if split.name != "patient":
         raise BundleError("Models that judge a study are trained under the patient split only.")

@@ -72,7 +72,7 @@ def test_a_training_that_was_cut_off_ends_where_a_whole_one_does(
 def test_a_slice_without_a_head_is_the_least_suspicious() -> None:
     grey = drawn_series(9, 1)
     grey[8] = 0
-    found = BloodModel(blood_network()).findings(grey)
+    found = BloodModel(blood_network()).findings(standard_series(grey))
     assert found.evidence.argmin() == 8
     assert found.embedding[8].max() == 0
     assert found.maps.shape == (9, 28, 28)
@@ -82,7 +82,7 @@ def test_findings_do_not_depend_on_the_side() -> None:
     model = BloodModel(blood_network())
     series = standard_series(drawn_series(9, 1, bleed=True))
     mirrored = replace(series, grey=series.grey[:, :, ::-1].copy())
-    one, other = model.findings_of(series), model.findings_of(mirrored)
+    one, other = model.findings(series), model.findings(mirrored)
     np.testing.assert_allclose(one.evidence, other.evidence, atol=1e-4)
     np.testing.assert_allclose(one.maps, other.maps[:, :, ::-1], atol=1e-5)
 

@@ -181,3 +181,15 @@ def test_a_damaged_release_can_be_replaced(two, tmp_path: Path) -> None:
     (artifacts / RELEASES / "svm" / "model.skops").write_bytes(b"damaged")
     assert promote(two[1], artifacts, **NEW).old is None
     assert in_use(artifacts) == read_card(two[1]).version
+
+
+def test_only_what_the_card_lists_comes_along(two, tmp_path: Path) -> None:
+    artifacts, secret = tmp_path / "artifacts", tmp_path / "secret"
+    secret.write_text("not for the release")
+    (two[0] / "link").symlink_to(secret)
+    (two[0] / "more").mkdir()
+    promote(two[0], artifacts, **NEW)
+    assert {f.name for f in (artifacts / RELEASES / "svm").iterdir()} == {
+        "card.json",
+        "model.skops",
+    }

@@ -26,7 +26,7 @@ def series(seed: int, bleeding: bool, slices: int = 40, labelled: bool = False) 
     embedding[shown, :3] += 6
     evidence = (random.normal(-2, 1, slices) + 4 * shown).astype(np.float32)
     nothing = np.zeros((0, 0, 0), np.float32)
-    found = SliceFindings(evidence, embedding, *2 * [np.ones(slices, bool)], nothing, nothing)
+    found = SliceFindings(evidence, embedding, *2 * [np.ones(slices, bool)], nothing)
     labels = shown.astype(int) if labelled else np.full(slices, int(bleeding))
     return HeadSeries(found, labels, labelled)
 

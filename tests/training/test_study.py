@@ -65,6 +65,7 @@ def study(family: str) -> StudyRecipe:
     return found
 
 
+@pytest.mark.timeout(600)  # trains the teacher: a minute alone, four beside other work
 def test_every_slice_of_both_sets_is_predicted_by_what_never_saw_the_patient(
     home: Dataset, school: Dataset, teacher: Path, tmp_path: Path
 ) -> None:
@@ -136,3 +137,15 @@ def test_shuffled_labels_change_the_predictions_only_through_training(
     columns = ["probability", "patient_probability"]
     np.testing.assert_array_equal(one.loc[tested, columns], other.loc[tested, columns])
     assert not np.array_equal(one.loc[~tested, columns], other.loc[~tested, columns])
+
+
+def test_two_sets_that_share_a_picture_are_refused(
+    home: Dataset, school: Dataset, teacher: Path, tmp_path: Path
+) -> None:
+    table = home.slices.copy()
+    table.loc[table.index[0], "sha256"] = school.slices["sha256"].iloc[0]
+    with pytest.raises(BundleError, match="share 1 files"):
+        train_study_bundle(
+            replace(home, slices=table), split_of(home, 2), study("cnn"), teacher, school,
+            tmp_path / "x",
+        )  # fmt: skip
