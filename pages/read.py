@@ -24,7 +24,8 @@ from pages.shared import example_files, missing_reasons, releases, routed
 
 CANNOT_TELL = (
     "Measured on patients the model had not seen, a probability like this one does not settle the"
-    " answer at 90 % confidence; or no head could be made out."
+    " answer at 90 % confidence; or there were too few slices to"
+    " judge a study by, or no head could be made out."
 )
 
 log = logging.getLogger(__name__)

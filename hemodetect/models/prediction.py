@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from hemodetect.dataset.position import FEWEST_SLICES
 from hemodetect.imaging.study import Study
 from hemodetect.models.family import Shared
 from hemodetect.models.released import ReleasedModel, model_input
@@ -44,12 +45,15 @@ class FamilyPrediction:
     @property
     def undecided(self) -> bool:
         """Whether the model cannot tell: it saw no head, or the patient's probability does not leave
-        exactly one answer at 90 % confidence, or not the one on its side of the threshold.
+        exactly one answer at 90 % confidence, or not the one on its side of the threshold. That was
+        measured on whole studies: of a few slices it says nothing.
         """
         if self.seen is not None and not self.seen.any():
             return True
         if self.cannot_tell is None:
             return False
+        if len(self.probabilities) < FEWEST_SLICES:
+            return True
         low, high = self.cannot_tell
         other_side = high < self.patient < self.threshold or self.threshold <= self.patient < low
         return low <= self.patient <= high or other_side

@@ -143,9 +143,14 @@ def test_the_studys_top_slices_follow_the_mean_of_the_models() -> None:
 )
 def test_a_model_tells_only_where_range_and_threshold_agree(patient, limits, undecided) -> None:
     answer = FamilyPrediction(
-        np.array([patient], np.float32), patient, 0.5, "v", cannot_tell=limits
+        np.full(8, patient, np.float32), patient, 0.5, "v", cannot_tell=limits
     )
     assert answer.undecided == undecided
+
+
+def test_few_slices_are_no_study_to_judge() -> None:
+    answer = FamilyPrediction(np.full(7, 0.9, np.float32), 0.9, 0.5, "v", cannot_tell=(0.3, 0.5))
+    assert answer.undecided
 
 
 def test_a_model_that_saw_no_head_cannot_tell() -> None:
