@@ -31,40 +31,50 @@ CANNOT_TELL = (
 log = logging.getLogger(__name__)
 
 
-def _open_page() -> None:
+def _open_page(refused: str | None) -> None:
     st.title("Read a study")
     st.write(
         "Give a patient's folder of head-CT slices. Five models say whether they see a hemorrhage,"
         " slice by slice and for the patient, and two show where they looked."
     )
-    refused = st.session_state.pop("read_error", None)
     if refused:
         st.error(refused, icon=":material/error:")
-    # Other keys after a failure: uploads that stayed selected would be read again at once, for ever.
-    attempt = st.session_state.setdefault("read_attempt", 0)
+    folder_key, files_key = _upload_keys()
     left, right = st.columns(2)
     with left:
-        folder = st.file_uploader(
-            "A folder of slices", accept_multiple_files="directory", key=f"read_folder_{attempt}"
-        )
+        st.file_uploader("A folder of slices", accept_multiple_files="directory", key=folder_key)
     with right:
-        files = st.file_uploader(
-            "Files, or a zip", accept_multiple_files=True, key=f"read_files_{attempt}"
-        )
+        st.file_uploader("Files, or a zip", accept_multiple_files=True, key=files_key)
     st.caption(
         "DICOM, JPEG, PNG and TIFF; other files in the folder do no harm. Images stay in this"
         " session's memory and names in headers are dropped as they are read."
     )
-    uploads = folder or files
-    if uploads:
-        _open([UploadedFile(upload.name, upload.getvalue()) for upload in uploads])
-    if st.button("Open the example", icon=":material/science:", key="read_example"):
-        _open(example_files())
+    st.button("Open the example", icon=":material/science:", key="read_example")
     st.caption("The example is a made-up head with a 30 ml bleed, not a patient.")
 
 
-def _open(files: list[UploadedFile]) -> None:
-    bar = st.progress(0.0, f"Reading {len(files)} files")
+def _upload_keys() -> tuple[str, str]:
+    # Others after a failure: uploads that stayed selected would be read again at once, for ever.
+    attempt = st.session_state.setdefault("read_attempt", 0)
+    return f"read_folder_{attempt}", f"read_files_{attempt}"
+
+
+def _given() -> list[UploadedFile]:
+    """What the reader has just given, known before the page is drawn: the study is shown in the same
+    run, which saves a trip to the browser and back before its first slice.
+    """
+    if st.session_state.get("read_example"):
+        return example_files()
+    for key in _upload_keys():
+        if uploads := st.session_state.get(key):
+            return [UploadedFile(upload.name, upload.getvalue()) for upload in uploads]
+    return []
+
+
+def _open(files: list[UploadedFile]) -> str | None:
+    """Reads what was given and keeps it as the study in view; gives the reason where it cannot."""
+    place = st.empty()
+    bar = place.progress(0.0, f"Reading {len(files)} files")
 
     def progress(done: int, total: int) -> None:
         # Every message to the browser costs more than decoding a slice.
@@ -74,12 +84,13 @@ def _open(files: list[UploadedFile]) -> None:
     try:
         study = read_study(files, progress=progress)
     except HemodetectError as error:
-        st.session_state["read_error"] = str(error)
         st.session_state["read_attempt"] += 1
-    else:
-        _forget()
-        st.session_state["read_study"] = study
-    st.rerun()
+        return str(error)
+    finally:
+        place.empty()
+    _forget()
+    st.session_state["read_study"] = study
+    return None
 
 
 def _forget() -> None:
@@ -263,8 +274,10 @@ def _files(n: int) -> str:
 
 
 routed()
-study_in_view: Study | None = st.session_state.get("read_study")
-if study_in_view is None:
-    _open_page()
+refusal = None
+if "read_study" not in st.session_state and (given := _given()):
+    refusal = _open(given)
+if "read_study" in st.session_state:
+    _study_page(st.session_state["read_study"])
 else:
-    _study_page(study_in_view)
+    _open_page(refusal)
