@@ -43,7 +43,7 @@ def _agreement(calls: Mapping[str, Call], other: str = "") -> str:
     if not no:
         return f"{everyone} call hemorrhage."
     return (
-        f"The {other}models disagree: {_listed(yes)} {'calls' if len(yes) == 1 else 'call'} hemorrhage,"
+        f"The models disagree: {_listed(yes)} {'calls' if len(yes) == 1 else 'call'} hemorrhage,"
         f" {_listed(no)} {'does' if len(no) == 1 else 'do'} not."
     )
 
@@ -90,7 +90,10 @@ def track_record(card: Card) -> str:
 
 def _name(family: str) -> str:
     name = FAMILY_NAMES[family]
-    return f"the {name}" if name.isupper() or name.endswith("RNN") else name.lower()
+    if name.isupper():
+        return f"the {name}"
+    plain = name[0].lower() + name[1:]
+    return f"the {plain}" if name.endswith("RNN") else plain
 
 
 def _listed(families: Sequence[str]) -> str:

@@ -54,7 +54,7 @@ def test_models_that_agree_are_counted(value: float, call: str) -> None:
          "The models disagree: the SVM calls hemorrhage, logistic regression and the CNN do not."),
         ({"svm": 0.9, "cnn": 0.9, "rnn": 0.5, "attention_rnn": 0.4},
          "The models disagree: the SVM, the CNN and the RNN call hemorrhage,"
-         " the Attention RNN does not."),
+         " the attention RNN does not."),
     ],
 )  # fmt: skip
 def test_models_that_disagree_are_named(patient: dict[str, float], sentence: str) -> None:
