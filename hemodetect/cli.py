@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import getpass
 import json
 import os
@@ -37,6 +38,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nhemodetect: stopped; the same command goes on from here.", file=sys.stderr)
         return 130
+    except Exception as error:
+        told = _of_the_machine(error)
+        if told is None:
+            raise
+        print(f"hemodetect: {told}", file=sys.stderr)
+        return 1
+
+
+def _of_the_machine(error: Exception) -> str | None:
+    """A sentence where the machine ran out of something; None where the error is ours."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = f" ({error.filename})" if error.filename else ""
+        return f"The disk is full{where}. Make room; the same command goes on from here."
+    # TensorFlow's ResourceExhaustedError; JAX and others only say it in words.
+    exhausted = (
+        "resource_exhausted" in str(error).lower() or "ResourceExhausted" in type(error).__name__
+    )
+    if isinstance(error, MemoryError) or exhausted:
+        return (
+            "The device is out of memory. Choose a smaller batch (--batch) or another device; a"
+            " training goes on from its last epoch only with the same batch."
+        )
+    return None
 
 
 def parser() -> argparse.ArgumentParser:
@@ -68,13 +92,14 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--teacher-data", type=Path, metavar="DATA", help="the set that one was trained on"
     )
-    train.add_argument("--epochs", type=_positive, help="fewer epochs than the recipe's (networks)")
+    train.add_argument("--epochs", type=int, help="in place of the recipe's (networks)")
+    train.add_argument("--batch", type=int, help="in place of the recipe's (networks)")
+    train.add_argument("--learning-rate", type=float, help="in place of the recipe's (networks)")
     train.add_argument("--seed", type=int, default=0, help="of everything drawn (default: 0)")
     train.add_argument(
         "--device",
-        choices=["cpu", "gpu"],
         default="cpu",
-        help="gpu: refuse to start where there is none (default: cpu)",
+        help="cpu (default), gpu or gpu:NUMBER; refuses to start where there is no GPU",
     )
 
     search = _command(commands, "search", "grid search over patient folds, nested", _search)
@@ -157,14 +182,31 @@ def _audit(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
+    from hemodetect.training.plan import TrainingPlan
+
+    plan = TrainingPlan(
+        data=str(options.data),
+        family=options.model,
+        recipe=options.recipe,
+        split=options.split,
+        folds=options.folds,
+        epochs=options.epochs,
+        batch=options.batch,
+        learning_rate=options.learning_rate,
+        seed=options.seed,
+        device=options.device,
+        teacher=None if options.teacher is None else str(options.teacher),
+        teacher_data=None if options.teacher_data is None else str(options.teacher_data),
+    )
+    recipe = plan.checked_recipe()  # before TensorFlow is brought in, which takes seconds
+
     from hemodetect.dataset.cache import open_dataset
     from hemodetect.models.devices import require_gpu
-    from hemodetect.models.recipes import StudyRecipe, recipe_named
+    from hemodetect.models.recipes import StudyRecipe
     from hemodetect.training.study import train_study_bundle
     from hemodetect.training.train import train_bundle
 
-    recipe = recipe_named(options.model, options.recipe)
-    if options.device == "gpu":
+    if options.device != "cpu":
         require_gpu()
     dataset = open_dataset(options.data, _counted("decoding"))
     split = _split(options, dataset)
@@ -173,8 +215,6 @@ def _train(options: argparse.Namespace) -> int:
         print(f"{time.strftime('%H:%M:%S')} {options.model} {split.name} {line}", flush=True)
 
     if isinstance(recipe, StudyRecipe):
-        if not (options.teacher and options.teacher_data):
-            raise HemodetectError("Recipe study needs --teacher and --teacher-data.")
         train_study_bundle(
             dataset,
             split,

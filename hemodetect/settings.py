@@ -48,7 +48,13 @@ class Settings:
         user_cache_path("hemodetect"), "folder for decoded data sets; may be deleted at any time"
     )
     state: Path = _setting(
-        user_data_path("hemodetect"), "folder for what must last: the key of the pseudonyms"
+        user_data_path("hemodetect"),
+        "folder for what must last: the key of the pseudonyms, jobs, the database",
+    )
+    database_url: str = _setting(
+        "",
+        "database, as SQLAlchemy writes addresses; empty: a SQLite file in `state`",
+        secret=True,
     )
     pseudonym_key: str = _setting(
         "",

@@ -12,7 +12,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,7 @@ class Card:
         remarks: sentences a user of the bundle should know.
         files: SHA-256 of every other file of the bundle, by name.
         teacher_fingerprint: of the data set that the network beneath the model was trained on.
+        changed: settings of the recipe that it was trained with other values of, by name.
         cannot_tell: patient probabilities from one to the other leave both answers open, or
             neither, at 90 % confidence; None where that was not worked out.
     """
@@ -74,6 +75,7 @@ class Card:
     files: dict[str, str]
     teacher_fingerprint: str | None = None
     cannot_tell: tuple[float, float] | None = None
+    changed: dict[str, float] = field(default_factory=dict)
 
     @property
     def version(self) -> str:
@@ -83,7 +85,8 @@ class Card:
 
     @property
     def recipe_settings(self) -> Recipe:
-        return recipe_named(self.family, self.recipe)
+        changed: dict[str, Any] = dict(self.changed)
+        return replace(recipe_named(self.family, self.recipe), **changed)
 
 
 def write_bundle(
@@ -137,7 +140,7 @@ def read_card(folder: Path) -> Card:
     if card.family not in FAMILY_NAMES:
         raise BundleError(f"{path}: unknown family {card.family!r}.")
     try:
-        recipe_named(card.family, card.recipe)
+        _ = card.recipe_settings
     except (UnknownRecipe, TypeError) as error:
         raise BundleError(f"{path}: {error}") from error
     # The version is made of it, and names a folder.

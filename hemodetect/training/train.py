@@ -20,7 +20,7 @@ from hemodetect.evaluation import scores
 from hemodetect.models.bundle import HISTORY, PREDICTIONS, SPLIT, Card, write_bundle
 from hemodetect.models.families import family_of
 from hemodetect.models.family import FittedModel, Report, Run
-from hemodetect.models.recipes import KernelRecipe, NetworkRecipe, Recipe
+from hemodetect.models.recipes import KernelRecipe, NetworkRecipe, Recipe, recipe_named
 from hemodetect.training.crossfit import KEPT, ON_ALL, CrossFit, cross_fit, fit_on_all
 
 LIBRARIES = ("keras", "tensorflow-cpu", "scikit-learn", "numpy", "scipy", "pillow")
@@ -164,6 +164,7 @@ def bundle_card(
         created=datetime.now(UTC).date().isoformat(),
         remarks=tuple(_remarks(split, recipe, epochs)),
         files=files,
+        changed=_changed(recipe),
     )
 
 
@@ -182,6 +183,12 @@ def _remarks(split: Split, recipe: Recipe, epochs: int | None) -> list[str]:
     if isinstance(recipe, NetworkRecipe) and epochs and epochs < recipe.epochs:
         remarks.append(f"Trained for {epochs} epochs; the study trained for {recipe.epochs}.")
     return remarks
+
+
+def _changed(recipe: Recipe) -> dict[str, float]:
+    """Settings that differ from those of the recipe of this name."""
+    named = recipe_named(recipe.family, recipe.name)
+    return {name: value for name, value in vars(recipe).items() if value != vars(named)[name]}
 
 
 def _commit() -> str:

@@ -1,0 +1,358 @@
+"""Trainings that outlive the page, the browser and the app that started them.
+
+A job is a row of the database and a supervisor process (`hemodetect.training.supervisor`), which
+waits for its turn on the device, runs ``hemodetect train`` and writes down how it ended. Whether a
+job lives is not a matter of what the database says: its supervisor holds a lock on a file from
+before the row says "queued" until it ends, and the kernel frees that lock however it ends. Who
+looks at the jobs and finds a lock free puts the row right first.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import sqlalchemy as sql
+
+from hemodetect import __version__
+from hemodetect.database import engine, metadata
+from hemodetect.dataset.lookup import data_folders
+from hemodetect.errors import BundleError, HemodetectError
+from hemodetect.models.bundle import read_card
+from hemodetect.settings import settings
+from hemodetect.training.plan import PlanError, TrainingPlan
+
+State = Literal["queued", "running", "finished", "failed", "cancelled", "interrupted"]
+ALIVE: tuple[State, ...] = ("queued", "running")
+RESUMABLE: tuple[State, ...] = ("failed", "cancelled", "interrupted")
+SILENCE = timedelta(minutes=2)
+"""A job of another machine that has not been heard of for this long is taken for interrupted."""
+
+_PARTING_SECONDS = 10.0  # a supervisor that has written down the end may not be gone yet
+_LIBRARIES = ("keras", "tensorflow-cpu", "scikit-learn", "numpy")
+
+_jobs = sql.Table(
+    "jobs",
+    metadata,
+    sql.Column("number", sql.Integer, primary_key=True, autoincrement=True),
+    sql.Column("id", sql.String(16), nullable=False, unique=True),
+    sql.Column("plan", sql.JSON, nullable=False),
+    sql.Column("device", sql.String(32), nullable=False),
+    sql.Column("who", sql.String(200), nullable=False),
+    sql.Column("host", sql.String(200), nullable=False),
+    sql.Column("state", sql.String(16), nullable=False),
+    sql.Column("reason", sql.Text, nullable=False, default=""),
+    sql.Column("cancelling", sql.Boolean, nullable=False, default=False),
+    sql.Column("created", sql.DateTime(timezone=True), nullable=False),
+    sql.Column("started", sql.DateTime(timezone=True)),
+    sql.Column("ended", sql.DateTime(timezone=True)),
+    sql.Column("heard", sql.DateTime(timezone=True), nullable=False),
+    sql.Column("exit_status", sql.Integer),
+    sql.Column("versions", sql.JSON, nullable=False),
+    sql.Column("fingerprint", sql.String(64)),
+)
+
+
+class JobError(HemodetectError):
+    """There is no such job, or it cannot be started, cancelled or resumed now."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training, as it stands.
+
+    Attributes:
+        number: counts jobs in the order they were asked for.
+        id: names its folder.
+        plan: what is trained.
+        device: what it runs or waits on.
+        who: asked for it.
+        host: the machine it belongs to.
+        state: queued -> running -> finished, failed, cancelled or interrupted (its process or
+            machine died); the last three can be resumed.
+        reason: a sentence on why it ended as it did, "" where there is nothing to say.
+        cancelling: its end was asked for and has not come yet.
+        created, started, ended: UTC; started and ended of the latest run.
+        heard: its supervisor last gave a sign, UTC.
+        exit_status: of the training process; negative is the signal that ended it.
+        versions: of Python and the libraries.
+        fingerprint: of the data it was trained on, once known.
+    """
+
+    number: int
+    id: str
+    plan: TrainingPlan
+    device: str
+    who: str
+    host: str
+    state: State
+    reason: str
+    cancelling: bool
+    created: datetime
+    started: datetime | None
+    ended: datetime | None
+    heard: datetime
+    exit_status: int | None
+    versions: dict[str, str]
+    fingerprint: str | None
+
+    @property
+    def folder(self) -> Path:
+        """Holds the log, and the bundle once there is one."""
+        return settings().state / "jobs" / self.id
+
+    @property
+    def bundle(self) -> Path:
+        return self.folder / "bundle"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "train.log"
+
+
+def start(plan: TrainingPlan, who: str) -> Job:
+    """Queues a training and returns at once.
+
+    Raises:
+        PlanError: a value out of range, or data outside the folders that data sets may lie in.
+        JobError: no process could be started.
+    """
+    plan.checked_recipe()
+    for folder in (plan.data, plan.teacher_data):
+        if folder is not None:
+            _check_allowed(Path(folder))
+    if not who.strip():
+        raise PlanError("A job needs the name of whoever asks for it.")
+    job_id = secrets.token_hex(6)
+    held = _held(job_id)
+    if held is None:
+        raise JobError("Another job has this id; try again.")
+    try:
+        now = datetime.now(UTC)
+        row = {
+            "id": job_id,
+            "plan": asdict(plan),
+            "device": "gpu:0" if plan.device == "gpu" else plan.device,
+            "who": who,
+            "host": socket.gethostname(),
+            "state": "queued",
+            "reason": "",
+            "cancelling": False,
+            "created": now,
+            "heard": now,
+            "versions": {"python": sys.version.split()[0], "hemodetect": __version__}
+            | {library: version(library) for library in _LIBRARIES},
+        }
+        with engine().begin() as connection:
+            connection.execute(sql.insert(_jobs).values(row))
+        _supervise(job_id, held)
+    finally:
+        os.close(held)
+    return job(job_id)
+
+
+def jobs() -> list[Job]:
+    """All jobs, newest first; what the database still takes for alive and is not is put right."""
+    with engine().connect() as connection:
+        rows = connection.execute(sql.select(_jobs).order_by(_jobs.c.number.desc())).mappings()
+        found = [_job(row) for row in rows]
+    return [_settled(one) if one.state in ALIVE else one for one in found]
+
+
+def job(job_id: str) -> Job:
+    """One job; raises `JobError` where there is none."""
+    found = read(job_id)
+    return _settled(found) if found.state in ALIVE else found
+
+
+def read(job_id: str) -> Job:
+    """One job as the database has it, which for a dead one may be out of date."""
+    with engine().connect() as connection:
+        query = sql.select(_jobs).where(_jobs.c.id == job_id)
+        row = connection.execute(query).mappings().one_or_none()
+    if row is None:
+        raise JobError(f"There is no job {job_id!r}.")
+    return _job(row)
+
+
+def cancel(job_id: str) -> Job:
+    """Asks for a job's end; its supervisor ends the training's whole process tree within seconds.
+
+    Raises:
+        JobError: it is neither queued nor running.
+    """
+    asked = job(job_id)
+    if not change(job_id, ALIVE, cancelling=True):
+        raise JobError(f"Job {asked.number} is {job(job_id).state}; there is nothing to cancel.")
+    return job(job_id)
+
+
+def resume(job_id: str) -> Job:
+    """Queues a job again; it goes on from its last epoch.
+
+    Raises:
+        JobError: it is alive, finished, of another machine, or somebody else resumed it just now.
+    """
+    old = job(job_id)
+    if old.host != socket.gethostname():
+        raise JobError(f"Job {old.number} belongs to {old.host}; resume it there.")
+    held = None
+    deadline = time.monotonic() + _PARTING_SECONDS
+    while held is None and read(job_id).state in RESUMABLE and time.monotonic() < deadline:
+        held = _held(job_id)
+        time.sleep(0 if held else 0.05)
+    if held is None:
+        raise JobError(f"Job {old.number} is {job(job_id).state}; it cannot be resumed.")
+    try:
+        renewed = change(
+            job_id,
+            RESUMABLE,
+            state="queued",
+            reason="",
+            cancelling=False,
+            started=None,
+            ended=None,
+            exit_status=None,
+            heard=datetime.now(UTC),
+        )
+        if not renewed:
+            raise JobError(f"Job {old.number} is {job(job_id).state}; it cannot be resumed.")
+        _supervise(job_id, held)
+    finally:
+        os.close(held)
+    return job(job_id)
+
+
+def change(job_id: str, only_from: tuple[State, ...], **values: object) -> bool:
+    """Changes a row where it is in one of these states; whether it was."""
+    with engine().begin() as connection:
+        query = sql.update(_jobs).where(_jobs.c.id == job_id, _jobs.c.state.in_(only_from))
+        return connection.execute(query.values(**values)).rowcount == 1
+
+
+def fingerprint(of: Job) -> str | None:
+    """Fingerprint of the data that a job trains on, from what it has left behind so far."""
+    try:
+        return read_card(of.bundle).fingerprint
+    except BundleError:
+        pass
+    try:
+        return json.loads((of.folder / "bundle.work" / "plan.json").read_text())["data"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def has_bundle(of: Job) -> bool:
+    """Whether its bundle is there, whole."""
+    try:
+        read_card(of.bundle)
+    except BundleError:
+        return False
+    return True
+
+
+def _settled(found: Job) -> Job:
+    """The job, put right where nobody supervises it any more."""
+    if found.host != socket.gethostname():
+        if datetime.now(UTC) - found.heard < SILENCE:
+            return found
+        reason = f"Nothing was heard of {found.host} any more."
+        change(found.id, ALIVE, state="interrupted", reason=reason, ended=found.heard)
+        return read(found.id)
+    held = _held(found.id)
+    if held is None:
+        return found
+    try:
+        found = read(found.id)  # it may have ended properly a moment ago
+        ended = {"ended": datetime.now(UTC), "fingerprint": fingerprint(found)}
+        if has_bundle(found):
+            change(found.id, ALIVE, state="finished", reason="", **ended)
+        elif found.cancelling:
+            change(found.id, ALIVE, state="cancelled", reason="", **ended)
+        else:
+            reason = "Its process or this machine ended before it did; resume it to go on."
+            change(found.id, ALIVE, state="interrupted", reason=reason, **ended)
+        return read(found.id)
+    finally:
+        os.close(held)
+
+
+def _held(job_id: str) -> int | None:
+    """Descriptor of the job's lock, taken; None where its supervisor has it."""
+    folder = settings().state / "jobs" / job_id
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / "alive.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _supervise(job_id: str, held: int) -> None:
+    """Starts the supervisor, which inherits the lock, so that at no moment nobody holds it."""
+    command = [sys.executable, "-m", "hemodetect.training.supervisor", job_id]
+    try:
+        with (settings().state / "jobs" / job_id / "supervisor.log").open("ab") as log:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                pass_fds=(held,),
+                env=os.environ | _own_settings(),
+            )
+        # Somebody has to take note of its end, or it stays in the process table as long as we do.
+        threading.Thread(target=process.wait, daemon=True).start()
+    except OSError as error:
+        reason = f"Its process could not be started ({error.strerror})."
+        change(job_id, ALIVE, state="failed", reason=reason, ended=datetime.now(UTC))
+        raise JobError(reason) from error
+
+
+def _own_settings() -> Mapping[str, str]:
+    """Settings as this process has them: a supervisor may run elsewhere than secrets.toml lies."""
+    own = settings()
+    return {
+        "HEMODETECT_STATE": str(own.state.resolve()),
+        "HEMODETECT_CACHE": str(own.cache.resolve()),
+        "HEMODETECT_ARTIFACTS": str(own.artifacts.resolve()),
+        "HEMODETECT_DATA": own.data,
+        "HEMODETECT_DATABASE_URL": own.database_url,
+    }
+
+
+def _check_allowed(folder: Path) -> None:
+    wanted = folder.resolve()
+    allowed = [root.resolve() for root in data_folders()]
+    if not any(root in wanted.parents for root in allowed):
+        places = ", ".join(str(root) for root in allowed) or "none"
+        raise PlanError(
+            f"{folder}: jobs train on folders inside those of HEMODETECT_DATA ({places})."
+        )
+
+
+def _job(row: Mapping[Any, Any]) -> Job:
+    values = dict(row)
+    plan = TrainingPlan(**values.pop("plan"))
+    times = {}
+    for name in ("created", "started", "ended", "heard"):
+        time = values.pop(name)
+        # SQLite keeps no zone.
+        times[name] = time.replace(tzinfo=UTC) if time is not None and time.tzinfo is None else time
+    return Job(plan=plan, **times, **values)

@@ -1,0 +1,113 @@
+"""What shall be trained, and on what; checked before anything is started."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hemodetect.errors import HemodetectError
+from hemodetect.models.recipes import NetworkRecipe, Recipe, StudyRecipe, recipe_named
+
+RANGES: dict[str, tuple[float, float]] = {
+    "folds": (2, 10),
+    "epochs": (1, 200),
+    "batch": (1, 256),
+    "learning_rate": (1e-6, 0.1),
+    "seed": (0, 2**31 - 1),
+}
+"""Least and most of every number in a plan."""
+
+
+class PlanError(HemodetectError):
+    """A plan has a value that cannot be trained with."""
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """One training.
+
+    Attributes:
+        data: folder of a labelled set.
+        family, recipe: their keys.
+        split: "patient", "paper", or the file of a split made earlier.
+        folds: of the patient split.
+        epochs, batch, learning_rate: in place of the recipe's (networks trained on slices only).
+        seed: of everything drawn at random.
+        device: "cpu", "gpu" (the first), or "gpu:<number>".
+        teacher, teacher_data: bundle of the recipe ``blood`` and the set it was trained on (recipe
+            ``study`` only).
+    """
+
+    data: str
+    family: str
+    recipe: str = "paper"
+    split: str = "patient"
+    folds: int = 5
+    epochs: int | None = None
+    batch: int | None = None
+    learning_rate: float | None = None
+    seed: int = 0
+    device: str = "cpu"
+    teacher: str | None = None
+    teacher_data: str | None = None
+
+    def checked_recipe(self) -> Recipe:
+        """The recipe with the plan's changes.
+
+        Raises:
+            PlanError: a value is out of its range, or means nothing to this recipe.
+            UnknownRecipe: the family has no such recipe.
+        """
+        for name, (low, high) in RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and low <= value <= high):
+                raise PlanError(f"{_words(name)} is {value:g}; expected {low:g} to {high:g}.")
+        kind, _, number = self.device.partition(":")
+        if kind not in ("cpu", "gpu") or (number and not (kind == "gpu" and number.isdecimal())):
+            raise PlanError(f"The device is {self.device!r}; expected cpu, gpu or gpu:<number>.")
+        recipe = recipe_named(self.family, self.recipe)
+        if isinstance(recipe, StudyRecipe) and not (self.teacher and self.teacher_data):
+            raise PlanError(
+                "Recipe study needs a teacher and the set it was trained on"
+                " (--teacher and --teacher-data)."
+            )
+        changed = {
+            name: getattr(self, name)
+            for name in ("batch", "learning_rate")
+            if getattr(self, name) is not None
+        }
+        if not changed:
+            return recipe
+        if not isinstance(recipe, NetworkRecipe):
+            raise PlanError(
+                f"{_words(next(iter(changed)))} cannot be chosen for {self.family}, recipe"
+                f" {self.recipe}; only networks trained on slices have one."
+            )
+        return replace(recipe, **changed)
+
+    def arguments(self, out: Path) -> list[str]:
+        """What `hemodetect` is called with to carry it out into the bundle `out`."""
+        given: dict[str, object] = {
+            "--data": self.data,
+            "--model": self.family,
+            "--recipe": self.recipe,
+            "--split": self.split,
+            "--folds": self.folds,
+            "--epochs": self.epochs,
+            "--batch": self.batch,
+            "--learning-rate": self.learning_rate,
+            "--seed": self.seed,
+            "--device": self.device,
+            "--teacher": self.teacher,
+            "--teacher-data": self.teacher_data,
+            "--out": out,
+        }
+        # With "=", so that no value is ever taken for an option.
+        return ["train", *(f"{name}={v}" for name, v in given.items() if v is not None)]
+
+
+def _words(name: str) -> str:
+    return "The " + {"folds": "number of folds", "epochs": "number of epochs"}.get(
+        name, name.replace("_", " ") + (" size" if name == "batch" else "")
+    )

@@ -1,0 +1,230 @@
+"""Jobs are real processes here: they are queued, watched, cancelled and killed."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from hemodetect.errors import HemodetectError
+from hemodetect.models.bundle import read_card
+from hemodetect.settings import settings
+from hemodetect.training import jobs
+from hemodetect.training.jobs import Job, JobError
+from hemodetect.training.plan import PlanError, TrainingPlan
+
+PATIENCE = 120.0
+
+
+@pytest.fixture(autouse=True)
+def place(blob_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A state folder of the test's own; data sets may lie beside the blobs."""
+    monkeypatch.setenv("HEMODETECT_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("HEMODETECT_DATA", str(blob_folder.parent))
+    settings.cache_clear()
+    yield
+    for one in jobs.jobs():
+        if one.state in jobs.ALIVE:
+            jobs.cancel(one.id)
+            ended(one)
+    settings.cache_clear()
+
+
+@pytest.fixture
+def plan(blob_folder: Path) -> TrainingPlan:
+    return TrainingPlan(data=str(blob_folder), family="svm", folds=2)
+
+
+@pytest.fixture
+def long_plan(blob_folder: Path) -> TrainingPlan:
+    return TrainingPlan(data=str(blob_folder), family="rnn", folds=2, epochs=50)
+
+
+def until(asked: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not asked():
+        assert time.monotonic() < deadline, f"{what} did not happen"
+        time.sleep(0.1)
+
+
+def ended(one: Job) -> Job:
+    until(lambda: jobs.job(one.id).state not in jobs.ALIVE, f"the end of job {one.number}")
+    return jobs.job(one.id)
+
+
+def running(one: Job) -> None:
+    until(lambda: jobs.job(one.id).state == "running", f"the start of job {one.number}")
+
+
+def epochs_done(one: Job) -> list[str]:
+    if not one.log.exists():
+        return []
+    return [line for line in one.log.read_text().splitlines() if "epoch" in line]
+
+
+def processes(one: Job) -> list[psutil.Process]:
+    """The supervisor of a job, its training, and what that has started."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        if any(one.id in part for part in process.info["cmdline"] or ()):
+            found.append(process)
+    return found
+
+
+def supervisor(one: Job) -> psutil.Process:
+    (found,) = (p for p in processes(one) if "hemodetect.training.supervisor" in p.cmdline())
+    return found
+
+
+def test_a_job_ends_with_a_bundle_and_all_that_is_known_of_it(plan: TrainingPlan) -> None:
+    asked = jobs.start(plan, "ada")
+    assert asked.state == "queued"
+    job = ended(asked)
+    assert (job.state, job.reason, job.exit_status) == ("finished", "", 0)
+    card = read_card(job.bundle)
+    assert (card.family, card.counts["patients"]) == ("svm", 12)
+    assert job.fingerprint == card.fingerprint
+    assert job.plan == plan
+    assert job.started is not None
+    assert job.ended is not None
+    assert job.created <= job.started <= job.ended
+    assert {"python", "keras", "scikit-learn"} <= set(job.versions)
+    assert "fold-1 of 2 done" in job.log.read_text()
+
+
+def test_one_job_a_device_and_the_rest_wait_in_order(
+    plan: TrainingPlan, long_plan: TrainingPlan
+) -> None:
+    first, second, third = (jobs.start(p, "ada") for p in (long_plan, plan, plan))
+    running(first)
+    time.sleep(1.5)
+    assert [jobs.job(j.id).state for j in (second, third)] == ["queued", "queued"]
+    jobs.cancel(second.id)
+    assert ended(second).state == "cancelled"
+    jobs.cancel(first.id)
+    assert ended(first).state == "cancelled"
+    assert ended(third).state == "finished"
+
+
+def test_cancel_ends_every_process_and_resume_goes_on_from_the_last_epoch(
+    long_plan: TrainingPlan,
+) -> None:
+    job = jobs.start(long_plan, "ada")
+    until(lambda: len(epochs_done(job)) >= 2, "the second epoch")
+    tree = processes(job)
+    assert len(tree) == 2
+    jobs.cancel(job.id)
+    assert ended(job).state == "cancelled"
+    until(lambda: not any(p.is_running() for p in tree), "the end of its processes")
+    before = len(epochs_done(job))
+    with pytest.raises(JobError, match="nothing to cancel"):
+        jobs.cancel(job.id)
+    jobs.resume(job.id)
+    until(lambda: len(epochs_done(job)) > before, "another epoch")
+    number = int(epochs_done(job)[before].split("epoch ")[1].split("/")[0])
+    assert number >= 3
+
+
+def test_a_kill_at_any_moment_leaves_an_interrupted_job_that_can_go_on(
+    long_plan: TrainingPlan,
+) -> None:
+    job, moments = jobs.start(long_plan, "ada"), random.Random(3)
+    for victim in ("training", "supervisor", "both"):
+        until(lambda: len(processes(job)) == 2, "its processes")
+        time.sleep(moments.uniform(0, 8))
+        watcher = supervisor(job)
+        (training,) = watcher.children()
+        for process in {"training": [training], "supervisor": [watcher]}.get(
+            victim, [watcher, training]
+        ):
+            os.kill(process.pid, signal.SIGKILL)
+        found = ended(job)
+        assert found.state == "interrupted", found.reason
+        assert "Resume it" in found.reason or "resume it" in found.reason
+        gone, alive = psutil.wait_procs([training], timeout=PATIENCE)
+        assert (gone, alive) == ([training], [])
+        assert not job.bundle.exists()
+        jobs.resume(job.id)
+    jobs.cancel(job.id)
+    assert ended(job).state == "cancelled"
+
+
+def test_of_ten_who_resume_and_cancel_at_once_each_is_answered_and_none_is_stuck(
+    plan: TrainingPlan, long_plan: TrainingPlan
+) -> None:
+    job = jobs.start(long_plan, "ada")
+    running(job)
+    answers: list[str] = []
+
+    def ask(what: Callable[[str], Job]) -> None:
+        try:
+            what(job.id)
+            answers.append("done")
+        except JobError as error:
+            answers.append(str(error))
+
+    for what in (jobs.cancel, jobs.resume):
+        crowd = [threading.Thread(target=ask, args=(what,)) for _ in range(5)]
+        for one in crowd:
+            one.start()
+        for one in crowd:
+            one.join()
+        if what is jobs.cancel:
+            assert ended(job).state == "cancelled"
+    assert len(answers) == 10
+    assert answers[5:].count("done") == 1
+    assert sum("cannot be resumed" in answer for answer in answers[5:]) == 4
+    jobs.cancel(job.id)
+    assert ended(job).state == "cancelled"
+    assert ended(jobs.start(plan, "bo")).state == "finished"
+
+
+def test_data_that_vanish_fail_the_job_with_a_sentence(
+    blob_folder: Path, plan: TrainingPlan
+) -> None:
+    gone = blob_folder.parent / "gone"
+    gone.mkdir()
+    job = ended(jobs.start(TrainingPlan(data=str(gone), family="svm"), "ada"))
+    assert (job.state, job.exit_status) == ("failed", 1)
+    assert "gone" in job.reason
+    gone.rmdir()
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"epochs": 201}, "The number of epochs is 201; expected 1 to 200"),
+        ({"batch": 0}, "The batch size is 0; expected 1 to 256"),
+        ({"learning_rate": float("nan")}, "learning rate is nan; expected 1e-06 to 0.1"),
+        ({"folds": 1}, "expected 2 to 10"),
+        ({"seed": -1}, "The seed is -1"),
+        ({"device": "gpu:x"}, "expected cpu, gpu or gpu:<number>"),
+        ({"family": "svm", "batch": 8}, "cannot be chosen for svm"),
+        ({"family": "svm", "recipe": "study"}, "needs a teacher"),
+        ({"data": "/etc"}, "HEMODETECT_DATA"),
+        ({"data": "{root}/../../etc"}, "HEMODETECT_DATA"),
+    ],
+)
+def test_a_plan_out_of_range_is_refused_with_the_range(change, match, blob_folder: Path) -> None:
+    values = {"data": str(blob_folder), "family": "cnn", **change}
+    values["data"] = values["data"].format(root=blob_folder)
+    with pytest.raises(HemodetectError, match=match):
+        jobs.start(TrainingPlan(**values), "ada")
+    assert jobs.jobs() == []
+
+
+def test_a_job_needs_a_name(plan: TrainingPlan) -> None:
+    with pytest.raises(PlanError, match="name of whoever"):
+        jobs.start(plan, " ")
+
+
+def test_an_unknown_job_gets_a_sentence() -> None:
+    with pytest.raises(JobError, match="There is no job"):
+        jobs.cancel("../../etc")
