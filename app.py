@@ -17,6 +17,8 @@ page = st.navigation(
     [
         st.Page("pages/read.py", title="Read", icon=":material/radiology:"),
         st.Page("pages/compare.py", title="Compare", icon=":material/grid_view:"),
+        st.Page("pages/train.py", title="Train", icon=":material/model_training:"),
+        st.Page("pages/models.py", title="Models", icon=":material/deployed_code:"),
     ],
     position="top",
 )

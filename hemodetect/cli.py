@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,6 +102,18 @@ def parser() -> argparse.ArgumentParser:
         default="cpu",
         help="cpu (default), gpu or gpu:NUMBER; refuses to start where there is no GPU",
     )
+    train.add_argument(
+        "--estimate", action="store_true", help="only say how long it will take, from a short try"
+    )
+
+    listing = _command(commands, "jobs", "trainings started from the page, newest first", _jobs)
+    listing.add_argument("--json", action="store_true", help="one object a job, one a line")
+    for action, summary in (
+        ("cancel", "end a training that was started from the page"),
+        ("resume", "go on with one that was interrupted, cancelled or failed"),
+    ):
+        ask = _command(commands, action, summary, _cancel if action == "cancel" else _resume)
+        ask.add_argument("job", metavar="JOB", help="its id, as `hemodetect jobs` shows it")
 
     search = _command(commands, "search", "grid search over patient folds, nested", _search)
     search.add_argument("--data", type=Path, required=True, help="folder of a labelled data set")
@@ -211,6 +224,13 @@ def _train(options: argparse.Namespace) -> int:
     dataset = open_dataset(options.data, _counted("decoding"))
     split = _split(options, dataset)
 
+    if options.estimate:
+        from hemodetect.training.estimate import estimated_seconds
+
+        seconds = estimated_seconds(dataset, split, recipe, options.epochs)
+        print(f"about {seconds / 60:.1f} min, at most, with nothing else running")
+        return 0
+
     def report(line: str) -> None:
         print(f"{time.strftime('%H:%M:%S')} {options.model} {split.name} {line}", flush=True)
 
@@ -235,6 +255,32 @@ def _train(options: argparse.Namespace) -> int:
         seed=options.seed,
         report=report,
     )
+    return 0
+
+
+def _jobs(options: argparse.Namespace) -> int:
+    from hemodetect.training.jobs import jobs
+
+    for job in jobs():
+        if options.json:
+            print(json.dumps(asdict(job), default=str))
+        else:
+            plan = f"{job.plan.family} {job.plan.recipe} on {Path(job.plan.data).name}"
+            print(f"{job.number:4} {job.id} {job.state:11} {plan}, by {job.who}  {job.reason}")
+    return 0
+
+
+def _cancel(options: argparse.Namespace) -> int:
+    from hemodetect.training.jobs import cancel
+
+    print(f"Job {cancel(options.job).number} is being ended.")
+    return 0
+
+
+def _resume(options: argparse.Namespace) -> int:
+    from hemodetect.training.jobs import resume
+
+    print(f"Job {resume(options.job).number} is in line again.")
     return 0
 
 

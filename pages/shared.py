@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.pages_manager import PagesManager
 
 from hemodetect.figures.theme import CHART_CONFIG
@@ -59,6 +60,15 @@ def chart_config(name: str) -> dict[str, Any]:
         "modeBarButtons": [["toImage"]],
         "toImageButtonOptions": {"format": kind, "filename": f"hemodetect-{name}", "scale": 2},
     }
+
+
+def who(place: DeltaGenerator, key: str = "name") -> str:
+    """The name that an action is kept under, asked for in `place` and remembered for the session."""
+    st.session_state.setdefault(key, st.session_state.get("shared_name", ""))
+    given = place.text_input("Your name", key=key, placeholder="kept with what you do").strip()
+    if given:
+        st.session_state["shared_name"] = given
+    return given
 
 
 @st.cache_resource(show_spinner=False, max_entries=2)

@@ -7,10 +7,11 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from hemodetect.evaluation import Published
 from hemodetect.figures.theme import ACCENT, MUTED, TEXT, VALIDATION, themed
 
 
-def learning_curve(history: pd.DataFrame) -> go.Figure:
+def learning_curve(history: pd.DataFrame, published: Published | None = None) -> go.Figure:
     """Loss and accuracy by epoch, training and validation; a line a fold where there are several.
 
     A star marks the epoch that training keeps, the one with the lowest validation loss.
@@ -18,6 +19,7 @@ def learning_curve(history: pd.DataFrame) -> go.Figure:
     Args:
         history: epoch (from 0), loss, accuracy, val_loss, val_accuracy, perhaps fold. Empty for
             families that are not trained in epochs.
+        published: the study's figures of this recipe; where its curves end is drawn as dotted lines.
     """
     if history.empty:
         figure = go.Figure()
@@ -39,6 +41,8 @@ def learning_curve(history: pd.DataFrame) -> go.Figure:
         for prefix in ("", "val_"):
             line = _epoch_line(epochs, prefix, "accuracy").update(showlegend=False)
             figure.add_trace(line, row=1, col=2)
+    if published is not None:
+        _study_lines(figure, published)
     last = int(history["epoch"].max()) + 1
     figure.update_xaxes(
         title="Epoch", tickformat="d", dtick=1 if last <= 10 else None, range=[0, last + 1]
@@ -50,6 +54,21 @@ def learning_curve(history: pd.DataFrame) -> go.Figure:
         legend={"orientation": "h", "x": 0, "y": 1.15, "yanchor": "bottom"},
         margin={"l": 60, "r": 20, "t": 80, "b": 50},
     )  # fmt: skip
+
+
+def _study_lines(figure: go.Figure, published: Published) -> None:
+    ends = [
+        (100 * published.accuracy, "study, validation", VALIDATION, 2),
+        (published.training_accuracy and 100 * published.training_accuracy, "study", ACCENT, 2),
+        (published.loss, "study", MUTED, 1),
+    ]
+    for value, name, colour, column in ends:
+        if value is not None:
+            figure.add_hline(
+                value, line={"color": colour, "dash": "dot", "width": 1}, row=1, col=column,
+                annotation={"text": name, "font": {"color": colour, "size": 11}},
+                annotation_position="bottom right",
+            )  # fmt: skip
 
 
 def _epoch_line(epochs: pd.DataFrame, prefix: str, measure: str) -> go.Scatter:

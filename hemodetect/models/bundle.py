@@ -27,6 +27,8 @@ SPLIT = "split.json"
 TEACHER_PREDICTIONS = "teacher-predictions.parquet"
 TEACHER_SPLIT = "teacher-split.json"
 """Out-of-fold on the set that the model's teacher was trained on, where it has one."""
+COUNTS = ("true_negatives", "false_positives", "false_negatives", "true_positives")
+"""In a history with the prefix val_: calls on the validation slices after each epoch."""
 FORMAT = 1
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

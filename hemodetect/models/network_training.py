@@ -20,6 +20,7 @@ import pandas as pd
 
 from hemodetect.errors import HemodetectError
 from hemodetect.models.augmentation import augmented
+from hemodetect.models.bundle import COUNTS
 from hemodetect.models.networks import BUILDERS, network_input
 from hemodetect.models.recipes import NetworkRecipe
 
@@ -90,7 +91,7 @@ def fit_network(
 
     Returns:
         The model with all outputs, and the history: epoch, loss, accuracy, val_loss, val_accuracy,
-        learning_rate.
+        learning_rate, and `COUNTS` of the validation slices.
 
     Raises:
         TrainingDiverged: no epoch had a finite validation loss.
@@ -102,7 +103,7 @@ def fit_network(
     trained.compile(
         optimizer=keras.optimizers.Adam(recipe.learning_rate, clipnorm=recipe.clip_norm),
         loss="binary_crossentropy",
-        metrics=["accuracy"],
+        metrics=["accuracy", *_counts()],
         jit_compile=keras.backend.backend() == "jax",  # XLA on TensorFlow's CPU is 3-5 times slower
     )
     past = _past_epochs(work)
@@ -160,6 +161,14 @@ def network_probabilities(
     return [np.concatenate(parts) for parts in zip(*outputs, strict=True)]
 
 
+def _counts() -> list[keras.metrics.Metric]:
+    """What a confusion matrix is made of."""
+    kinds = ("TrueNegatives", "FalsePositives", "FalseNegatives", "TruePositives")
+    return [
+        getattr(keras.metrics, kind)(name=name) for kind, name in zip(kinds, COUNTS, strict=True)
+    ]
+
+
 def _past_epochs(work: Path) -> list[dict[str, float]]:
     """Figures of the epochs that a kept state is past, oldest first."""
     kept = [re.fullmatch(r"epoch-(\d+)\.weights\.h5", file.name) for file in work.iterdir()]
@@ -198,7 +207,7 @@ class _Keep(keras.callbacks.Callback):
         self._work, self._rows, self._report = work, list(past), report
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        figures = {k: float(v) for k, v in (logs or {}).items()}
+        figures = {k: float(v) for k, v in (logs or {}).items() if k not in COUNTS}
         self._rows = [*self._rows[:epoch], figures]
         partial = self._work / "history.partial"
         pd.DataFrame(self._rows).rename_axis("epoch").to_csv(partial)

@@ -61,8 +61,10 @@ def address(
 ) -> Iterator[str]:
     """A running app with the released models and a comparison over the blobs."""
     artifacts = tmp_path_factory.mktemp("artifacts")
-    for kept in ("releases", "paper-recipe", "paper-split"):
+    for kept in ("paper-recipe", "paper-split"):
         (artifacts / kept).symlink_to(ROOT / "artifacts" / kept)
+    # A copy: a promotion in a test must not reach the models of the repository.
+    shutil.copytree(ROOT / "artifacts" / "releases", artifacts / "releases")
     write_comparison(cases, artifacts / "comparisons" / "blobs.parquet")
     own = {"HEMODETECT_ARTIFACTS": str(artifacts), "HEMODETECT_DATA": str(blob_folder.parent)}
     with socket.socket() as free:

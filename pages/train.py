@@ -1,0 +1,324 @@
+"""Train: what is wrong with a data set, a plan, the jobs, and the way into use."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from hemodetect.dataset.audit import Audit, audit
+from hemodetect.dataset.cache import Dataset, open_dataset
+from hemodetect.dataset.lookup import data_folders
+from hemodetect.dataset.manifest import labelled_slices, listed_files
+from hemodetect.errors import HemodetectError
+from hemodetect.families import FAMILY_NAMES
+from hemodetect.models.augmentation import augmented
+from hemodetect.models.recipes import RECIPES, BloodRecipe, NetworkRecipe, StudyRecipe
+from hemodetect.settings import settings
+from hemodetect.training import jobs
+from hemodetect.training.gpus import gpus
+from hemodetect.training.plan import RANGES, TrainingPlan
+from hemodetect.viewer import png_bytes
+from pages.shared import plain, routed, who
+from pages.train_jobs import job_list
+
+ESTIMATE_SECONDS = 300
+
+
+def _data_set() -> Path | None:
+    st.subheader("Data set")
+    found = _labelled_sets()
+    if not found:
+        places = ", ".join(str(folder) for folder in data_folders()) or "no folder"
+        st.info(
+            f"No labelled set was found in {plain(places)}. Put one there, or name its place with"
+            " HEMODETECT_DATA; the README says which layouts are known.",
+            icon=":material/folder_off:",
+        )
+        return None
+    st.session_state.setdefault("train_data", str(found[0]))
+    if st.session_state["train_data"] not in map(str, found):
+        st.session_state["train_data"] = str(found[0])
+    chosen = st.selectbox(
+        "Labelled set on this server",
+        [str(folder) for folder in found],
+        format_func=lambda folder: Path(folder).name,
+        key="train_data",
+    )
+    if st.button("Look at it first", icon=":material/search:", key="train_audit"):
+        st.session_state["train_looked"] = chosen
+    if st.session_state.get("train_looked") == chosen:
+        _findings(Path(chosen))
+    return Path(chosen)
+
+
+@st.cache_data(show_spinner="Looking for labelled sets", ttl=60, max_entries=1)
+def _labelled_sets() -> list[Path]:
+    found = []
+    for folder in data_folders():
+        for root in sorted(p for p in folder.iterdir() if p.is_dir() and not p.is_symlink()):
+            try:
+                labelled_slices(root, listed_files(root))
+            except (HemodetectError, OSError):
+                continue
+            found.append(root)
+    return found
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _dataset(root: Path) -> Dataset:
+    return open_dataset(root)
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _audited(fingerprint: str, _dataset: Dataset) -> Audit:
+    return audit(_dataset)
+
+
+def _findings(root: Path) -> None:
+    try:
+        with st.spinner(f"Looking at {root.name}; the first time takes a minute or two"):
+            dataset = open_dataset(root)
+            found = _audited(dataset.fingerprint, dataset)
+    except HemodetectError as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    st.dataframe(
+        [
+            {
+                "Class": count.name,
+                "Slices": count.slices,
+                "Patient folders": count.patients,
+                "People": count.groups,
+            }
+            for count in found.classes
+        ],
+        hide_index=True,
+    )
+    for line in _warnings(found):
+        st.markdown(f":material/warning: {line}")
+    _montage(dataset)
+
+
+def _warnings(found: Audit) -> list[str]:
+    lines = [
+        f"{plain(' and '.join(join.patients))} are taken for one person ({plain(join.reason)});"
+        " they stay on one side of a split."
+        for join in found.joins
+    ]
+    lines += [
+        plain(shortcut.sentence)
+        for shortcut in found.shortcuts
+        if shortcut.auroc_patient > shortcut.chance_patient[1]
+    ]
+    mixed = [folder.patient for folder in found.folders if len(folder.series) > 1]
+    if mixed:
+        lines.append(f"Several series in one folder: {plain(', '.join(mixed))}.")
+    if found.refused:
+        first = found.refused[0]
+        lines.append(
+            f"{len(found.refused)} files cannot be read, {plain(first.file)} first:"
+            f" {plain(first.reason)}"
+        )
+    return lines or ["Nothing was found that a training should not have."]
+
+
+def _montage(dataset: Dataset) -> None:
+    st.caption(
+        "Slices as the networks of the recipe paper see them: shifted, turned, zoomed, sheared,"
+        " flipped, anew each epoch."
+    )
+    random = np.random.default_rng()
+    rows = np.sort(random.choice(len(dataset.slices), min(12, len(dataset.slices)), replace=False))
+    recipe = RECIPES["cnn", "paper"]
+    assert isinstance(recipe, NetworkRecipe)
+    shown = augmented(np.asarray(dataset.grey(recipe.size)[rows]), recipe.augmentation, random)
+    labels = dataset.labels[rows]
+    for start in range(0, len(rows), 6):
+        for column, image, label in zip(
+            st.columns(6), shown[start : start + 6], labels[start : start + 6], strict=False
+        ):
+            column.image(
+                png_bytes(image, recipe.size),
+                "labelled hemorrhage" if label else "labelled none",
+                width="stretch",
+            )
+
+
+def _plan(data: Path) -> None:
+    st.subheader("Plan")
+    top = st.columns([3, 2, 2, 2])
+    families = top[0].multiselect(
+        "Models",
+        list(FAMILY_NAMES),
+        ["svm"],
+        format_func=FAMILY_NAMES.__getitem__,
+        key="train_families",
+    )
+    recipe = top[1].selectbox(
+        "Recipe", sorted({name for _, name in RECIPES}), index=_index("paper"), key="train_recipe"
+    )
+    split = top[2].selectbox(
+        "Split",
+        ["patient", "paper"],
+        format_func=lambda s: "by patient" if s == "patient" else "by slice, as the study",
+        key="train_split",
+    )
+    cards = gpus()
+    names = {card.device: f"{card.name}, {card.memory_mib / 1024:.0f} GiB" for card in cards}
+    device = top[3].selectbox(
+        "Device",
+        ["cpu", *names],
+        format_func=lambda d: "This machine's processor" if d == "cpu" else names.get(d, d),
+        key="train_device",
+    )
+    if split == "paper":
+        st.caption(
+            ":material/warning: Slices of one patient end up on both sides of this split. Its figures"
+            " say nothing of new patients, and no model of it can be put into use."
+        )
+    numbers = st.columns(5)
+    values = {name: _number(column, name) for column, name in zip(numbers, RANGES, strict=True)}
+    teacher_data = None
+    if recipe == "study":
+        others = [folder for folder in _labelled_sets() if folder != data]
+        teacher_data = st.selectbox(
+            "Set that the released teacher network was trained on",
+            others,
+            format_func=lambda folder: folder.name,
+            key="train_teacher",
+        )
+    plans = [
+        _made(family, recipe, split, device, values, data, teacher_data) for family in families
+    ]
+    _start(plans)
+
+
+def _index(recipe: str) -> int:
+    return sorted({name for _, name in RECIPES}).index(recipe)
+
+
+def _number(column: DeltaGenerator, name: str) -> float | None:
+    low, high = RANGES[name]
+    label = {
+        "folds": "Folds",
+        "epochs": "Epochs",
+        "batch": "Batch",
+        "learning_rate": "Learning rate",
+        "seed": "Seed",
+    }[name]
+    given = column.text_input(
+        label,
+        {"folds": "5", "seed": "0"}.get(name, ""),
+        placeholder="the recipe's",
+        help=f"{low:g} to {high:g}",
+        key=f"train_{name}",
+    ).strip()
+    if not given:
+        return None
+    try:
+        return float(given) if name == "learning_rate" else int(given)
+    except ValueError:
+        column.error(f"{given!r} is not a number; expected {low:g} to {high:g}.")
+        st.stop()
+
+
+def _made(
+    family: str,
+    recipe: str,
+    split: str,
+    device: str,
+    values: dict[str, float | None],
+    data: Path,
+    teacher_data: Path | None,
+) -> TrainingPlan:
+    known = RECIPES.get((family, recipe))
+    # What means nothing to a family is left out, so that "all" can be trained with one plan.
+    own = ["epochs"] if isinstance(known, NetworkRecipe | BloodRecipe) else []
+    if isinstance(known, NetworkRecipe):
+        own += ["batch", "learning_rate"]
+    teacher = str(settings().artifacts / "teacher" / "blood")
+    needs = isinstance(known, StudyRecipe)
+    chosen = {name: values[name] for name in own}
+    return TrainingPlan(
+        data=str(data),
+        family=family,
+        recipe=recipe,
+        split=split,
+        folds=int(values["folds"] or 5),
+        seed=int(values["seed"] or 0),
+        device=device,
+        teacher=teacher if needs else None,
+        teacher_data=str(teacher_data) if needs and teacher_data else None,
+        **chosen,  # type: ignore[arg-type]
+    )
+
+
+def _start(plans: list[TrainingPlan]) -> None:
+    name, train, estimate = st.columns([4, 2, 2], vertical_alignment="bottom")
+    asking = who(name, "train_name")
+    wanted = train.button(
+        "Train",
+        type="primary",
+        icon=":material/model_training:",
+        disabled=not plans,
+        key="train_start",
+        width="stretch",
+    )
+    if estimate.button(
+        "Estimate the time",
+        icon=":material/timer:",
+        disabled=not plans,
+        key="train_estimate",
+        width="stretch",
+    ):
+        for plan in plans:
+            _estimate(plan)
+    if not wanted:
+        return
+    try:
+        for plan in plans:
+            plan.checked_recipe()  # all of them before the first is started
+        for plan in plans:
+            started = jobs.start(plan, asking)
+            st.session_state["train_job"] = started.id
+            st.toast(f"Job {started.number}, {FAMILY_NAMES[plan.family]}, is in line.")
+    except HemodetectError as error:
+        st.error(str(error), icon=":material/error:")
+
+
+def _estimate(plan: TrainingPlan) -> None:
+    """Asks another process, which alone may take the card."""
+    try:
+        plan.checked_recipe()
+        with st.spinner(f"Timing a short training of the {FAMILY_NAMES[plan.family]}"):
+            told = subprocess.run(
+                [sys.executable, "-m", "hemodetect", *plan.arguments(Path("none")), "--estimate"],
+                capture_output=True,
+                text=True,
+                timeout=ESTIMATE_SECONDS,
+            )
+        lines = (told.stdout if told.returncode == 0 else told.stderr).strip().splitlines()
+        said = lines[-1].removeprefix("hemodetect: ") if lines else "no answer"
+    except subprocess.TimeoutExpired:
+        said = "even the short training took more than five minutes"
+    except HemodetectError as error:
+        said = str(error)
+    st.markdown(f":material/timer: {FAMILY_NAMES[plan.family]}: {plain(said)}")
+
+
+routed()
+st.title("Train")
+st.write(
+    "Train any of the five models on a labelled set, watch it, compare it with the model in use, and"
+    " put it into use. A job goes on when this page is closed."
+)
+data_set = _data_set()
+if data_set is not None:
+    _plan(data_set)
+st.subheader("Jobs")
+job_list()

@@ -1,0 +1,65 @@
+"""From a data set to a model in use, and back, in the browser."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from hemodetect.families import FAMILY_NAMES
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def page(browser, address: str) -> Iterator[object]:
+    opened = browser.new_page(viewport={"width": 1440, "height": 900})
+    opened.set_default_timeout(90_000)
+    yield opened
+    opened.close()
+
+
+def write(page, label: str, text: str, nth: int = 0) -> None:
+    box = page.get_by_role("textbox", name=label, exact=True).nth(nth)
+    box.fill(text)
+    box.press("Enter")
+
+
+@pytest.mark.timeout(400)
+def test_a_model_is_trained_put_into_use_read_with_and_taken_back(page, address: str) -> None:
+    page.goto(f"{address}/train")
+    page.get_by_role("button", name="Look at it first").click()
+    page.get_by_text("Slices as the networks").wait_for()
+    write(page, "Folds", "11")
+    write(page, "Your name", "Ada")
+    page.get_by_role("button", name="Train", exact=True).click()
+    page.get_by_text("expected 2 to 10").wait_for()
+    write(page, "Folds", "2")
+    page.get_by_role("button", name="Train", exact=True).click()
+    page.get_by_text(re.compile(r"Queued|Running|Finished")).first.wait_for()
+    page.get_by_role("heading", name=re.compile(r"SVM paper-")).wait_for()
+    version = page.get_by_role("heading", name=re.compile(r"SVM paper-")).inner_text().split()[1]
+    page.get_by_text("were measured on different data").wait_for()
+
+    page.get_by_role("button", name="Put into use").click()
+    page.get_by_text("needs a name and a reason").wait_for()
+    write(page, "Why it shall be used", "a test of the way into use")
+    page.get_by_role("button", name="Put into use").click()
+    page.get_by_text("In use.").wait_for()
+
+    page.goto(address)
+    page.get_by_role("button", name="Open the example").click()
+    page.get_by_text("Most suspicious slices").wait_for()
+    assert version in page.inner_text("[data-testid=stMain]")
+
+    page.goto(f"{address}/models")
+    page.get_by_text("a test of the way into use").wait_for(state="attached")
+    for name in FAMILY_NAMES.values():
+        assert page.get_by_role("heading", name=name, exact=True).count() == 1
+    page.get_by_text("Earlier: 1").click()
+    write(page, "Why", "the test is over")
+    write(page, "Your name", "Ada")
+    page.get_by_role("button", name="Put back into use").click()
+    page.get_by_text("the test is over").wait_for(state="attached")
+    assert "Traceback" not in page.inner_text("body")
