@@ -133,20 +133,18 @@ def _montage(dataset: Dataset) -> None:
         " flipped, anew each epoch."
     )
     random = np.random.default_rng()
-    rows = np.sort(random.choice(len(dataset.slices), min(12, len(dataset.slices)), replace=False))
+    # Half of each class, a class a row.
+    of_class = [np.flatnonzero(dataset.labels == label) for label in (0, 1)]
+    rows = np.concatenate(
+        [np.sort(random.choice(found, min(6, len(found)), replace=False)) for found in of_class]
+    )
     recipe = RECIPES["cnn", "paper"]
     assert isinstance(recipe, NetworkRecipe)
     shown = augmented(np.asarray(dataset.grey(recipe.size)[rows]), recipe.augmentation, random)
     labels = dataset.labels[rows]
-    for start in range(0, len(rows), 6):
-        for column, image, label in zip(
-            st.columns(6), shown[start : start + 6], labels[start : start + 6], strict=False
-        ):
-            column.image(
-                png_bytes(image, recipe.size),
-                "labelled hemorrhage" if label else "labelled none",
-                width="stretch",
-            )
+    for label, said in enumerate(("labelled none", "labelled hemorrhage")):
+        for column, image in zip(st.columns(6), shown[labels == label], strict=False):
+            column.image(png_bytes(image, recipe.size), said, width="stretch")
 
 
 def _plan(data: Path) -> None:
