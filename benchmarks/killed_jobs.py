@@ -1,0 +1,136 @@
+"""A job whose processes are killed at random moments, again and again, until it is done all the same.
+
+    python benchmarks/killed_jobs.py --rounds 20
+
+Each round kills the training, its supervisor, whoever started it, or all of them (SIGKILL) after a
+random time, looks at what the job says of itself, and resumes it. At the end it is left alone and
+has to finish with a whole bundle that predicts every slice once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import random
+import signal
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import psutil
+from PIL import Image
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--rounds", type=int, default=20)
+    options.add_argument("--seed", type=int, default=0)
+    given = options.parse_args()
+    moments = random.Random(given.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        os.environ |= {
+            "HEMODETECT_STATE": str(place / "state"),
+            "HEMODETECT_CACHE": str(place / "cache"),
+            "HEMODETECT_DATA": str(place / "data"),
+        }
+        slices = _slices(place / "data" / "blobs")
+        from hemodetect.models.bundle import PREDICTIONS, read_card
+        from hemodetect.training import jobs
+
+        job_id = _asked(None, place / "data" / "blobs")
+        ends: Counter[str] = Counter()
+        for number in range(given.rounds):
+            victims = moments.choice(("training", "supervisor", "both", "starter and all"))
+            time.sleep(moments.uniform(0, 12))
+            for process in _victims(job_id, victims):
+                os.kill(process.pid, signal.SIGKILL)
+            state = _settled(job_id)
+            left = [p for p in _processes(job_id) if p.status() != psutil.STATUS_ZOMBIE]
+            assert not left, f"{left} outlived the job"
+            assert not (jobs.read(job_id).bundle.exists() and state != "finished")
+            ends[f"{victims}: {state}"] += 1
+            print(f"{number + 1:2} killed {victims:15} -> {state}", flush=True)
+            if state == "finished":
+                job_id = _asked(None, place / "data" / "blobs")
+            else:
+                assert state == "interrupted", state
+                _asked(job_id, place / "data" / "blobs")
+        while jobs.job(job_id).state in jobs.ALIVE:
+            time.sleep(0.5)
+        done = jobs.job(job_id)
+        assert done.state == "finished", (done.state, done.reason)
+        read_card(done.bundle)
+        told = pd.read_parquet(done.bundle / PREDICTIONS)
+        assert sorted(told["slice"]) == slices
+        print(
+            f"{given.rounds} kills: {dict(ends)}; then finished, {len(told)} slices predicted once"
+        )
+
+
+def _asked(job_id: str | None, data: Path) -> str:
+    """Starts or resumes in a process of its own, as an app would be that may die too."""
+    with multiprocessing.get_context("spawn").Pool(1) as starter:
+        return starter.apply(_ask, (job_id, str(data)))
+
+
+def _ask(job_id: str | None, data: str) -> str:
+    from hemodetect.training import jobs
+    from hemodetect.training.plan import TrainingPlan
+
+    if job_id is not None:
+        return jobs.resume(job_id).id
+    return jobs.start(TrainingPlan(data=data, family="rnn", folds=2, epochs=30), "bench").id
+
+
+def _processes(job_id: str) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        if any(job_id in part for part in process.info["cmdline"] or ()):
+            found.append(process)
+    return found
+
+
+def _victims(job_id: str, which: str) -> list[psutil.Process]:
+    every = _processes(job_id)
+    watchers = [p for p in every if "hemodetect.training.supervisor" in p.cmdline()]
+    if which == "supervisor":
+        return watchers
+    if which == "training":
+        # Before there is one, its supervisor.
+        return [p for p in every if p not in watchers] or watchers
+    return every
+
+
+def _settled(job_id: str) -> str:
+    from hemodetect.training import jobs
+
+    deadline = time.monotonic() + 30
+    while jobs.job(job_id).state in jobs.ALIVE:
+        assert time.monotonic() < deadline, f"stuck as {jobs.job(job_id).state}"
+        time.sleep(0.1)
+    return jobs.job(job_id).state
+
+
+def _slices(root: Path) -> list[str]:
+    random_grey = np.random.default_rng(7)
+    for label, name in enumerate(("NORMAL", "Hemorrhagic")):
+        for patient in range(6):
+            folder = root / name / f"P{label}{patient}"
+            folder.mkdir(parents=True)
+            for number in range(6):
+                image = random_grey.integers(60, 110, (96, 96)).astype(np.uint8)
+                if label:
+                    image[30:46, 40:56] = 230
+                Image.fromarray(image).save(folder / f"{number + 1}.png")
+    from hemodetect.dataset.cache import open_dataset
+
+    return sorted(open_dataset(root).slices["slice"])
+
+
+if __name__ == "__main__":
+    main()
