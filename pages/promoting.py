@@ -13,6 +13,7 @@ from hemodetect.evaluation.succession import succession
 from hemodetect.families import FAMILY_NAMES
 from hemodetect.models.bundle import Card, read_card
 from hemodetect.models.promotion import RELEASES, promote
+from hemodetect.reports.words import beats_baseline
 from hemodetect.settings import settings
 from pages.shared import plain, who
 
@@ -44,6 +45,11 @@ def promotion_form(bundle: Path, prefix: str) -> None:
             " no model and cannot be put into use."
         )
         return
+    if not beats_baseline(card):
+        st.caption(
+            ":material/warning: On patients held out of training it was not shown to be right more"
+            " often than always giving the commoner answer."
+        )
     _step(bundle, card, prefix)
 
 

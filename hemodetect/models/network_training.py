@@ -10,7 +10,10 @@ file that does not load, or an epoch number that is not the weights'.)
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -24,6 +27,7 @@ from hemodetect.models.bundle import COUNTS
 from hemodetect.models.networks import BUILDERS, network_input
 from hemodetect.models.recipes import NetworkRecipe
 
+_ROOM_BESIDES = 2 * 1024 * 1024  # bytes; for what HDF5 adds
 EpochReport = Callable[[int, dict[str, float]], None]
 
 
@@ -226,8 +230,19 @@ class _Keep(keras.callbacks.Callback):
 
     def _save(self, file: Path) -> None:
         partial = file.with_name("partial.weights.h5")
+        _check_room(self.model, partial)
         self.model.save_weights(partial, overwrite=True)
         partial.replace(file)
+
+
+def _check_room(model: keras.Model, file: Path) -> None:
+    """Raises `OSError` (ENOSPC) where a state will not fit: on a full disk HDF5 ends the process by a
+    segmentation fault, which says nothing.
+    """
+    variables = [*model.variables, *model.optimizer.variables]
+    needed = sum(int(np.prod(v.shape)) * 4 for v in variables) + _ROOM_BESIDES
+    if shutil.disk_usage(file.parent).free < needed:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file.parent))
 
 
 class _Replay(keras.callbacks.Callback):

@@ -46,7 +46,7 @@ def main(job_id: str) -> int:
     now = datetime.now(UTC)
     if not jobs.change(job.id, ("queued",), state="running", started=now, heard=now):
         return 0
-    training = _training(job)
+    training = _training(job, device)
     cancelled = _watched(job, training)
     _write_down(job, training.returncode, cancelled)
     os.close(device)
@@ -82,8 +82,12 @@ def _turn(job: Job) -> int | None:
         time.sleep(LOOK_SECONDS)
 
 
-def _training(job: Job) -> subprocess.Popen[bytes]:
-    """The training's own process, at the head of a group of its own."""
+def _training(job: Job, device: int) -> subprocess.Popen[bytes]:
+    """The training's own process, at the head of a group of its own.
+
+    It inherits the device's lock: should this process be killed, the device is free only when the
+    training is gone too.
+    """
     command = [sys.executable, "-m", "hemodetect", *job.plan.arguments(job.bundle)]
     kind, _, number = job.device.partition(":")
     environment = dict(os.environ)
@@ -108,6 +112,7 @@ def _training(job: Job) -> subprocess.Popen[bytes]:
             stderr=subprocess.STDOUT,
             env=environment,
             start_new_session=True,
+            pass_fds=(device,),
             preexec_fn=tied,
         )
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -228,3 +230,25 @@ def test_a_job_needs_a_name(plan: TrainingPlan) -> None:
 def test_an_unknown_job_gets_a_sentence() -> None:
     with pytest.raises(JobError, match="There is no job"):
         jobs.cancel("../../etc")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a disk that is soon full")
+def test_a_full_disk_fails_the_job_with_a_sentence_and_room_lets_it_go_on(
+    long_plan: TrainingPlan, tmp_path: Path
+) -> None:
+    disk = settings().state / "jobs"
+    disk.mkdir(parents=True)
+    size = ["-o", "size=3m"]
+    if subprocess.run(["mount", "-t", "tmpfs", *size, "tmpfs", str(disk)]).returncode:
+        pytest.skip("this machine lets nobody mount")
+    try:
+        # One state of the network has 3.8 MB with its optimizer.
+        job = ended(jobs.start(replace(long_plan, epochs=2), "ada"))
+        assert (job.state, job.exit_status) == ("failed", 1)
+        assert "The disk is full" in job.reason
+        assert not job.bundle.exists()
+        subprocess.run(["mount", "-o", "remount,size=200m", str(disk)], check=True)
+        jobs.resume(job.id)
+        assert ended(job).state == "finished"
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
