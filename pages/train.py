@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -193,7 +194,12 @@ def _plan(data: Path) -> None:
     plans = [
         _made(family, recipe, split, device, values, data, teacher_data) for family in families
     ]
-    _start(plans)
+    searches = [
+        replace(plan, task="search", recipe="paper", device="cpu", epochs=None, teacher=None)
+        for plan in plans
+        if plan.family in ("svm", "logistic") and plan.split == "patient"
+    ]
+    _start(plans, searches)
 
 
 def _index(recipe: str) -> int:
@@ -256,8 +262,8 @@ def _made(
     )
 
 
-def _start(plans: list[TrainingPlan]) -> None:
-    name, train, estimate = st.columns([4, 2, 2], vertical_alignment="bottom")
+def _start(plans: list[TrainingPlan], searches: list[TrainingPlan]) -> None:
+    name, train, search, estimate = st.columns([3, 2, 2, 2], vertical_alignment="bottom")
     asking = who(name, "train_name")
     wanted = train.button(
         "Train",
@@ -265,6 +271,14 @@ def _start(plans: list[TrainingPlan]) -> None:
         icon=":material/model_training:",
         disabled=not plans,
         key="train_start",
+        width="stretch",
+    )
+    searching = search.button(
+        "Search C, gamma, kernel",
+        icon=":material/grid_on:",
+        disabled=not searches,
+        help="Fits every setting of the SVM's or the logistic regression's grid over the folds.",
+        key="train_search_start",
         width="stretch",
     )
     if estimate.button(
@@ -276,8 +290,9 @@ def _start(plans: list[TrainingPlan]) -> None:
     ):
         for plan in plans:
             _estimate(plan)
-    if not wanted:
+    if not (wanted or searching):
         return
+    plans = searches if searching else plans
     try:
         for plan in plans:
             plan.checked_recipe()  # all of them before the first is started

@@ -11,12 +11,15 @@ from streamlit.delta_generator import DeltaGenerator
 from hemodetect.errors import HemodetectError
 from hemodetect.evaluation import PUBLISHED
 from hemodetect.families import FAMILY_NAMES
+from hemodetect.figures.searching import search_map
 from hemodetect.figures.theme import CHART_CONFIG
 from hemodetect.figures.training import learning_curve
+from hemodetect.reports.search import search_text
 from hemodetect.training import jobs
 from hemodetect.training.gpus import gpus
 from hemodetect.training.jobs import ALIVE, RESUMABLE, Job, JobError
 from hemodetect.training.progress import confusion_of_last_epoch, log_tail, progress
+from hemodetect.training.search import Search, SearchError
 from pages.promoting import promotion_form
 from pages.shared import plain
 
@@ -48,14 +51,32 @@ def job_list() -> None:
     st.fragment(_watched, run_every=EVERY_SECONDS if alive else None)(chosen)
     shown = jobs.job(chosen)
     if shown.state == "finished":
-        promotion_form(shown.bundle, "train")
+        if shown.plan.task == "search":
+            _searched(shown)
+        else:
+            promotion_form(shown.bundle, "train")
+
+
+def _searched(shown: Job) -> None:
+    try:
+        found = Search.read(shown.result)
+    except SearchError as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    st.plotly_chart(search_map(found), theme=None, key="train_search", config=CHART_CONFIG)
+    st.caption(
+        "AUROC by patient on patients held out, 95 % intervals by patient. The map is to be looked at,"
+        " not to be chosen from: whoever picks its best square has looked at the test patients."
+    )
+    st.markdown(search_text(found).splitlines()[-1])
 
 
 def _title(one: Job) -> str:
     plan = one.plan
     name = plan.data.rstrip("/").rsplit("/", 1)[-1]
+    what = "search" if plan.task == "search" else f"recipe {plan.recipe}"
     return (
-        f"{one.number}: {FAMILY_NAMES.get(plan.family, plan.family)}, recipe {plan.recipe}, {name},"
+        f"{one.number}: {FAMILY_NAMES.get(plan.family, plan.family)}, {what}, {name},"
         f" {one.created.astimezone():%d %b %H:%M}, by {one.who}"
     )
 

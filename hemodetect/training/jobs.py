@@ -41,6 +41,7 @@ RESUMABLE: tuple[State, ...] = ("failed", "cancelled", "interrupted")
 SILENCE = timedelta(minutes=2)
 """A job of another machine that has not been heard of for this long is taken for interrupted."""
 
+SEARCHED = "search.json"
 _PARTING_SECONDS = 10.0  # a supervisor that has written down the end may not be gone yet
 _LIBRARIES = ("keras", "tensorflow-cpu", "scikit-learn", "numpy")
 
@@ -117,6 +118,11 @@ class Job:
     @property
     def bundle(self) -> Path:
         return self.folder / "bundle"
+
+    @property
+    def result(self) -> Path:
+        """The bundle, or what a search found."""
+        return self.folder / SEARCHED if self.plan.task == "search" else self.bundle
 
     @property
     def log(self) -> Path:
@@ -255,8 +261,10 @@ def fingerprint(of: Job) -> str | None:
         return None
 
 
-def has_bundle(of: Job) -> bool:
-    """Whether its bundle is there, whole."""
+def has_result(of: Job) -> bool:
+    """Whether what it was to make is there, whole."""
+    if of.plan.task == "search":
+        return of.result.is_file()
     try:
         read_card(of.bundle)
     except BundleError:
@@ -278,7 +286,7 @@ def _settled(found: Job) -> Job:
     try:
         found = read(found.id)  # it may have ended properly a moment ago
         ended = {"ended": datetime.now(UTC), "fingerprint": fingerprint(found)}
-        if has_bundle(found):
+        if has_result(found):
             change(found.id, ALIVE, state="finished", reason="", **ended)
         elif found.cancelling:
             change(found.id, ALIVE, state="cancelled", reason="", **ended)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from hemodetect.errors import HemodetectError
 from hemodetect.models.recipes import NetworkRecipe, Recipe, StudyRecipe, recipe_named
@@ -25,7 +26,7 @@ class PlanError(HemodetectError):
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """One training.
+    """One training, or one search.
 
     Attributes:
         data: folder of a labelled set.
@@ -37,6 +38,8 @@ class TrainingPlan:
         device: "cpu", "gpu" (the first), or "gpu:<number>".
         teacher, teacher_data: bundle of the recipe ``blood`` and the set it was trained on (recipe
             ``study`` only).
+        task: "train", or "search": every C, gamma and kernel of the SVM, or every C of the logistic
+            regression, over the folds; recipe and device mean nothing to it.
     """
 
     data: str
@@ -51,6 +54,7 @@ class TrainingPlan:
     device: str = "cpu"
     teacher: str | None = None
     teacher_data: str | None = None
+    task: Literal["train", "search"] = "train"
 
     def checked_recipe(self) -> Recipe:
         """The recipe with the plan's changes.
@@ -66,6 +70,12 @@ class TrainingPlan:
         kind, _, number = self.device.partition(":")
         if kind not in ("cpu", "gpu") or (number and not (kind == "gpu" and number.isdecimal())):
             raise PlanError(f"The device is {self.device!r}; expected cpu, gpu or gpu:<number>.")
+        if self.task == "search" and (
+            self.family not in ("svm", "logistic") or self.split == "paper"
+        ):
+            raise PlanError(
+                "A search takes the SVM or logistic regression, and a split by patient."
+            )
         recipe = recipe_named(self.family, self.recipe)
         if isinstance(recipe, StudyRecipe) and not (self.teacher and self.teacher_data):
             raise PlanError(
@@ -87,7 +97,7 @@ class TrainingPlan:
         return replace(recipe, **changed)
 
     def arguments(self, out: Path) -> list[str]:
-        """What `hemodetect` is called with to carry it out into the bundle `out`."""
+        """What `hemodetect` is called with to carry it out into the bundle or file `out`."""
         given: dict[str, object] = {
             "--data": self.data,
             "--model": self.family,
@@ -103,8 +113,11 @@ class TrainingPlan:
             "--teacher-data": self.teacher_data,
             "--out": out,
         }
+        if self.task == "search":
+            own = ("--data", "--model", "--split", "--folds", "--seed", "--out")
+            given = {name: given[name] for name in own}
         # With "=", so that no value is ever taken for an option.
-        return ["train", *(f"{name}={v}" for name, v in given.items() if v is not None)]
+        return [self.task, *(f"{name}={v}" for name, v in given.items() if v is not None)]
 
 
 def _words(name: str) -> str:

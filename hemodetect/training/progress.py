@@ -40,6 +40,9 @@ def progress(job: Job) -> Progress:
     history = _history(job)
     if job.state == "finished":
         return Progress(1.0, "Finished", 0.0, history)
+    if job.plan.task == "search":
+        searched = sum("searched" in line for line in log_tail(job, 50))
+        return _so_far(job, searched / job.plan.folds, "Searching", history)
     folds = job.plan.folds if job.plan.split == "patient" else 1
     parts = [f"fold-{number}" for number in range(folds)]
     if job.plan.split == "patient":
@@ -54,11 +57,15 @@ def progress(job: Job) -> Progress:
         within, epoch = min(epochs / most, 1.0), f", {epochs} of at most {most} epochs done"
     share = min((done + within) / len(parts), 1.0)
     where = "the model for use" if done >= folds else f"fold {done + 1} of {folds}"
+    return _so_far(job, share, f"Training {where}{epoch}", history)
+
+
+def _so_far(job: Job, share: float, doing: str, history: pd.DataFrame) -> Progress:
     left = None
     if job.state == "running" and job.started and share > 0.02:
         spent = (datetime.now(UTC) - job.started).total_seconds()
         left = spent / share * (1 - share)
-    return Progress(share, f"Training {where}{epoch}", left, history)
+    return Progress(min(share, 1.0), doing, left, history)
 
 
 def confusion_of_last_epoch(history: pd.DataFrame) -> Confusion | None:

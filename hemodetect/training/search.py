@@ -9,6 +9,7 @@ settings is to be looked at, not to be chosen from.
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -16,6 +17,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,6 +35,7 @@ from hemodetect.evaluation.metrics import Metric
 from hemodetect.models.gram import PixelScale, gram_matrix, kernel_values, scale_gamma
 from hemodetect.models.logistic import row_space_fit
 from hemodetect.models.recipes import KernelRecipe, recipe_named
+from hemodetect.training.processes import die_with
 
 Report = Callable[[str], None]
 
@@ -98,6 +101,36 @@ class Search:
         partial_file.write_text(json.dumps(asdict(self), indent=1) + "\n")
         partial_file.replace(path)
 
+    @classmethod
+    def read(cls, path: Path) -> Search:
+        """What `write` wrote; raises `SearchError` where the file holds something else."""
+
+        def setting(raw: dict[str, Any]) -> Setting:
+            return Setting(str(raw["kernel"]), float(raw["penalty"]), float(raw["gamma"]))
+
+        def metric(raw: dict[str, Any]) -> Metric:
+            return Metric(*(float(raw[name]) for name in ("value", "low", "high")))
+
+        try:
+            raw = json.loads(path.read_text())
+            return cls(
+                family=str(raw["family"]),
+                fingerprint=str(raw["fingerprint"]),
+                grid=tuple(
+                    Searched(
+                        setting(s["setting"]), metric(s["auroc_slice"]), metric(s["auroc_patient"])
+                    )
+                    for s in raw["grid"]
+                ),
+                chosen=tuple(setting(s) for s in raw["chosen"]),
+                auroc_slice=metric(raw["auroc_slice"]),
+                auroc_patient=metric(raw["auroc_patient"]),
+                fits=int(raw["fits"]),
+                seconds=float(raw["seconds"]),
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise SearchError(f"{path}: holds no search ({error}); run it again.") from error
+
 
 def settings_of(family: str) -> tuple[Setting, ...]:
     """The grid of a family; raises `SearchError` where it has none."""
@@ -138,7 +171,7 @@ def search(
     work = partial(_searched_fold, dataset, split, family, points)
     numbers = range(len(split.folds))
     if workers > 1:
-        with ProcessPoolExecutor(workers) as pool:
+        with ProcessPoolExecutor(workers, initializer=die_with, initargs=(os.getpid(),)) as pool:
             parts = list(_counted(pool.map(work, numbers), len(numbers), report))
     else:
         parts = list(_counted(map(work, numbers), len(numbers), report))

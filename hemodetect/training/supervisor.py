@@ -7,7 +7,6 @@ as long as it lives. If it is killed, the kernel kills the training too.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
 import logging
 import os
@@ -23,6 +22,7 @@ import sqlalchemy as sql
 from hemodetect.settings import settings
 from hemodetect.training import jobs
 from hemodetect.training.jobs import ALIVE, Job
+from hemodetect.training.processes import die_with
 
 LOOK_SECONDS = 0.5
 """Between looks at the queue, the training, and whether it shall end."""
@@ -88,7 +88,7 @@ def _training(job: Job, device: int) -> subprocess.Popen[bytes]:
     It inherits the device's lock: should this process be killed, the device is free only when the
     training is gone too.
     """
-    command = [sys.executable, "-m", "hemodetect", *job.plan.arguments(job.bundle)]
+    command = [sys.executable, "-m", "hemodetect", *job.plan.arguments(job.result)]
     kind, _, number = job.device.partition(":")
     environment = dict(os.environ)
     if kind == "cpu":
@@ -96,13 +96,6 @@ def _training(job: Job, device: int) -> subprocess.Popen[bytes]:
     elif number:
         environment["CUDA_VISIBLE_DEVICES"] = number
     parent = os.getpid()
-
-    def tied() -> None:
-        # PR_SET_PDEATHSIG: the kernel kills the training when this process dies, however it dies.
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
 
     with job.log.open("ab") as out:
         return subprocess.Popen(
@@ -113,7 +106,7 @@ def _training(job: Job, device: int) -> subprocess.Popen[bytes]:
             env=environment,
             start_new_session=True,
             pass_fds=(device,),
-            preexec_fn=tied,
+            preexec_fn=lambda: die_with(parent),
         )
 
 
@@ -154,7 +147,7 @@ def end_tree(training: subprocess.Popen[bytes]) -> None:
 
 def _write_down(job: Job, status: int, cancelled: bool) -> None:
     """The end of a job; tried again while the database cannot be written (a full disk)."""
-    if jobs.has_bundle(job):
+    if jobs.has_result(job):
         state, reason = "finished", ""
     elif cancelled:
         state, reason = "cancelled", ""

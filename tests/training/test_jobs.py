@@ -16,11 +16,13 @@ import psutil
 import pytest
 
 from hemodetect.errors import HemodetectError
+from hemodetect.figures.searching import search_map
 from hemodetect.models.bundle import read_card
 from hemodetect.settings import settings
 from hemodetect.training import jobs
 from hemodetect.training.jobs import Job, JobError
 from hemodetect.training.plan import PlanError, TrainingPlan
+from hemodetect.training.search import Search
 
 PATIENCE = 120.0
 
@@ -99,6 +101,22 @@ def test_a_job_ends_with_a_bundle_and_all_that_is_known_of_it(plan: TrainingPlan
     assert job.created <= job.started <= job.ended
     assert {"python", "keras", "scikit-learn"} <= set(job.versions)
     assert "fold-1 of 2 done" in job.log.read_text()
+
+
+def test_a_search_is_a_job_too_and_its_workers_die_with_it(plan: TrainingPlan) -> None:
+    wanted = replace(plan, task="search")
+    job = ended(jobs.start(wanted, "ada"))
+    assert (job.state, job.reason) == ("finished", "")
+    assert len(Search.read(job.result).grid) == 55
+    assert len(search_map(Search.read(job.result)).data) == 3
+    # Killed in the middle, nothing of it keeps the device.
+    second = jobs.start(wanted, "ada")
+    until(lambda: len(processes(second)) >= 3, "the search's workers")
+    tree = processes(second)
+    os.kill(supervisor(second).pid, signal.SIGKILL)
+    assert ended(second).state == "interrupted"
+    assert not psutil.wait_procs(tree, timeout=PATIENCE)[1]
+    assert ended(jobs.start(plan, "ada")).state == "finished"
 
 
 def test_one_job_a_device_and_the_rest_wait_in_order(
@@ -210,6 +228,7 @@ def test_data_that_vanish_fail_the_job_with_a_sentence(
         ({"device": "gpu:x"}, "expected cpu, gpu or gpu:<number>"),
         ({"family": "svm", "batch": 8}, "cannot be chosen for svm"),
         ({"family": "svm", "recipe": "study"}, "needs a teacher"),
+        ({"task": "search"}, "SVM or logistic regression"),
         ({"data": "/etc"}, "HEMODETECT_DATA"),
         ({"data": "{root}/../../etc"}, "HEMODETECT_DATA"),
     ],

@@ -1,0 +1,72 @@
+"""The map of a grid search."""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from hemodetect.evaluation.metrics import Metric
+from hemodetect.figures.theme import MUTED, themed
+from hemodetect.training.search import Search, Setting
+
+_CHANCE, _BEST = 0.5, 1.0
+
+
+def search_map(found: Search) -> go.Figure:
+    """AUROC by patient of every setting, a panel a kernel, C upwards and gamma to the right.
+
+    Every square holds its figure and, below it, the 95 % interval.
+    """
+    kernels = list(dict.fromkeys(s.setting.kernel for s in found.grid))
+    cells = {s.setting: s.auroc_patient for s in found.grid}
+    gammas = {
+        k: sorted({s.setting.gamma for s in found.grid if s.setting.kernel == k}) for k in kernels
+    }
+    penalties = sorted({s.setting.penalty for s in found.grid})
+    figure = make_subplots(
+        rows=1,
+        cols=len(kernels),
+        subplot_titles=kernels,
+        shared_yaxes=True,
+        horizontal_spacing=0.03,
+        column_widths=[max(len(gammas[k]), 1.3) for k in kernels],
+    )
+    for column, kernel in enumerate(kernels, start=1):
+        metrics = [
+            [cells.get(Setting(kernel, penalty, gamma)) for gamma in gammas[kernel]]
+            for penalty in penalties
+        ]
+        across = [f"{g:g}" for g in gammas[kernel]] if len(gammas[kernel]) > 1 else ["no gamma"]
+        figure.add_trace(
+            go.Heatmap(
+                x=across,
+                y=[f"{penalty:g}" for penalty in penalties],
+                z=[[None if m is None else m.value for m in row] for row in metrics],
+                text=[[_told(m) for m in row] for row in metrics],
+                texttemplate="%{text}",
+                textfont={"size": 11},
+                zmin=_CHANCE,
+                zmax=_BEST,
+                colorscale="Cividis",
+                showscale=column == len(kernels),
+                colorbar={"title": {"text": "AUROC by patient"}, "outlinewidth": 0},
+                hovertemplate=f"{kernel}, C %{{y}}, gamma %{{x}}: %{{z:.3f}}<extra></extra>",
+                xgap=2,
+                ygap=2,
+            ),
+            row=1,
+            col=column,
+        )
+        figure.update_xaxes(title="gamma (of scikit-learn's scale)", type="category", col=column)
+    figure.update_yaxes(type="category")
+    figure.update_yaxes(title="C", col=1)
+    figure.update_annotations(font_color=MUTED)
+    return themed(figure, height=420, margin={"l": 60, "r": 20, "t": 40, "b": 60})
+
+
+def _told(metric: Metric | None) -> str:
+    if metric is None:
+        return ""
+    if not metric.has_interval:
+        return f"{metric.value:.2f}"
+    return f"{metric.value:.2f}<br>{metric.low:.2f}-{metric.high:.2f}"
