@@ -61,6 +61,10 @@ class Settings:
         "secret that study pseudonyms are hashed with; empty: made once, kept in `state`",
         secret=True,
     )
+    ray_address: str = _setting(
+        "",
+        "Ray cluster that jobs are sent to, e.g. http://head:8265; empty: jobs run on this machine",
+    )
     max_files: int = _setting(5_000, "files in one study", minimum=1)
     max_slices: int = _setting(3_000, "slices in one study, frames included", minimum=1)
     max_file_bytes: int = _setting(512 * MIB, "bytes of one file, unpacked", minimum=1)

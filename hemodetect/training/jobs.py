@@ -10,6 +10,7 @@ looks at the jobs and finds a lock free puts the row right first.
 from __future__ import annotations
 
 import fcntl
+import importlib.util
 import json
 import os
 import secrets
@@ -140,6 +141,11 @@ def start(plan: TrainingPlan, who: str) -> Job:
     for folder in (plan.data, plan.teacher_data):
         if folder is not None:
             _check_allowed(Path(folder))
+    if settings().ray_address and importlib.util.find_spec("ray") is None:
+        raise JobError(
+            "HEMODETECT_RAY_ADDRESS is set and ray is not installed; install the extra"
+            ' (pip install "hemodetect[ray]"), or unset it to train on this machine.'
+        )
     if not who.strip():
         raise PlanError("A job needs the name of whoever asks for it.")
     job_id = secrets.token_hex(6)
@@ -323,7 +329,7 @@ def _supervise(job_id: str, held: int) -> None:
                 stderr=log,
                 start_new_session=True,
                 pass_fds=(held,),
-                env=os.environ | _own_settings(),
+                env=os.environ | own_settings(),
             )
         # Somebody has to take note of its end, or it stays in the process table as long as we do.
         threading.Thread(target=process.wait, daemon=True).start()
@@ -333,7 +339,7 @@ def _supervise(job_id: str, held: int) -> None:
         raise JobError(reason) from error
 
 
-def _own_settings() -> Mapping[str, str]:
+def own_settings() -> Mapping[str, str]:
     """Settings as this process has them: a supervisor may run elsewhere than secrets.toml lies."""
     own = settings()
     return {
@@ -342,6 +348,7 @@ def _own_settings() -> Mapping[str, str]:
         "HEMODETECT_ARTIFACTS": str(own.artifacts.resolve()),
         "HEMODETECT_DATA": own.data,
         "HEMODETECT_DATABASE_URL": own.database_url,
+        "HEMODETECT_RAY_ADDRESS": own.ray_address,
     }
 
 

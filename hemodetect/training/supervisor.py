@@ -1,7 +1,7 @@
-"""The process beside a training: waits for the device, runs it, ends it, writes down how it ended.
+"""The process beside a training: waits for the device, has it run, ends it, writes down how it ended.
 
 Started by `hemodetect.training.jobs` with the job's lock as an open descriptor; it holds the lock for
-as long as it lives. If it is killed, the kernel kills the training too.
+as long as it lives. If it is killed, the kernel kills a training of this machine too.
 """
 
 from __future__ import annotations
@@ -11,25 +11,23 @@ import fcntl
 import logging
 import os
 import signal
-import subprocess
 import sys
 import time
 from datetime import UTC, datetime
 
-import psutil
 import sqlalchemy as sql
 
 from hemodetect.settings import settings
 from hemodetect.training import jobs
 from hemodetect.training.jobs import ALIVE, Job
-from hemodetect.training.processes import die_with
+from hemodetect.training.runs import JobRun, LocalRun, RayRun, RunError
 
 LOOK_SECONDS = 0.5
 """Between looks at the queue, the training, and whether it shall end."""
 SIGN_SECONDS = 20.0
 """Between signs of life in the database."""
-GRACE_SECONDS = 5.0
-"""A training that shall end has this long to do so by itself."""
+UNHEARD_SECONDS = 600.0
+"""Without a word from cluster or database for this long, a job is given up."""
 _LAST_LINES = 4096  # bytes at the end of a log that a reason is looked for in
 
 log = logging.getLogger(__name__)
@@ -39,24 +37,31 @@ def main(job_id: str) -> int:
     """Carries one job through; 0 whatever becomes of it."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     job = jobs.read(job_id)
-    device = _turn(job)
-    if device is None:
+    on_cluster = bool(settings().ray_address)
+    # A cluster keeps its own line of waiting jobs.
+    device = None if on_cluster else _turn(job)
+    if jobs.read(job.id).cancelling:
         jobs.change(job.id, ALIVE, state="cancelled", ended=datetime.now(UTC))
         return 0
-    now = datetime.now(UTC)
-    if not jobs.change(job.id, ("queued",), state="running", started=now, heard=now):
+    try:
+        run: JobRun = RayRun(job) if device is None else LocalRun(job, device)
+    except (RunError, OSError) as error:
+        jobs.change(job.id, ALIVE, state="failed", reason=str(error), ended=datetime.now(UTC))
         return 0
-    training = _training(job, device)
-    cancelled = _watched(job, training)
-    _write_down(job, training.returncode, cancelled)
-    os.close(device)
+    try:
+        status, cancelled = _watched(job, run)
+    except RunError as error:
+        # A training of this machine ends with this process.
+        jobs.change(job.id, ALIVE, state="interrupted", reason=str(error), ended=datetime.now(UTC))
+        return 0
+    _write_down(job, status, cancelled)
     return 0
 
 
-def _turn(job: Job) -> int | None:
+def _turn(job: Job) -> int:
     """Waits until the job is first in line and the device is free; the device's lock, held.
 
-    None where it was cancelled before.
+    Not held where the job was cancelled before.
     """
     folder = settings().state / "devices"
     folder.mkdir(parents=True, exist_ok=True)
@@ -73,76 +78,39 @@ def _turn(job: Job) -> int | None:
         if not before:
             with contextlib.suppress(BlockingIOError):
                 fcntl.flock(device, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if not jobs.read(job.id).cancelling:
-                    return device
+                return device
         if jobs.read(job.id).cancelling:
-            os.close(device)
-            return None
+            return device
         jobs.change(job.id, ALIVE, heard=datetime.now(UTC))
         time.sleep(LOOK_SECONDS)
 
 
-def _training(job: Job, device: int) -> subprocess.Popen[bytes]:
-    """The training's own process, at the head of a group of its own.
-
-    It inherits the device's lock: should this process be killed, the device is free only when the
-    training is gone too.
-    """
-    command = [sys.executable, "-m", "hemodetect", *job.plan.arguments(job.result)]
-    kind, _, number = job.device.partition(":")
-    environment = dict(os.environ)
-    if kind == "cpu":
-        environment["CUDA_VISIBLE_DEVICES"] = ""
-    elif number:
-        environment["CUDA_VISIBLE_DEVICES"] = number
-    parent = os.getpid()
-
-    with job.log.open("ab") as out:
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            start_new_session=True,
-            pass_fds=(device,),
-            preexec_fn=lambda: die_with(parent),
-        )
-
-
-def _watched(job: Job, training: subprocess.Popen[bytes]) -> bool:
-    """Waits for the training's end; whether that was because it was cancelled."""
-    last_sign = time.monotonic()
+def _watched(job: Job, run: JobRun) -> tuple[int, bool]:
+    """Waits for the training's end: its exit status, and whether it was cancelled."""
+    last_sign = last_answer = time.monotonic()
+    begun = False
     while True:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            training.wait(LOOK_SECONDS)
-            return False
         try:
+            if not begun and run.begun():
+                begun = jobs.change(job.id, ("queued",), state="running", started=datetime.now(UTC))
+            status = run.status()
+            if status is not None:
+                return status, False
             if jobs.read(job.id).cancelling:
-                end_tree(training)
-                return True
+                run.end()
+                return run.status() or 0, True
             if time.monotonic() - last_sign > SIGN_SECONDS:
                 jobs.change(job.id, ALIVE, heard=datetime.now(UTC))
                 last_sign = time.monotonic()
-        except sql.exc.SQLAlchemyError as error:
-            log.warning("the database cannot be reached (%s); the training goes on", error)
-
-
-def end_tree(training: subprocess.Popen[bytes]) -> None:
-    """Ends a process and all it has started, those that left its group included."""
-    try:
-        family = [psutil.Process(training.pid)]
-        family += family[0].children(recursive=True)
-    except psutil.NoSuchProcess:
-        family = []
-    for process in family:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.terminate()
-    _, stubborn = psutil.wait_procs(family, timeout=GRACE_SECONDS)
-    for process in stubborn:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    training.wait()
+            last_answer = time.monotonic()
+        except (sql.exc.SQLAlchemyError, OSError, RuntimeError) as error:
+            log.warning("no answer (%s); the training goes on", error)
+            if time.monotonic() - last_answer > UNHEARD_SECONDS:
+                raise RunError(
+                    "Nothing was heard of its cluster or the database for"
+                    f" {UNHEARD_SECONDS / 60:.0f} minutes; resume it when they are back."
+                ) from error
+        time.sleep(LOOK_SECONDS)
 
 
 def _write_down(job: Job, status: int, cancelled: bool) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from job_processes import PATIENCE, ended, epochs_done, processes, running, supervisor, until
 
 from hemodetect.errors import HemodetectError
 from hemodetect.figures.searching import search_map
@@ -23,8 +24,6 @@ from hemodetect.training import jobs
 from hemodetect.training.jobs import Job, JobError
 from hemodetect.training.plan import PlanError, TrainingPlan
 from hemodetect.training.search import Search
-
-PATIENCE = 120.0
 
 
 @pytest.fixture(autouse=True)
@@ -49,42 +48,6 @@ def plan(blob_folder: Path) -> TrainingPlan:
 @pytest.fixture
 def long_plan(blob_folder: Path) -> TrainingPlan:
     return TrainingPlan(data=str(blob_folder), family="rnn", folds=2, epochs=50)
-
-
-def until(asked: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not asked():
-        assert time.monotonic() < deadline, f"{what} did not happen"
-        time.sleep(0.1)
-
-
-def ended(one: Job) -> Job:
-    until(lambda: jobs.job(one.id).state not in jobs.ALIVE, f"the end of job {one.number}")
-    return jobs.job(one.id)
-
-
-def running(one: Job) -> None:
-    until(lambda: jobs.job(one.id).state == "running", f"the start of job {one.number}")
-
-
-def epochs_done(one: Job) -> list[str]:
-    if not one.log.exists():
-        return []
-    return [line for line in one.log.read_text().splitlines() if "epoch" in line]
-
-
-def processes(one: Job) -> list[psutil.Process]:
-    """The supervisor of a job, its training, and what that has started."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        if any(one.id in part for part in process.info["cmdline"] or ()):
-            found.append(process)
-    return found
-
-
-def supervisor(one: Job) -> psutil.Process:
-    (found,) = (p for p in processes(one) if "hemodetect.training.supervisor" in p.cmdline())
-    return found
 
 
 def test_a_job_ends_with_a_bundle_and_all_that_is_known_of_it(plan: TrainingPlan) -> None:
