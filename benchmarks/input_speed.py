@@ -50,10 +50,12 @@ def main() -> None:
     options.add_argument("data", type=Path)
     options.add_argument("--slices", type=int, default=640)
     options.add_argument("--rounds", type=int, default=3)
+    families = ["cnn", "rnn", "attention_rnn"]
+    options.add_argument("--families", nargs="+", default=families, choices=families)
     given = options.parse_args()
     dataset = open_dataset(given.data)
     rows = np.sort(np.random.default_rng(0).permutation(len(dataset.slices))[: given.slices])
-    for family in ("cnn", "rnn", "attention_rnn"):
+    for family in given.families:
         recipe = recipe_named(family, "paper")
         assert isinstance(recipe, NetworkRecipe)
         least = _least(dataset, rows, recipe, given.rounds)
@@ -85,7 +87,7 @@ def _least(
         ways = {
             "compute": Ready(ours),
             "ours": ours,
-            "files": _files(dataset, rows, recipe, folder),
+            "files": _files(dataset, rows, recipe, model.input_shape, folder),
         }
         for number in range(rounds + 1):
             for way, batches in ways.items():
@@ -96,7 +98,9 @@ def _least(
     return {way: min(seconds) for way, seconds in taken.items()}
 
 
-def _files(dataset: Dataset, rows: np.ndarray, recipe: NetworkRecipe, folder: str) -> object:
+def _files(
+    dataset: Dataset, rows: np.ndarray, recipe: NetworkRecipe, shape: tuple, folder: str
+) -> object:
     """Batches of the same slices through Keras' loader."""
     for number, row in enumerate(rows):
         one = dataset.slices.iloc[row]
@@ -108,6 +112,7 @@ def _files(dataset: Dataset, rows: np.ndarray, recipe: NetworkRecipe, folder: st
         label_mode="binary",
         image_size=(recipe.size, recipe.size),
         batch_size=recipe.batch,
+        color_mode="rgb" if len(shape) == 4 else "grayscale",
         verbose=False,
     )
     how = recipe.augmentation
@@ -121,7 +126,12 @@ def _files(dataset: Dataset, rows: np.ndarray, recipe: NetworkRecipe, folder: st
             keras.layers.RandomFlip("horizontal"),
         ]
     )
-    return loaded.map(lambda images, labels: (layers(images, training=True), labels)).prefetch(2)
+
+    def changed(images: object, labels: object) -> tuple[object, object]:
+        made = layers(images, training=True)
+        return (made if len(shape) == 4 else made[..., 0]), labels
+
+    return loaded.map(changed).prefetch(2)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
-from scipy.ndimage import affine_transform
 
 from hemodetect.models.recipes import Augmentation
 
@@ -26,8 +26,14 @@ def _augmented(image: np.ndarray, how: Augmentation, random: np.random.Generator
     matrix = affine_matrix(how, random)
     centre = (np.array(image.shape) - 1) / 2
     shift = random.uniform(-how.shift, how.shift, 2) * image.shape
-    moved = affine_transform(
-        image, matrix, offset=centre - matrix @ (centre + shift), order=1, mode="nearest"
+    offset = centre - matrix @ (centre + shift)
+    # OpenCV counts (x, y), which is (column, row).
+    moved = cv2.warpAffine(
+        image,
+        np.column_stack([matrix[::-1, ::-1], offset[::-1]]),
+        image.shape[::-1],
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
     )
     return moved[:, ::-1] if how.horizontal_flip and random.random() < 0.5 else moved
 
