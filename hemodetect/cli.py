@@ -100,7 +100,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--device",
         default="cpu",
-        help="cpu (default), gpu or gpu:NUMBER; refuses to start where there is no GPU",
+        help="cpu (default), gpu, gpu:NUMBER, or gpus (all at once); refuses where there is no GPU",
     )
     train.add_argument(
         "--estimate", action="store_true", help="only say how long it will take, from a short try"
@@ -253,6 +253,7 @@ def _train(options: argparse.Namespace) -> int:
         options.out,
         epochs=options.epochs,
         seed=options.seed,
+        parallel=options.device == "gpus",
         report=report,
     )
     return 0

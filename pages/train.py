@@ -169,6 +169,8 @@ def _plan(data: Path) -> None:
     )
     cards = gpus()
     names = {card.device: f"{card.name}, {card.memory_mib / 1024:.0f} GiB" for card in cards}
+    if len(cards) > 1:
+        names["gpus"] = f"All {len(cards)} cards at once"
     device = top[3].selectbox(
         "Device",
         ["cpu", *names],

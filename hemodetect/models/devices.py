@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import keras
 
 from hemodetect.errors import HemodetectError
@@ -23,3 +26,29 @@ def require_gpu() -> None:
             f"--device gpu: {backend} sees no GPU here; install its GPU build"
             ' (for TensorFlow: pip install "tensorflow[and-cuda]"), or use --device cpu.'
         )
+
+
+@contextmanager
+def data_parallel(wanted: bool) -> Iterator[int]:
+    """Networks built and trained inside see each batch in parts, one a card; gives the number of parts.
+
+    Does nothing where it is not wanted or there is one card only. Without a GPU the processor's
+    logical devices are the cards.
+    """
+    if not wanted:
+        yield 1
+    elif keras.backend.backend() == "tensorflow":
+        # Keras 3 distributes over TensorFlow's devices through TensorFlow alone.
+        import tensorflow as tf
+
+        cards = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+        strategy = tf.distribute.MirroredStrategy([card.name for card in cards])
+        with strategy.scope():
+            yield strategy.num_replicas_in_sync
+    else:
+        before = keras.distribution.distribution()
+        keras.distribution.set_distribution(keras.distribution.DataParallel())
+        try:
+            yield len(keras.distribution.list_devices())
+        finally:
+            keras.distribution.set_distribution(before)

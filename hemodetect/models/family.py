@@ -53,12 +53,14 @@ class Run:
         report: takes lines of progress.
         epochs: most epochs, where fewer than the recipe's are wanted (networks only).
         seed: of everything drawn at random.
+        parallel: on all cards at once (networks only).
     """
 
     work: Path
     report: Report
     epochs: int | None = None
     seed: int = 0
+    parallel: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -75,6 +75,7 @@ class NetworkFamily:
             seed=run.seed,
             work=run.work,
             report=told,
+            parallel=run.parallel,
         )
         return Fit(NetworkModel(model), history, {"epochs": float(len(history))})
 

@@ -24,6 +24,7 @@ import pandas as pd
 from hemodetect.errors import HemodetectError
 from hemodetect.models.augmentation import augmented
 from hemodetect.models.bundle import COUNTS
+from hemodetect.models.devices import data_parallel
 from hemodetect.models.networks import BUILDERS, network_input
 from hemodetect.models.recipes import NetworkRecipe
 
@@ -80,6 +81,7 @@ def fit_network(
     seed: int,
     work: Path,
     report: EpochReport | None = None,
+    parallel: bool = False,
 ) -> tuple[keras.Model, pd.DataFrame]:
     """Trains, or goes on training, and gives the epoch with the lowest validation loss.
 
@@ -92,6 +94,7 @@ def fit_network(
         seed: of weights, shuffling, dropout and augmentation.
         work: folder of this training's state.
         report: called after each epoch with its number (from 0) and its figures.
+        parallel: on all cards at once, a part of each batch on each.
 
     Returns:
         The model with all outputs, and the history: epoch, loss, accuracy, val_loss, val_accuracy,
@@ -101,6 +104,33 @@ def fit_network(
         TrainingDiverged: no epoch had a finite validation loss.
     """
     work.mkdir(parents=True, exist_ok=True)
+    with data_parallel(parallel):
+        model, trained = _trained(
+            recipe, grey, labels, validation, epochs=epochs, seed=seed, work=work, report=report
+        )
+    history = _history(work)
+    best = _best_epoch(history)
+    if best is None:
+        raise TrainingDiverged(
+            f"{recipe.family}, recipe {recipe.name}: the loss became infinite in the first epoch; "
+            "try a lower learning rate."
+        )
+    trained.load_weights(_best_file(work, best))
+    return model, history
+
+
+def _trained(
+    recipe: NetworkRecipe,
+    grey: np.ndarray,
+    labels: np.ndarray,
+    validation: np.ndarray,
+    *,
+    epochs: int,
+    seed: int,
+    work: Path,
+    report: EpochReport | None,
+) -> tuple[keras.Model, keras.Model]:
+    """The model with all outputs and the one with the probability alone, after the last epoch."""
     keras.utils.set_random_seed(seed)
     model = BUILDERS[recipe.family](recipe.size)
     trained = keras.Model(model.inputs, model.outputs[0])
@@ -135,15 +165,7 @@ def fit_network(
             _Keep(work, past, report),
         ],
     )
-    history = _history(work)
-    best = _best_epoch(history)
-    if best is None:
-        raise TrainingDiverged(
-            f"{recipe.family}, recipe {recipe.name}: the loss became infinite in the first epoch; "
-            "try a lower learning rate."
-        )
-    trained.load_weights(_best_file(work, best))
-    return model, history
+    return model, trained
 
 
 def network_probabilities(
@@ -255,7 +277,7 @@ class _Replay(keras.callbacks.Callback):
         self._watchers, self._past = watchers, past
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        rate = float(self.model.optimizer.learning_rate)
+        rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         for epoch, figures in enumerate(self._past):
             for watcher in self._watchers:
                 watcher.on_epoch_end(epoch, dict(figures))

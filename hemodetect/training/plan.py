@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -35,7 +36,8 @@ class TrainingPlan:
         folds: of the patient split.
         epochs, batch, learning_rate: in place of the recipe's (networks trained on slices only).
         seed: of everything drawn at random.
-        device: "cpu", "gpu" (the first), or "gpu:<number>".
+        device: "cpu", "gpu" (the first), "gpu:<number>", or "gpus" (all of the machine at once, a
+            part of each batch on each).
         teacher, teacher_data: bundle of the recipe ``blood`` and the set it was trained on (recipe
             ``study`` only).
         task: "train", or "search": every C, gamma and kernel of the SVM, or every C of the logistic
@@ -67,9 +69,10 @@ class TrainingPlan:
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and low <= value <= high):
                 raise PlanError(f"{_words(name)} is {value:g}; expected {low:g} to {high:g}.")
-        kind, _, number = self.device.partition(":")
-        if kind not in ("cpu", "gpu") or (number and not (kind == "gpu" and number.isdecimal())):
-            raise PlanError(f"The device is {self.device!r}; expected cpu, gpu or gpu:<number>.")
+        if not re.fullmatch(r"cpu|gpus?|gpu:\d{1,3}", self.device):
+            raise PlanError(
+                f"The device is {self.device!r}; expected cpu, gpu, gpu:<number> or gpus."
+            )
         if self.task == "search" and (
             self.family not in ("svm", "logistic") or self.split == "paper"
         ):

@@ -47,11 +47,11 @@ class JobRun(Protocol):
 class LocalRun:
     """A process of its own, at the head of a group of its own, that dies with this one.
 
-    It inherits the device's lock: should this process be killed, the device is free only when the
+    It inherits the device's locks: should this process be killed, the device is free only when the
     training is gone too.
     """
 
-    def __init__(self, job: Job, device: int) -> None:
+    def __init__(self, job: Job, held: tuple[int, ...]) -> None:
         command = [sys.executable, "-m", "hemodetect", *job.plan.arguments(job.result)]
         parent = os.getpid()
         with job.log.open("ab") as out:
@@ -62,7 +62,7 @@ class LocalRun:
                 stderr=subprocess.STDOUT,
                 env=os.environ | _cards(job.device),
                 start_new_session=True,
-                pass_fds=(device,),
+                pass_fds=held,
                 preexec_fn=lambda: die_with(parent),
             )
 

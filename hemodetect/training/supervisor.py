@@ -6,7 +6,6 @@ as long as it lives. If it is killed, the kernel kills a training of this machin
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import logging
 import os
@@ -58,31 +57,65 @@ def main(job_id: str) -> int:
     return 0
 
 
-def _turn(job: Job) -> int:
-    """Waits until the job is first in line and the device is free; the device's lock, held.
+def _turn(job: Job) -> tuple[int, ...]:
+    """Waits until the job is first in line and its device is free; the device's locks, held.
 
     Not held where the job was cancelled before.
     """
     folder = settings().state / "devices"
     folder.mkdir(parents=True, exist_ok=True)
-    device = os.open(folder / job.device.replace(":", "-"), os.O_RDWR | os.O_CREAT, 0o600)
+    wanted = {
+        os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o600): kind
+        for name, kind in device_locks(job.device).items()
+    }
     while True:
         before = [
             other
             for other in jobs.jobs()
             if other.state in ALIVE
-            and (other.device, other.host) == (job.device, job.host)
+            and other.host == job.host
             and other.number < job.number
+            and _in_the_way(other.device, job.device)
         ]
-        # Asked even for the first in line: the one before may have said its end and not gone yet.
-        if not before:
-            with contextlib.suppress(BlockingIOError):
-                fcntl.flock(device, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return device
+        if not before and _taken(wanted):
+            return tuple(wanted)
         if jobs.read(job.id).cancelling:
-            return device
+            return tuple(wanted)
         jobs.change(job.id, ALIVE, heard=datetime.now(UTC))
         time.sleep(LOOK_SECONDS)
+
+
+def device_locks(device: str) -> dict[str, int]:
+    """File -> kind of lock (`fcntl`) that a device is held by; a card has its share of all cards."""
+    if device == "gpus":
+        return {"gpus": fcntl.LOCK_EX}
+    if device.startswith("gpu:"):
+        return {"gpus": fcntl.LOCK_SH, device.replace(":", "-"): fcntl.LOCK_EX}
+    return {device: fcntl.LOCK_EX}
+
+
+def _in_the_way(one: str, other: str) -> bool:
+    """Whether two devices cannot be used at once."""
+    first, second = device_locks(one), device_locks(other)
+    return any(
+        fcntl.LOCK_EX in (first[name], second[name]) for name in first.keys() & second.keys()
+    )
+
+
+def _taken(wanted: dict[int, int]) -> bool:
+    """Takes all locks or none; asked even for the first in line, since the one before may have said
+    its end and not be gone yet.
+    """
+    held: list[int] = []
+    for descriptor, kind in wanted.items():
+        try:
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            for one in held:
+                fcntl.flock(one, fcntl.LOCK_UN)
+            return False
+        held.append(descriptor)
+    return True
 
 
 def _watched(job: Job, run: JobRun) -> tuple[int, bool]:

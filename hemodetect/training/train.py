@@ -39,6 +39,7 @@ def train_bundle(
     *,
     epochs: int | None = None,
     seed: int = 0,
+    parallel: bool = False,
     report: Report = print,
 ) -> Card:
     """Trains a recipe over a split and writes the bundle, resuming what was cut off.
@@ -54,6 +55,7 @@ def train_bundle(
         out: the bundle's folder; must not exist. State is kept beside it (`work_folder`).
         epochs: most epochs, where fewer than the recipe's are wanted (networks only).
         seed: of everything drawn at random.
+        parallel: on all cards at once (networks only).
         report: takes a line of progress.
 
     Raises:
@@ -61,7 +63,7 @@ def train_bundle(
     """
     if out.exists():
         raise BundleError(f"{out}: exists already; choose another folder or remove it.")
-    family, run = family_of(recipe), Run(work_folder(out), report, epochs, seed)
+    family, run = family_of(recipe), Run(work_folder(out), report, epochs, seed, parallel)
     _claim(run, dataset, split, recipe)
     folds = cross_fit(dataset, split, family, recipe, run)
     model: FittedModel | None = None

@@ -24,6 +24,7 @@ from hemodetect.training import jobs
 from hemodetect.training.jobs import Job, JobError
 from hemodetect.training.plan import PlanError, TrainingPlan
 from hemodetect.training.search import Search
+from hemodetect.training.supervisor import _in_the_way, _taken, device_locks
 
 
 @pytest.fixture(autouse=True)
@@ -188,7 +189,7 @@ def test_data_that_vanish_fail_the_job_with_a_sentence(
         ({"learning_rate": float("nan")}, "learning rate is nan; expected 1e-06 to 0.1"),
         ({"folds": 1}, "expected 2 to 10"),
         ({"seed": -1}, "The seed is -1"),
-        ({"device": "gpu:x"}, "expected cpu, gpu or gpu:<number>"),
+        ({"device": "gpu:x"}, "expected cpu, gpu, gpu:<number> or gpus"),
         ({"family": "svm", "batch": 8}, "cannot be chosen for svm"),
         ({"family": "svm", "recipe": "study"}, "needs a teacher"),
         ({"task": "search"}, "SVM or logistic regression"),
@@ -234,3 +235,34 @@ def test_a_full_disk_fails_the_job_with_a_sentence_and_room_lets_it_go_on(
         assert ended(job).state == "finished"
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "together"),
+    [
+        ("gpu:0", "gpu:1", True),
+        ("gpu:0", "gpu:0", False),
+        ("gpus", "gpu:1", False),
+        ("gpus", "gpus", False),
+        ("cpu", "gpus", True),
+        ("cpu", "cpu", False),
+    ],
+)
+def test_two_jobs_run_at_once_only_on_different_devices(
+    one: str, other: str, together: bool, tmp_path: Path
+) -> None:
+    def opened(device: str) -> dict[int, int]:
+        return {
+            os.open(tmp_path / name, os.O_RDWR | os.O_CREAT): kind
+            for name, kind in device_locks(device).items()
+        }
+
+    first, second = opened(one), opened(other)
+    assert _taken(first)
+    assert _taken(second) == together
+    assert _in_the_way(one, other) != together
+    for descriptor in first:
+        os.close(descriptor)
+    assert _taken(second)
+    for descriptor in second:
+        os.close(descriptor)
