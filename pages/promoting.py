@@ -102,8 +102,8 @@ def _comparison(bundle: Path, release: Path, card: Card, current: Card) -> None:
         return
     for level, difference in found.items():
         for metric, what in ((difference.auroc, "AUROC"), (difference.accuracy, "accuracy")):
-            said = difference_sentence("The new bundle", "the one in use", metric, what)
-            st.markdown(f"- By {level}: {said}")
+            said = difference_sentence("the new bundle", "the one in use", metric, what)
+            st.markdown(f"- By {level}: {said[0].lower()}{said[1:]}")
 
 
 def _step(bundle: Path, card: Card, prefix: str) -> None:

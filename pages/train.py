@@ -174,7 +174,7 @@ def _plan(data: Path) -> None:
     device = top[3].selectbox(
         "Device",
         ["cpu", *names],
-        format_func=lambda d: "This machine's processor" if d == "cpu" else names.get(d, d),
+        format_func=lambda d: "Processor" if d == "cpu" else names.get(d, d),
         key="train_device",
     )
     if split == "paper":
@@ -276,10 +276,10 @@ def _start(plans: list[TrainingPlan], searches: list[TrainingPlan]) -> None:
         width="stretch",
     )
     searching = search.button(
-        "Search C, gamma, kernel",
+        "Search",
         icon=":material/grid_on:",
         disabled=not searches,
-        help="Fits every setting of the SVM's or the logistic regression's grid over the folds.",
+        help="Fits every C, gamma and kernel of the SVM, or every C of the logistic regression.",
         key="train_search_start",
         width="stretch",
     )
