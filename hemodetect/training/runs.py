@@ -74,18 +74,22 @@ class LocalRun:
 
     def end(self) -> None:
         try:
-            family = [psutil.Process(self._process.pid)]
-            family += family[0].children(recursive=True)
+            started = psutil.Process(self._process.pid).children(recursive=True)
         except psutil.NoSuchProcess:
-            family = []
-        for process in family:
+            started = []
+        self._process.terminate()
+        for process in started:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.terminate()
-        _, stubborn = psutil.wait_procs(family, timeout=GRACE_SECONDS)
+        try:
+            self._process.wait(GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        _, stubborn = psutil.wait_procs(started, timeout=GRACE_SECONDS)
         for process in stubborn:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-        self._process.wait()
 
 
 class RayRun:

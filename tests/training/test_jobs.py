@@ -105,7 +105,8 @@ def test_cancel_ends_every_process_and_resume_goes_on_from_the_last_epoch(
     tree = processes(job)
     assert len(tree) == 2
     jobs.cancel(job.id)
-    assert ended(job).state == "cancelled"
+    found = ended(job)
+    assert (found.state, found.exit_status) == ("cancelled", -signal.SIGTERM)
     until(lambda: not any(p.is_running() for p in tree), "the end of its processes")
     before = len(epochs_done(job))
     with pytest.raises(JobError, match="nothing to cancel"):
