@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -22,7 +24,9 @@ from hemodetect.models.recipes import RECIPES, BloodRecipe, NetworkRecipe, Study
 from hemodetect.settings import settings
 from hemodetect.training import jobs
 from hemodetect.training.gpus import gpus
+from hemodetect.training.jobs import JobError
 from hemodetect.training.plan import RANGES, TrainingPlan
+from hemodetect.training.runs import visible_cards
 from hemodetect.viewer import png_bytes
 from pages.shared import plain, routed, who
 from pages.train_jobs import job_list
@@ -68,11 +72,6 @@ def _labelled_sets() -> list[Path]:
                 continue
             found.append(root)
     return found
-
-
-@st.cache_resource(show_spinner=False, max_entries=4)
-def _dataset(root: Path) -> Dataset:
-    return open_dataset(root)
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
@@ -169,7 +168,9 @@ def _plan(data: Path) -> None:
     )
     cards = gpus()
     names = {card.device: f"{card.name}, {card.memory_mib / 1024:.0f} GiB" for card in cards}
-    if len(cards) > 1:
+    if settings().ray_address:
+        names = {"gpu": "A GPU of the cluster"}
+    elif len(cards) > 1:
         names["gpus"] = f"All {len(cards)} cards at once"
     device = top[3].selectbox(
         "Device",
@@ -184,6 +185,8 @@ def _plan(data: Path) -> None:
         )
     numbers = st.columns(5)
     values = {name: _number(column, name) for column, name in zip(numbers, RANGES, strict=True)}
+    if any(value is not None and math.isnan(value) for value in values.values()):
+        return
     teacher_data = None
     if recipe == "study":
         others = [folder for folder in _labelled_sets() if folder != data]
@@ -230,7 +233,7 @@ def _number(column: DeltaGenerator, name: str) -> float | None:
         return float(given) if name == "learning_rate" else int(given)
     except ValueError:
         column.error(f"{given!r} is not a number; expected {low:g} to {high:g}.")
-        st.stop()
+        return math.nan
 
 
 def _made(
@@ -255,8 +258,8 @@ def _made(
         family=family,
         recipe=recipe,
         split=split,
-        folds=int(values["folds"] or 5),
-        seed=int(values["seed"] or 0),
+        folds=5 if values["folds"] is None else int(values["folds"]),
+        seed=0 if values["seed"] is None else int(values["seed"]),
         device=device,
         teacher=teacher if needs else None,
         teacher_data=str(teacher_data) if needs and teacher_data else None,
@@ -310,12 +313,15 @@ def _estimate(plan: TrainingPlan) -> None:
     """Asks another process, which alone may take the card."""
     try:
         plan.checked_recipe()
+        if any(one.state == "running" and one.device == plan.device for one in jobs.jobs()):
+            raise JobError("a job is running on this device; an estimate now would be wrong.")
         with st.spinner(f"Timing a short training of the {FAMILY_NAMES[plan.family]}"):
             told = subprocess.run(
                 [sys.executable, "-m", "hemodetect", *plan.arguments(Path("none")), "--estimate"],
                 capture_output=True,
                 text=True,
                 timeout=ESTIMATE_SECONDS,
+                env=os.environ | visible_cards(plan.device),
             )
         lines = (told.stdout if told.returncode == 0 else told.stderr).strip().splitlines()
         said = lines[-1].removeprefix("hemodetect: ") if lines else "no answer"

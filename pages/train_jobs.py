@@ -37,7 +37,12 @@ _ICONS = {
 
 def job_list() -> None:
     """All jobs, and the one in view."""
-    known = jobs.jobs()[:SHOWN]
+    try:
+        every = jobs.jobs()
+    except HemodetectError as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    known = [one for place, one in enumerate(every) if place < SHOWN or one.state in ALIVE]
     if not known:
         st.caption("No job yet.")
         return
@@ -49,7 +54,7 @@ def job_list() -> None:
     alive = any(one.state in ALIVE for one in known)
     # What runs is looked at again by itself; what does not, need not be.
     st.fragment(_watched, run_every=EVERY_SECONDS if alive else None)(chosen)
-    shown = jobs.job(chosen)
+    shown = next(one for one in known if one.id == chosen)
     if shown.state == "finished":
         if shown.plan.task == "search":
             _searched(shown)
@@ -82,10 +87,14 @@ def _title(one: Job) -> str:
 
 
 def _watched(job_id: str) -> None:
-    shown = jobs.job(job_id)
+    try:
+        shown = jobs.job(job_id)
+    except HemodetectError as error:
+        st.error(str(error), icon=":material/error:")
+        return
     before = st.session_state.get("train_state")
     st.session_state["train_state"] = (job_id, shown.state)
-    if before == (job_id, "running") and shown.state not in ALIVE:
+    if before and before[0] == job_id and before[1] in ALIVE and shown.state not in ALIVE:
         st.rerun()  # the rest of the page has something to say now
     at = progress(shown)
     state, action = st.columns([8, 2], vertical_alignment="center")

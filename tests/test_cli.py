@@ -33,7 +33,7 @@ def test_a_value_out_of_range_ends_with_a_sentence_and_not_with_a_traceback(
     given = ["train", "--data=x", "--model=cnn", "--out=y", "--learning-rate=7"]
     assert cli.main(given) == 1
     said = capsys.readouterr().err
-    assert said == "hemodetect: The learning rate is 7; expected 1e-06 to 0.1.\n"
+    assert said == "hemodetect: The learning rate is 7.0; expected 1e-06 to 0.1.\n"
 
 
 @pytest.mark.parametrize(

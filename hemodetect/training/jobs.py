@@ -9,20 +9,19 @@ looks at the jobs and finds a lock free puts the row right first.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import importlib.util
 import json
 import os
 import secrets
-import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,20 +30,24 @@ import sqlalchemy as sql
 from hemodetect import __version__
 from hemodetect.database import engine, metadata
 from hemodetect.dataset.lookup import data_folders
-from hemodetect.errors import BundleError, HemodetectError
+from hemodetect.errors import BundleError, HemodetectError, SettingError
 from hemodetect.models.bundle import read_card
 from hemodetect.settings import settings
 from hemodetect.training.plan import PlanError, TrainingPlan
+from hemodetect.training.versions import installed
 
 State = Literal["queued", "running", "finished", "failed", "cancelled", "interrupted"]
 ALIVE: tuple[State, ...] = ("queued", "running")
 RESUMABLE: tuple[State, ...] = ("failed", "cancelled", "interrupted")
-SILENCE = timedelta(minutes=2)
-"""A job of another machine that has not been heard of for this long is taken for interrupted."""
+SILENCE = timedelta(minutes=15)
+"""A job of another machine that has not been heard of for this long is taken for interrupted; its
+supervisor gives up sooner where it cannot reach the database."""
 
 SEARCHED = "search.json"
+RUN_BEGINS = "--- begun "
+"""A line of a log that starts so stands before each run's."""
 _PARTING_SECONDS = 10.0  # a supervisor that has written down the end may not be gone yet
-_LIBRARIES = ("keras", "tensorflow-cpu", "scikit-learn", "numpy")
+_LIBRARIES = ("keras", "tensorflow-cpu", "tensorflow", "jax", "scikit-learn", "numpy")
 
 _jobs = sql.Table(
     "jobs",
@@ -72,6 +75,10 @@ class JobError(HemodetectError):
     """There is no such job, or it cannot be started, cancelled or resumed now."""
 
 
+class DatabaseSilent(JobError):
+    """The database cannot be reached, or not be written."""
+
+
 @dataclass(frozen=True)
 class Job:
     """One training, as it stands.
@@ -82,7 +89,7 @@ class Job:
         plan: what is trained.
         device: what it runs or waits on.
         who: asked for it.
-        host: the machine it belongs to.
+        host: stands for the state folder that its files and locks are in.
         state: queued -> running -> finished, failed, cancelled or interrupted (its process or
             machine died); the last three can be resumed.
         reason: a sentence on why it ended as it did, "" where there is nothing to say.
@@ -146,6 +153,14 @@ def start(plan: TrainingPlan, who: str) -> Job:
             "HEMODETECT_RAY_ADDRESS is set and ray is not installed; install the extra"
             ' (pip install "hemodetect[ray]"), or unset it to train on this machine.'
         )
+    if plan.split not in ("patient", "paper"):
+        raise PlanError(f"The split is {plan.split!r}; a job takes patient or paper.")
+    if plan.teacher is not None:
+        teachers = settings().artifacts.resolve()
+        if teachers not in Path(plan.teacher).resolve().parents:
+            raise PlanError(f"{plan.teacher}: a job's teacher is a bundle inside {teachers}.")
+    if plan.device == "gpus" and settings().ray_address:
+        raise PlanError("A cluster gives a job one GPU; choose gpu.")
     if not who.strip():
         raise PlanError("A job needs the name of whoever asks for it.")
     job_id = secrets.token_hex(6)
@@ -159,16 +174,16 @@ def start(plan: TrainingPlan, who: str) -> Job:
             "plan": asdict(plan),
             "device": "gpu:0" if plan.device == "gpu" else plan.device,
             "who": who,
-            "host": socket.gethostname(),
+            "host": host(),
             "state": "queued",
             "reason": "",
             "cancelling": False,
             "created": now,
             "heard": now,
             "versions": {"python": sys.version.split()[0], "hemodetect": __version__}
-            | {library: version(library) for library in _LIBRARIES},
+            | installed(_LIBRARIES),
         }
-        with engine().begin() as connection:
+        with _database() as connection:
             connection.execute(sql.insert(_jobs).values(row))
         _supervise(job_id, held)
     finally:
@@ -177,22 +192,25 @@ def start(plan: TrainingPlan, who: str) -> Job:
 
 
 def jobs() -> list[Job]:
-    """All jobs, newest first; what the database still takes for alive and is not is put right."""
-    with engine().connect() as connection:
+    """All jobs, newest first; what the database still takes for alive and is not is put right.
+
+    Raises:
+        JobError: the database cannot be read.
+    """
+    with _database() as connection:
         rows = connection.execute(sql.select(_jobs).order_by(_jobs.c.number.desc())).mappings()
         found = [_job(row) for row in rows]
-    return [_settled(one) if one.state in ALIVE else one for one in found]
+    return [_settled(one) for one in found]
 
 
 def job(job_id: str) -> Job:
     """One job; raises `JobError` where there is none."""
-    found = read(job_id)
-    return _settled(found) if found.state in ALIVE else found
+    return _settled(read(job_id))
 
 
 def read(job_id: str) -> Job:
     """One job as the database has it, which for a dead one may be out of date."""
-    with engine().connect() as connection:
+    with _database() as connection:
         query = sql.select(_jobs).where(_jobs.c.id == job_id)
         row = connection.execute(query).mappings().one_or_none()
     if row is None:
@@ -219,8 +237,8 @@ def resume(job_id: str) -> Job:
         JobError: it is alive, finished, of another machine, or somebody else resumed it just now.
     """
     old = job(job_id)
-    if old.host != socket.gethostname():
-        raise JobError(f"Job {old.number} belongs to {old.host}; resume it there.")
+    if old.host != host():
+        raise JobError(f"Job {old.number} was started on another machine; resume it there.")
     held = None
     deadline = time.monotonic() + _PARTING_SECONDS
     while held is None and read(job_id).state in RESUMABLE and time.monotonic() < deadline:
@@ -248,9 +266,36 @@ def resume(job_id: str) -> Job:
     return job(job_id)
 
 
+def host() -> str:
+    """Stands for the state folder: whoever sees its locks knows which of its jobs live."""
+    path = settings().state / "host-id"
+    if path.is_file():
+        return path.read_text()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        own = path.with_name(f"host-id.{os.getpid()}-{threading.get_ident()}")
+        own.write_text(secrets.token_hex(8))
+        try:
+            os.link(own, path)  # whole or not at all, and the first to come decides
+        finally:
+            own.unlink()
+    return path.read_text()
+
+
+@contextlib.contextmanager
+def _database() -> Iterator[sql.Connection]:
+    try:
+        with engine().begin() as connection:
+            yield connection
+    except (sql.exc.SQLAlchemyError, SettingError) as error:
+        raise DatabaseSilent(
+            f"The database of the jobs does not answer ({type(error).__name__}); try again soon."
+        ) from error
+
+
 def change(job_id: str, only_from: tuple[State, ...], **values: object) -> bool:
     """Changes a row where it is in one of these states; whether it was."""
-    with engine().begin() as connection:
+    with _database() as connection:
         query = sql.update(_jobs).where(_jobs.c.id == job_id, _jobs.c.state.in_(only_from))
         return connection.execute(query.values(**values)).rowcount == 1
 
@@ -280,10 +325,16 @@ def has_result(of: Job) -> bool:
 
 def _settled(found: Job) -> Job:
     """The job, put right where nobody supervises it any more."""
-    if found.host != socket.gethostname():
+    if found.state == "interrupted" and found.result.exists() and has_result(found):
+        # On a cluster it went on without its supervisor.
+        change(found.id, ("interrupted",), state="finished", reason="")
+        return read(found.id)
+    if found.state not in ALIVE:
+        return found
+    if found.host != host():
         if datetime.now(UTC) - found.heard < SILENCE:
             return found
-        reason = f"Nothing was heard of {found.host} any more."
+        reason = "Nothing was heard of its machine any more."
         change(found.id, ALIVE, state="interrupted", reason=reason, ended=found.heard)
         return read(found.id)
     held = _held(found.id)
@@ -294,7 +345,7 @@ def _settled(found: Job) -> Job:
         ended = {"ended": datetime.now(UTC), "fingerprint": fingerprint(found)}
         if has_result(found):
             change(found.id, ALIVE, state="finished", reason="", **ended)
-        elif found.cancelling:
+        elif found.cancelling and not settings().ray_address:
             change(found.id, ALIVE, state="cancelled", reason="", **ended)
         else:
             reason = "Its process or this machine ended before it did; resume it to go on."

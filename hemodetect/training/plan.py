@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -67,8 +66,8 @@ class TrainingPlan:
         """
         for name, (low, high) in RANGES.items():
             value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and low <= value <= high):
-                raise PlanError(f"{_words(name)} is {value:g}; expected {low:g} to {high:g}.")
+            if value is not None and not low <= value <= high:
+                raise PlanError(f"{_words(name)} is {value}; expected {low:g} to {high:g}.")
         if not re.fullmatch(r"cpu|gpus?|gpu:\d{1,3}", self.device):
             raise PlanError(
                 f"The device is {self.device!r}; expected cpu, gpu, gpu:<number> or gpus."

@@ -12,7 +12,7 @@ from hemodetect.evaluation.metrics import Confusion
 from hemodetect.models.bundle import COUNTS, HISTORY
 from hemodetect.models.recipes import NetworkRecipe, recipe_named
 from hemodetect.training.crossfit import ON_ALL
-from hemodetect.training.jobs import Job
+from hemodetect.training.jobs import RUN_BEGINS, Job
 
 _TAIL_BYTES = 8192
 
@@ -41,7 +41,10 @@ def progress(job: Job) -> Progress:
     if job.state == "finished":
         return Progress(1.0, "Finished", 0.0, history)
     if job.plan.task == "search":
-        searched = sum("searched" in line for line in log_tail(job, 50))
+        searched = 0
+        for line in log_tail(job, 200):
+            # A search that is resumed begins anew.
+            searched = 0 if line.startswith(RUN_BEGINS) else searched + ("searched" in line)
         return _so_far(job, searched / job.plan.folds, "Searching", history)
     folds = job.plan.folds if job.plan.split == "patient" else 1
     parts = [f"fold-{number}" for number in range(folds)]
@@ -62,10 +65,18 @@ def progress(job: Job) -> Progress:
 
 def _so_far(job: Job, share: float, doing: str, history: pd.DataFrame) -> Progress:
     left = None
-    if job.state == "running" and job.started and share > 0.02:
+    if job.state == "running" and job.started and share > 0.02 and not _resumed(job):
         spent = (datetime.now(UTC) - job.started).total_seconds()
         left = spent / share * (1 - share)
     return Progress(min(share, 1.0), doing, left, history)
+
+
+def _resumed(job: Job) -> bool:
+    """Whether an earlier run did some of what is done: then the pace of this one is not known."""
+    begun = job.folder / "bundle.work" / "plan.json"
+    if job.started is None or job.plan.task == "search" or not begun.exists():
+        return False
+    return begun.stat().st_mtime < job.started.timestamp()
 
 
 def confusion_of_last_epoch(history: pd.DataFrame) -> Confusion | None:
@@ -92,11 +103,18 @@ def _history(job: Job) -> pd.DataFrame:
     if not whole.empty:
         return whole
     work, parts = job.folder / "bundle.work", []
-    for file in sorted(work.glob(f"*/{HISTORY}"), key=lambda f: f.stat().st_mtime_ns):
+    for file in sorted(work.glob(f"*/{HISTORY}"), key=_changed):
         name = file.parent.name
         fold = -1 if name == ON_ALL else int(name.removeprefix("fold-"))
         parts.append(_read(file).assign(fold=fold))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _changed(file: Path) -> int:
+    try:
+        return file.stat().st_mtime_ns
+    except FileNotFoundError:  # the training has just ended and put its work away
+        return 0
 
 
 def _read(file: Path) -> pd.DataFrame:

@@ -9,13 +9,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import psutil
 
 from hemodetect.errors import HemodetectError
 from hemodetect.settings import settings
-from hemodetect.training.jobs import Job, own_settings
+from hemodetect.training.jobs import RUN_BEGINS, Job, own_settings
 from hemodetect.training.processes import die_with
 
 GRACE_SECONDS = 5.0
@@ -55,12 +56,14 @@ class LocalRun:
         command = [sys.executable, "-m", "hemodetect", *job.plan.arguments(job.result)]
         parent = os.getpid()
         with job.log.open("ab") as out:
+            out.write(f"{RUN_BEGINS}{time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode())
+            out.flush()
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
-                env=os.environ | _cards(job.device),
+                env=os.environ | visible_cards(job.device),
                 start_new_session=True,
                 pass_fds=held,
                 preexec_fn=lambda: die_with(parent),
@@ -100,27 +103,27 @@ class RayRun:
     """
 
     def __init__(self, job: Job) -> None:
-        from ray.job_submission import JobSubmissionClient
-
-        self._job, self._written = job, 0
-        try:
-            self._client: Any = JobSubmissionClient(settings().ray_address)
-            self._name = self._living() or self._submitted()
-        except (ConnectionError, RuntimeError) as error:
-            raise RunError(
-                "The Ray cluster of HEMODETECT_RAY_ADDRESS does not take the job"
-                f" ({str(error).splitlines()[0] if str(error) else type(error).__name__})."
-            ) from error
+        self._job = job
+        with _ray_in_words():
+            self._client = _ray_client()
+            self._name = _living(self._client, job) or self._submitted()
+        self._begin = self._log_begin()
+        self._written = 0
 
     def begun(self) -> bool:
         return self._state() != "PENDING"
 
     def status(self) -> int | None:
-        log = self._client.get_job_logs(self._name)
-        if len(log) > self._written:
-            with self._job.log.open("a", encoding="utf-8") as file:
-                file.write(log[self._written :])
-            self._written = len(log)
+        with contextlib.suppress(
+            RuntimeError, OSError
+        ):  # its node may be gone, and its log with it
+            log = self._client.get_job_logs(self._name).encode()
+            if len(log) != self._written:
+                with self._job.log.open("r+b") as file:
+                    file.seek(self._begin)
+                    file.write(log)
+                    file.truncate()
+                self._written = len(log)
         state = self._state()
         if state not in _RAY_ENDED:
             return None
@@ -130,24 +133,22 @@ class RayRun:
         return 0 if state == "SUCCEEDED" else (1 if told is None else int(told) or 1)
 
     def end(self) -> None:
-        self._client.stop_job(self._name)
-        deadline = time.monotonic() + _RAY_END_SECONDS
-        while self._state() not in _RAY_ENDED and time.monotonic() < deadline:
-            time.sleep(0.2)
+        _stopped(self._client, self._name)
         self.status()  # the last of the log
+
+    def _log_begin(self) -> int:
+        """Where this submission's lines begin in the job's log; kept for who finds it again."""
+        note = self._job.folder / "ray-log.txt"
+        known = note.read_text().split() if note.is_file() else []
+        if len(known) == 2 and known[0] == self._name:
+            return int(known[1])
+        self._job.log.touch()
+        begin = self._job.log.stat().st_size
+        note.write_text(f"{self._name} {begin}")
+        return begin
 
     def _state(self) -> str:
         return str(self._client.get_job_status(self._name).value)
-
-    def _living(self) -> str | None:
-        for found in self._client.list_jobs():
-            name = found.submission_id or ""
-            if name.startswith(self._prefix()) and str(found.status.value) not in _RAY_ENDED:
-                return name
-        return None
-
-    def _prefix(self) -> str:
-        return f"hemodetect-{self._job.id}-"
 
     def _submitted(self) -> str:
         command = [sys.executable, "-m", "hemodetect", *self._job.plan.arguments(self._job.result)]
@@ -157,17 +158,73 @@ class RayRun:
         return str(
             self._client.submit_job(
                 entrypoint=shlex.join(command),
-                submission_id=f"{self._prefix()}{time.time_ns()}",
-                # An own copy of the settings; the address would make the job submit itself again.
-                runtime_env={"env_vars": {**own_settings(), "HEMODETECT_RAY_ADDRESS": ""}},
+                submission_id=f"{_prefix(self._job)}{time.time_ns()}",
+                # A training needs neither database nor cluster, and the cluster shows what it is given.
+                runtime_env={
+                    "env_vars": {
+                        **own_settings(),
+                        "HEMODETECT_RAY_ADDRESS": "",
+                        "HEMODETECT_DATABASE_URL": "",
+                    }
+                },
                 **needs,
             )
         )
 
 
-def _cards(device: str) -> dict[str, str]:
-    """What the process may see of the GPUs."""
+def end_on_cluster(job: Job) -> None:
+    """Ends what runs of a job on the cluster, if anything does; raises `RunError` without an answer."""
+    with _ray_in_words():
+        client = _ray_client()
+        name = _living(client, job)
+        if name is not None:
+            _stopped(client, name)
+
+
+def _ray_client() -> Any:
+    from ray.job_submission import JobSubmissionClient
+
+    return JobSubmissionClient(settings().ray_address)
+
+
+@contextlib.contextmanager
+def _ray_in_words() -> Iterator[None]:
+    try:
+        yield
+    except (ConnectionError, RuntimeError, ValueError, ImportError) as error:
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise RunError(
+            f"The Ray cluster of HEMODETECT_RAY_ADDRESS does not take the job ({said})."
+        ) from error
+
+
+def _living(client: Any, job: Job) -> str | None:
+    """Name of the job's submission that has not ended."""
+    for found in client.list_jobs():
+        name = found.submission_id or ""
+        if name.startswith(_prefix(job)) and str(found.status.value) not in _RAY_ENDED:
+            return str(name)
+    return None
+
+
+def _prefix(job: Job) -> str:
+    return f"hemodetect-{job.id}-"
+
+
+def _stopped(client: Any, name: str) -> None:
+    """Stops a submission; raises `RuntimeError` where it still runs after a minute."""
+    client.stop_job(name)
+    deadline = time.monotonic() + _RAY_END_SECONDS
+    while str(client.get_job_status(name).value) not in _RAY_ENDED:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{name} does not end")
+        time.sleep(0.2)
+
+
+def visible_cards(device: str) -> dict[str, str]:
+    """Environment in which a process sees the GPUs of a device alone, numbered as the driver does."""
     kind, _, number = device.partition(":")
     if kind == "cpu":
         return {"CUDA_VISIBLE_DEVICES": ""}
-    return {"CUDA_VISIBLE_DEVICES": number} if number else {}
+    order = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    return order | {"CUDA_VISIBLE_DEVICES": number} if number else order

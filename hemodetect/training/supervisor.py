@@ -14,19 +14,17 @@ import sys
 import time
 from datetime import UTC, datetime
 
-import sqlalchemy as sql
-
 from hemodetect.settings import settings
 from hemodetect.training import jobs
-from hemodetect.training.jobs import ALIVE, Job
-from hemodetect.training.runs import JobRun, LocalRun, RayRun, RunError
+from hemodetect.training.jobs import ALIVE, DatabaseSilent, Job, State
+from hemodetect.training.runs import JobRun, LocalRun, RayRun, RunError, end_on_cluster
 
 LOOK_SECONDS = 0.5
 """Between looks at the queue, the training, and whether it shall end."""
 SIGN_SECONDS = 20.0
 """Between signs of life in the database."""
 UNHEARD_SECONDS = 600.0
-"""Without a word from cluster or database for this long, a job is given up."""
+"""Without a word from its cluster for this long, a job is given up."""
 _LAST_LINES = 4096  # bytes at the end of a log that a reason is looked for in
 
 log = logging.getLogger(__name__)
@@ -39,22 +37,53 @@ def main(job_id: str) -> int:
     on_cluster = bool(settings().ray_address)
     # A cluster keeps its own line of waiting jobs.
     device = None if on_cluster else _turn(job)
-    if jobs.read(job.id).cancelling:
-        jobs.change(job.id, ALIVE, state="cancelled", ended=datetime.now(UTC))
-        return 0
     try:
+        if _cancelling(job):
+            if on_cluster:
+                end_on_cluster(job)
+            _tell(job, state="cancelled")
+            return 0
         run: JobRun = RayRun(job) if device is None else LocalRun(job, device)
     except (RunError, OSError) as error:
-        jobs.change(job.id, ALIVE, state="failed", reason=str(error), ended=datetime.now(UTC))
+        _tell(job, state="failed", reason=str(error))
         return 0
     try:
         status, cancelled = _watched(job, run)
     except RunError as error:
         # A training of this machine ends with this process.
-        jobs.change(job.id, ALIVE, state="interrupted", reason=str(error), ended=datetime.now(UTC))
+        _tell(job, state="interrupted", reason=str(error))
         return 0
     _write_down(job, status, cancelled)
     return 0
+
+
+def _cancelling(job: Job) -> bool:
+    """Whether its end was asked for; no, where the database does not say."""
+    try:
+        return jobs.read(job.id).cancelling
+    except DatabaseSilent as error:
+        log.warning("%s", error)
+        return False
+
+
+def _tell(job: Job, **values: object) -> None:
+    """Writes down the end of a job; tried again while the database cannot be written (a full disk).
+
+    Whoever took the job for interrupted, because it was not heard of, was wrong.
+    """
+    for wait in (1, 5, 30, 60, 300, 0):
+        try:
+            jobs.change(job.id, (*ALIVE, "interrupted"), ended=datetime.now(UTC), **values)
+            return
+        except DatabaseSilent as error:
+            log.warning("the end of the job cannot be written (%s)", error)
+            time.sleep(wait)
+
+
+def _sign_of_life(job: Job, state: State) -> None:
+    now = datetime.now(UTC)
+    if not jobs.change(job.id, ALIVE, heard=now):
+        jobs.change(job.id, ("interrupted",), state=state, reason="", ended=None, heard=now)
 
 
 def _turn(job: Job) -> tuple[int, ...]:
@@ -68,21 +97,26 @@ def _turn(job: Job) -> tuple[int, ...]:
         os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o600): kind
         for name, kind in device_locks(job.device).items()
     }
-    while True:
-        before = [
-            other
-            for other in jobs.jobs()
-            if other.state in ALIVE
-            and other.host == job.host
-            and other.number < job.number
-            and _in_the_way(other.device, job.device)
-        ]
-        if not before and _taken(wanted):
-            return tuple(wanted)
-        if jobs.read(job.id).cancelling:
-            return tuple(wanted)
-        jobs.change(job.id, ALIVE, heard=datetime.now(UTC))
+    last_sign = time.monotonic()
+    while not _cancelling(job):
+        try:
+            before = [
+                other
+                for other in jobs.jobs()
+                if other.state in ALIVE
+                and other.host == job.host
+                and other.number < job.number
+                and _in_the_way(other.device, job.device)
+            ]
+            if not before and _taken(wanted):
+                break
+            if time.monotonic() - last_sign > SIGN_SECONDS:
+                _sign_of_life(job, "queued")
+                last_sign = time.monotonic()
+        except DatabaseSilent as error:
+            log.warning("%s", error)
         time.sleep(LOOK_SECONDS)
+    return tuple(wanted)
 
 
 def device_locks(device: str) -> dict[str, int]:
@@ -124,30 +158,33 @@ def _watched(job: Job, run: JobRun) -> tuple[int, bool]:
     begun = False
     while True:
         try:
-            if not begun and run.begun():
-                begun = jobs.change(job.id, ("queued",), state="running", started=datetime.now(UTC))
-            status = run.status()
-            if status is not None:
-                return status, False
             if jobs.read(job.id).cancelling:
                 run.end()
                 return run.status() or 0, True
+            if not begun and run.begun():
+                begun = jobs.change(job.id, ("queued",), state="running", started=datetime.now(UTC))
             if time.monotonic() - last_sign > SIGN_SECONDS:
-                jobs.change(job.id, ALIVE, heard=datetime.now(UTC))
+                _sign_of_life(job, "running" if begun else "queued")
                 last_sign = time.monotonic()
-            last_answer = time.monotonic()
-        except (sql.exc.SQLAlchemyError, OSError, RuntimeError) as error:
+        except (DatabaseSilent, OSError, RuntimeError) as error:
             log.warning("no answer (%s); the training goes on", error)
+        try:
+            status = run.status()
+            if status is not None:
+                return status, False
+            last_answer = time.monotonic()
+        except (OSError, RuntimeError) as error:
+            log.warning("no answer of the cluster (%s); the training goes on", error)
             if time.monotonic() - last_answer > UNHEARD_SECONDS:
                 raise RunError(
-                    "Nothing was heard of its cluster or the database for"
-                    f" {UNHEARD_SECONDS / 60:.0f} minutes; resume it when they are back."
+                    f"Nothing was heard of its cluster for {UNHEARD_SECONDS / 60:.0f} minutes;"
+                    " resume it when it is back."
                 ) from error
         time.sleep(LOOK_SECONDS)
 
 
 def _write_down(job: Job, status: int, cancelled: bool) -> None:
-    """The end of a job; tried again while the database cannot be written (a full disk)."""
+    """The end of a job, by what it left and how it exited."""
     if jobs.has_result(job):
         state, reason = "finished", ""
     elif cancelled:
@@ -156,20 +193,7 @@ def _write_down(job: Job, status: int, cancelled: bool) -> None:
         state, reason = "interrupted", _signal_sentence(-status)
     else:
         state, reason = "failed", last_sentence(job)
-    values = {
-        "state": state,
-        "reason": reason,
-        "exit_status": status,
-        "ended": datetime.now(UTC),
-        "fingerprint": jobs.fingerprint(job),
-    }
-    for wait in (1, 5, 30, 60, 300):
-        try:
-            jobs.change(job.id, ALIVE, **values)
-            return
-        except sql.exc.SQLAlchemyError as error:
-            log.warning("the end of the job cannot be written (%s); trying again", error)
-            time.sleep(wait)
+    _tell(job, state=state, reason=reason, exit_status=status, fingerprint=jobs.fingerprint(job))
 
 
 def _signal_sentence(number: int) -> str:

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
@@ -22,6 +21,7 @@ from hemodetect.models.families import family_of
 from hemodetect.models.family import FittedModel, Report, Run
 from hemodetect.models.recipes import KernelRecipe, NetworkRecipe, Recipe, recipe_named
 from hemodetect.training.crossfit import KEPT, ON_ALL, CrossFit, cross_fit, fit_on_all
+from hemodetect.training.versions import installed
 
 LIBRARIES = ("keras", "tensorflow-cpu", "scikit-learn", "numpy", "scipy", "pillow")
 
@@ -110,9 +110,11 @@ def _claim(run: Run, dataset: Dataset, split: Split, recipe: Recipe) -> None:
     }
     # Through JSON, so that what was kept and what is wanted have the same types.
     wanted, kept = json.loads(json.dumps(plan)), run.work / "plan.json"
-    if not run.work.is_dir():
-        run.work.mkdir(parents=True)
-        kept.write_text(json.dumps(wanted))
+    if not kept.is_file() and not any(run.work.glob("*/")):
+        run.work.mkdir(parents=True, exist_ok=True)
+        partial = kept.with_suffix(".partial")
+        partial.write_text(json.dumps(wanted))
+        partial.replace(kept)
         return
     try:
         found = json.loads(kept.read_text())
@@ -160,8 +162,7 @@ def bundle_card(
             for level in ("slice", "patient")
         },
         seconds={name: round(seconds, 1) for name, seconds in folds.seconds.items()},
-        versions={"python": platform.python_version()}
-        | {library: version(library) for library in LIBRARIES},
+        versions={"python": platform.python_version()} | installed(LIBRARIES),
         commit=_commit(),
         created=datetime.now(UTC).date().isoformat(),
         remarks=tuple(_remarks(split, recipe, epochs)),
