@@ -114,9 +114,8 @@ class RayRun:
         return self._state() != "PENDING"
 
     def status(self) -> int | None:
-        with contextlib.suppress(
-            RuntimeError, OSError
-        ):  # its node may be gone, and its log with it
+        # Its node may be gone, and its log with it.
+        with contextlib.suppress(RuntimeError, OSError):
             log = self._client.get_job_logs(self._name).encode()
             if len(log) != self._written:
                 with self._job.log.open("r+b") as file:
