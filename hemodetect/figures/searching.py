@@ -57,7 +57,8 @@ def search_map(found: Search) -> go.Figure:
             row=1,
             col=column,
         )
-        figure.update_xaxes(title="gamma (of scikit-learn's scale)", type="category", col=column)
+        title = "gamma (of scikit-learn's scale)" if len(gammas[kernel]) > 1 else None
+        figure.update_xaxes(title=title, type="category", col=column)
     figure.update_yaxes(type="category")
     figure.update_yaxes(title="C", col=1)
     figure.update_annotations(font_color=MUTED)

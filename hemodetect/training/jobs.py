@@ -302,14 +302,15 @@ def change(job_id: str, only_from: tuple[State, ...], **values: object) -> bool:
 
 def fingerprint(of: Job) -> str | None:
     """Fingerprint of the data that a job trains on, from what it has left behind so far."""
-    try:
+    with contextlib.suppress(BundleError):
         return read_card(of.bundle).fingerprint
-    except BundleError:
-        pass
-    try:
-        return json.loads((of.folder / "bundle.work" / "plan.json").read_text())["data"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    for file, name in (
+        (of.folder / "bundle.work" / "plan.json", "data"),
+        (of.result, "fingerprint"),
+    ):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            return str(json.loads(file.read_text())[name])
+    return None
 
 
 def has_result(of: Job) -> bool:

@@ -72,6 +72,7 @@ def test_a_search_is_a_job_too_and_its_workers_die_with_it(plan: TrainingPlan) -
     job = ended(jobs.start(wanted, "ada"))
     assert (job.state, job.reason) == ("finished", "")
     assert len(Search.read(job.result).grid) == 55
+    assert job.fingerprint == Search.read(job.result).fingerprint
     assert len(search_map(Search.read(job.result)).data) == 3
     # Killed in the middle, nothing of it keeps the device.
     second = jobs.start(wanted, "ada")
