@@ -9,7 +9,8 @@ import streamlit as st
 
 from hemodetect.errors import BundleError, HemodetectError
 from hemodetect.evaluation.differences import difference_sentence
-from hemodetect.evaluation.succession import succession
+from hemodetect.evaluation.levels import Level
+from hemodetect.evaluation.succession import Succession, succession
 from hemodetect.families import FAMILY_NAMES
 from hemodetect.models.bundle import Card, read_card
 from hemodetect.models.promotion import RELEASES, promote
@@ -96,7 +97,7 @@ def _in_use(release: Path) -> Card | None:
 
 def _comparison(bundle: Path, release: Path, card: Card, current: Card) -> None:
     try:
-        found = succession(bundle, release)
+        found = _succession(bundle, release, card.version, current.version)
     except HemodetectError as error:
         st.caption(f":material/info: {plain(error)}")
         return
@@ -104,6 +105,12 @@ def _comparison(bundle: Path, release: Path, card: Card, current: Card) -> None:
         for metric, what in ((difference.auroc, "AUROC"), (difference.accuracy, "accuracy")):
             said = difference_sentence("the new bundle", "the one in use", metric, what)
             st.markdown(f"- By {level}: {said[0].lower()}{said[1:]}")
+
+
+@st.cache_data(show_spinner="Comparing it with the model in use", max_entries=8)
+def _succession(bundle: Path, release: Path, version: str, current: str) -> dict[Level, Succession]:
+    """Kept by the versions, which stand for exactly these files: it resamples 2,000 times."""
+    return succession(bundle, release)
 
 
 def _step(bundle: Path, card: Card, prefix: str) -> None:
@@ -123,9 +130,8 @@ def _step(bundle: Path, card: Card, prefix: str) -> None:
 
     try:
         with st.spinner("Trying the model, then putting it into use"):
-            done = promote(bundle, settings().artifacts, who=asking, why=why, check=load_bundle)
+            promote(bundle, settings().artifacts, who=asking, why=why, check=load_bundle)
     except (HemodetectError, OSError) as error:
         st.error(str(error), icon=":material/error:")
         return
-    st.session_state[f"{prefix}_done"] = done.new
     st.rerun()

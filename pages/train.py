@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from hemodetect.models.augmentation import augmented
 from hemodetect.models.recipes import RECIPES, BloodRecipe, NetworkRecipe, StudyRecipe
 from hemodetect.settings import settings
 from hemodetect.training import jobs
-from hemodetect.training.gpus import gpus
+from hemodetect.training.gpus import Gpu, gpus
 from hemodetect.training.jobs import JobError
 from hemodetect.training.plan import RANGES, TrainingPlan
 from hemodetect.training.runs import visible_cards
@@ -119,10 +120,12 @@ def _warnings(found: Audit) -> list[str]:
     if mixed:
         lines.append(f"Several series in one folder: {plain(', '.join(mixed))}.")
     if found.refused:
-        first = found.refused[0]
+        # Without their names: in a hospital's own set they may be patients'.
+        reasons = Counter(refused.reason for refused in found.refused)
+        (reason, count), *_ = reasons.most_common()
         lines.append(
-            f"{len(found.refused)} files cannot be read, {plain(first.file)} first:"
-            f" {plain(first.reason)}"
+            f"{len(found.refused)} files cannot be read; {count} of them: {plain(reason)}"
+            " `hemodetect audit` names them."
         )
     return lines or ["Nothing was found that a training should not have."]
 
@@ -166,7 +169,7 @@ def _plan(data: Path) -> None:
         format_func=lambda s: "by patient" if s == "patient" else "by slice, as the study",
         key="train_split",
     )
-    cards = gpus()
+    cards = _cards()
     names = {card.device: f"{card.name}, {card.memory_mib / 1024:.0f} GiB" for card in cards}
     if settings().ray_address:
         names = {"gpu": "A GPU of the cluster"}
@@ -205,6 +208,11 @@ def _plan(data: Path) -> None:
         if plan.family in ("svm", "logistic") and plan.split == "patient"
     ]
     _start(plans, searches)
+
+
+@st.cache_data(show_spinner=False, ttl=30, max_entries=1)
+def _cards() -> list[Gpu]:
+    return gpus()
 
 
 def _index(recipe: str) -> int:

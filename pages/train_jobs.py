@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
+import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
@@ -117,7 +118,7 @@ def _watched(job_id: str) -> None:
             key=f"train_curve_{job_id}",
             config=CHART_CONFIG | {"displayModeBar": False},
         )
-        _confusion(shown)
+        _confusion(at.history)
     _cards(shown)
     with st.expander("Log", icon=":material/article:"):
         st.code("\n".join(log_tail(shown)) or "Nothing yet.", language=None)
@@ -150,8 +151,8 @@ def _action(shown: Job, place: DeltaGenerator) -> None:
         st.rerun()
 
 
-def _confusion(shown: Job) -> None:
-    found = confusion_of_last_epoch(progress(shown).history)
+def _confusion(history: pd.DataFrame) -> None:
+    found = confusion_of_last_epoch(history)
     if found is None:
         return
     st.caption("Calls on the validation patients' slices after the latest epoch:")

@@ -105,8 +105,40 @@ def fit_network(
     """
     work.mkdir(parents=True, exist_ok=True)
     with data_parallel(parallel):
-        model, trained = _trained(
-            recipe, grey, labels, validation, epochs=epochs, seed=seed, work=work, report=report
+        keras.utils.set_random_seed(seed)
+        model = BUILDERS[recipe.family](recipe.size)
+        trained = keras.Model(model.inputs, model.outputs[0])
+        trained.compile(
+            optimizer=keras.optimizers.Adam(recipe.learning_rate, clipnorm=recipe.clip_norm),
+            loss="binary_crossentropy",
+            metrics=["accuracy", *_counts()],
+            jit_compile=keras.backend.backend()
+            == "jax",  # XLA on TensorFlow's CPU is 3-5 times slower
+        )
+        past = _past_epochs(work)
+        if past:
+            trained.optimizer.build(trained.trainable_variables)
+            trained.load_weights(_epoch_file(work, len(past)))
+        watchers = [
+            keras.callbacks.ReduceLROnPlateau(
+                "val_loss", factor=0.5, patience=recipe.plateau_patience, mode="min"
+            ),
+            keras.callbacks.EarlyStopping("val_loss", patience=recipe.stop_patience, mode="min"),
+        ]
+        train = ~validation
+        trained.fit(
+            AugmentedSlices(trained, grey[train], labels[train], recipe, seed, len(past)),
+            validation_data=(network_input(trained, grey[validation]), labels[validation][:, None]),
+            validation_batch_size=recipe.batch,
+            initial_epoch=len(past),
+            epochs=epochs,
+            verbose=0,
+            callbacks=[
+                *watchers,
+                keras.callbacks.TerminateOnNaN(),
+                _Replay(watchers, past),
+                _Keep(work, past, report),
+            ],
         )
     history = _history(work)
     best = _best_epoch(history)
@@ -117,55 +149,6 @@ def fit_network(
         )
     trained.load_weights(_best_file(work, best))
     return model, history
-
-
-def _trained(
-    recipe: NetworkRecipe,
-    grey: np.ndarray,
-    labels: np.ndarray,
-    validation: np.ndarray,
-    *,
-    epochs: int,
-    seed: int,
-    work: Path,
-    report: EpochReport | None,
-) -> tuple[keras.Model, keras.Model]:
-    """The model with all outputs and the one with the probability alone, after the last epoch."""
-    keras.utils.set_random_seed(seed)
-    model = BUILDERS[recipe.family](recipe.size)
-    trained = keras.Model(model.inputs, model.outputs[0])
-    trained.compile(
-        optimizer=keras.optimizers.Adam(recipe.learning_rate, clipnorm=recipe.clip_norm),
-        loss="binary_crossentropy",
-        metrics=["accuracy", *_counts()],
-        jit_compile=keras.backend.backend() == "jax",  # XLA on TensorFlow's CPU is 3-5 times slower
-    )
-    past = _past_epochs(work)
-    if past:
-        trained.optimizer.build(trained.trainable_variables)
-        trained.load_weights(_epoch_file(work, len(past)))
-    watchers = [
-        keras.callbacks.ReduceLROnPlateau(
-            "val_loss", factor=0.5, patience=recipe.plateau_patience, mode="min"
-        ),
-        keras.callbacks.EarlyStopping("val_loss", patience=recipe.stop_patience, mode="min"),
-    ]
-    train = ~validation
-    trained.fit(
-        AugmentedSlices(trained, grey[train], labels[train], recipe, seed, len(past)),
-        validation_data=(network_input(trained, grey[validation]), labels[validation][:, None]),
-        validation_batch_size=recipe.batch,
-        initial_epoch=len(past),
-        epochs=epochs,
-        verbose=0,
-        callbacks=[
-            *watchers,
-            keras.callbacks.TerminateOnNaN(),
-            _Replay(watchers, past),
-            _Keep(work, past, report),
-        ],
-    )
-    return model, trained
 
 
 def network_probabilities(

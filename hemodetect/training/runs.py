@@ -16,6 +16,7 @@ import psutil
 
 from hemodetect.errors import HemodetectError
 from hemodetect.settings import settings
+from hemodetect.training.gpus import gpus
 from hemodetect.training.jobs import RUN_BEGINS, Job, own_settings
 from hemodetect.training.processes import die_with
 
@@ -224,6 +225,7 @@ def visible_cards(device: str) -> dict[str, str]:
     """Environment in which a process sees the GPUs of a device alone, numbered as the driver does."""
     kind, _, number = device.partition(":")
     if kind == "cpu":
-        return {"CUDA_VISIBLE_DEVICES": ""}
-    order = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
-    return order | {"CUDA_VISIBLE_DEVICES": number} if number else order
+        return {"CUDA_VISIBLE_DEVICES": "-1"}
+    if kind == "gpus":
+        number = ",".join(card.device.removeprefix("gpu:") for card in gpus())
+    return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": number or "0"}
