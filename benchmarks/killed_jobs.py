@@ -41,6 +41,7 @@ def main() -> None:
         slices = _slices(place / "data" / "blobs")
         from hemodetect.models.bundle import PREDICTIONS, read_card
         from hemodetect.training import jobs
+        from hemodetect.training.job_rows import ALIVE
 
         job_id = _asked(None, place / "data" / "blobs")
         ends: Counter[str] = Counter()
@@ -52,7 +53,7 @@ def main() -> None:
             state = _settled(job_id)
             _, left = psutil.wait_procs(_processes(job_id), timeout=10)
             assert not left, f"{left} outlived the job"
-            assert not (jobs.read(job_id).bundle.exists() and state != "finished")
+            assert not (jobs.job(job_id).bundle.exists() and state != "finished")
             ends[f"{victims}: {state}"] += 1
             print(f"{number + 1:2} killed {victims:10} -> {state}", flush=True)
             if state == "finished":
@@ -60,7 +61,7 @@ def main() -> None:
             else:
                 assert state == "interrupted", state
                 _asked(job_id, place / "data" / "blobs")
-        while jobs.job(job_id).state in jobs.ALIVE:
+        while jobs.job(job_id).state in ALIVE:
             time.sleep(0.5)
         done = jobs.job(job_id)
         assert done.state == "finished", (done.state, done.reason)
@@ -108,9 +109,10 @@ def _victims(job_id: str, which: str) -> list[psutil.Process]:
 
 def _settled(job_id: str) -> str:
     from hemodetect.training import jobs
+    from hemodetect.training.job_rows import ALIVE
 
     deadline = time.monotonic() + 30
-    while jobs.job(job_id).state in jobs.ALIVE:
+    while jobs.job(job_id).state in ALIVE:
         assert time.monotonic() < deadline, f"stuck as {jobs.job(job_id).state}"
         time.sleep(0.1)
     return jobs.job(job_id).state

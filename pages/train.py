@@ -25,7 +25,7 @@ from hemodetect.models.recipes import RECIPES, BloodRecipe, NetworkRecipe, Study
 from hemodetect.settings import settings
 from hemodetect.training import jobs
 from hemodetect.training.gpus import Gpu, gpus
-from hemodetect.training.jobs import JobError
+from hemodetect.training.job_rows import JobError
 from hemodetect.training.plan import RANGES, TrainingPlan
 from hemodetect.training.runs import visible_cards
 from hemodetect.viewer import png_bytes

@@ -18,7 +18,7 @@ from hemodetect.figures.training import learning_curve
 from hemodetect.reports.search import search_text
 from hemodetect.training import jobs
 from hemodetect.training.gpus import gpus
-from hemodetect.training.jobs import ALIVE, RESUMABLE, Job, JobError
+from hemodetect.training.job_rows import ALIVE, RESUMABLE, Job, JobError
 from hemodetect.training.progress import confusion_of_last_epoch, log_tail, progress
 from hemodetect.training.search import Search, SearchError
 from pages.promoting import promotion_form

@@ -56,6 +56,6 @@ def test_what_the_machine_runs_out_of_is_said(
     def fails(_: argparse.Namespace) -> int:
         raise error
 
-    monkeypatch.setattr(cli, "_jobs", fails)
+    monkeypatch.setattr(cli.commands, "jobs", fails)
     assert cli.main(["jobs"]) == 1
     assert said in capsys.readouterr().err

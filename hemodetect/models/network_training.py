@@ -112,8 +112,8 @@ def fit_network(
             optimizer=keras.optimizers.Adam(recipe.learning_rate, clipnorm=recipe.clip_norm),
             loss="binary_crossentropy",
             metrics=["accuracy", *_counts()],
-            jit_compile=keras.backend.backend()
-            == "jax",  # XLA on TensorFlow's CPU is 3-5 times slower
+            # XLA on TensorFlow's CPU is 3-5 times slower.
+            jit_compile=keras.backend.backend() == "jax",
         )
         past = _past_epochs(work)
         if past:

@@ -19,122 +19,35 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
-
-import sqlalchemy as sql
 
 from hemodetect import __version__
-from hemodetect.database import engine, metadata
 from hemodetect.dataset.lookup import data_folders
-from hemodetect.errors import BundleError, HemodetectError, SettingError
+from hemodetect.errors import BundleError
 from hemodetect.models.bundle import read_card
 from hemodetect.settings import settings
+from hemodetect.training.job_rows import (
+    ALIVE,
+    RESUMABLE,
+    Job,
+    JobError,
+    add,
+    change,
+    listed,
+    read,
+)
 from hemodetect.training.plan import PlanError, TrainingPlan
 from hemodetect.training.versions import installed
 
-State = Literal["queued", "running", "finished", "failed", "cancelled", "interrupted"]
-ALIVE: tuple[State, ...] = ("queued", "running")
-RESUMABLE: tuple[State, ...] = ("failed", "cancelled", "interrupted")
 SILENCE = timedelta(minutes=15)
 """A job of another machine that has not been heard of for this long is taken for interrupted; its
 supervisor gives up sooner where it cannot reach the database."""
 
-SEARCHED = "search.json"
-RUN_BEGINS = "--- begun "
-"""A line of a log that starts so stands before each run's."""
 _PARTING_SECONDS = 10.0  # a supervisor that has written down the end may not be gone yet
 _LIBRARIES = ("keras", "tensorflow-cpu", "tensorflow", "jax", "scikit-learn", "numpy")
-
-_jobs = sql.Table(
-    "jobs",
-    metadata,
-    sql.Column("number", sql.Integer, primary_key=True, autoincrement=True),
-    sql.Column("id", sql.String(16), nullable=False, unique=True),
-    sql.Column("plan", sql.JSON, nullable=False),
-    sql.Column("device", sql.String(32), nullable=False),
-    sql.Column("who", sql.String(200), nullable=False),
-    sql.Column("host", sql.String(200), nullable=False),
-    sql.Column("state", sql.String(16), nullable=False),
-    sql.Column("reason", sql.Text, nullable=False, default=""),
-    sql.Column("cancelling", sql.Boolean, nullable=False, default=False),
-    sql.Column("created", sql.DateTime(timezone=True), nullable=False),
-    sql.Column("started", sql.DateTime(timezone=True)),
-    sql.Column("ended", sql.DateTime(timezone=True)),
-    sql.Column("heard", sql.DateTime(timezone=True), nullable=False),
-    sql.Column("exit_status", sql.Integer),
-    sql.Column("versions", sql.JSON, nullable=False),
-    sql.Column("fingerprint", sql.String(64)),
-)
-
-
-class JobError(HemodetectError):
-    """There is no such job, or it cannot be started, cancelled or resumed now."""
-
-
-class DatabaseSilent(JobError):
-    """The database cannot be reached, or not be written."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """One training, as it stands.
-
-    Attributes:
-        number: counts jobs in the order they were asked for.
-        id: names its folder.
-        plan: what is trained.
-        device: what it runs or waits on.
-        who: asked for it.
-        host: stands for the state folder that its files and locks are in.
-        state: queued -> running -> finished, failed, cancelled or interrupted (its process or
-            machine died); the last three can be resumed.
-        reason: a sentence on why it ended as it did, "" where there is nothing to say.
-        cancelling: its end was asked for and has not come yet.
-        created, started, ended: UTC; started and ended of the latest run.
-        heard: its supervisor last gave a sign, UTC.
-        exit_status: of the training process; negative is the signal that ended it.
-        versions: of Python and the libraries.
-        fingerprint: of the data it was trained on, once known.
-    """
-
-    number: int
-    id: str
-    plan: TrainingPlan
-    device: str
-    who: str
-    host: str
-    state: State
-    reason: str
-    cancelling: bool
-    created: datetime
-    started: datetime | None
-    ended: datetime | None
-    heard: datetime
-    exit_status: int | None
-    versions: dict[str, str]
-    fingerprint: str | None
-
-    @property
-    def folder(self) -> Path:
-        """Holds the log, and the bundle once there is one."""
-        return settings().state / "jobs" / self.id
-
-    @property
-    def bundle(self) -> Path:
-        return self.folder / "bundle"
-
-    @property
-    def result(self) -> Path:
-        """The bundle, or what a search found."""
-        return self.folder / SEARCHED if self.plan.task == "search" else self.bundle
-
-    @property
-    def log(self) -> Path:
-        return self.folder / "train.log"
 
 
 def start(plan: TrainingPlan, who: str) -> Job:
@@ -183,8 +96,7 @@ def start(plan: TrainingPlan, who: str) -> Job:
             "versions": {"python": sys.version.split()[0], "hemodetect": __version__}
             | installed(_LIBRARIES),
         }
-        with _database() as connection:
-            connection.execute(sql.insert(_jobs).values(row))
+        add(row)
         _supervise(job_id, held)
     finally:
         os.close(held)
@@ -197,25 +109,12 @@ def jobs() -> list[Job]:
     Raises:
         JobError: the database cannot be read.
     """
-    with _database() as connection:
-        rows = connection.execute(sql.select(_jobs).order_by(_jobs.c.number.desc())).mappings()
-        found = [_job(row) for row in rows]
-    return [_settled(one) for one in found]
+    return [_settled(one) for one in listed()]
 
 
 def job(job_id: str) -> Job:
     """One job; raises `JobError` where there is none."""
     return _settled(read(job_id))
-
-
-def read(job_id: str) -> Job:
-    """One job as the database has it, which for a dead one may be out of date."""
-    with _database() as connection:
-        query = sql.select(_jobs).where(_jobs.c.id == job_id)
-        row = connection.execute(query).mappings().one_or_none()
-    if row is None:
-        raise JobError(f"There is no job {job_id!r}.")
-    return _job(row)
 
 
 def cancel(job_id: str) -> Job:
@@ -280,24 +179,6 @@ def host() -> str:
         finally:
             own.unlink()
     return path.read_text()
-
-
-@contextlib.contextmanager
-def _database() -> Iterator[sql.Connection]:
-    try:
-        with engine().begin() as connection:
-            yield connection
-    except (sql.exc.SQLAlchemyError, SettingError) as error:
-        raise DatabaseSilent(
-            f"The database of the jobs does not answer ({type(error).__name__}); try again soon."
-        ) from error
-
-
-def change(job_id: str, only_from: tuple[State, ...], **values: object) -> bool:
-    """Changes a row where it is in one of these states; whether it was."""
-    with _database() as connection:
-        query = sql.update(_jobs).where(_jobs.c.id == job_id, _jobs.c.state.in_(only_from))
-        return connection.execute(query.values(**values)).rowcount == 1
 
 
 def fingerprint(of: Job) -> str | None:
@@ -412,14 +293,3 @@ def _check_allowed(folder: Path) -> None:
         raise PlanError(
             f"{folder}: jobs train on folders inside those of HEMODETECT_DATA ({places})."
         )
-
-
-def _job(row: Mapping[Any, Any]) -> Job:
-    values = dict(row)
-    plan = TrainingPlan(**values.pop("plan"))
-    times = {}
-    for name in ("created", "started", "ended", "heard"):
-        time = values.pop(name)
-        # SQLite keeps no zone.
-        times[name] = time.replace(tzinfo=UTC) if time is not None and time.tzinfo is None else time
-    return Job(plan=plan, **times, **values)

@@ -12,7 +12,7 @@ from hemodetect.evaluation.metrics import Confusion
 from hemodetect.models.bundle import COUNTS, HISTORY
 from hemodetect.models.recipes import NetworkRecipe, recipe_named
 from hemodetect.training.crossfit import ON_ALL
-from hemodetect.training.jobs import RUN_BEGINS, Job
+from hemodetect.training.job_rows import RUN_BEGINS, Job
 
 _TAIL_BYTES = 8192
 

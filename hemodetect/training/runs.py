@@ -17,7 +17,8 @@ import psutil
 from hemodetect.errors import HemodetectError
 from hemodetect.settings import settings
 from hemodetect.training.gpus import gpus
-from hemodetect.training.jobs import RUN_BEGINS, Job, own_settings
+from hemodetect.training.job_rows import RUN_BEGINS, Job
+from hemodetect.training.jobs import own_settings
 from hemodetect.training.processes import die_with
 
 GRACE_SECONDS = 5.0

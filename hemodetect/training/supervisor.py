@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 
 from hemodetect.settings import settings
 from hemodetect.training import jobs
-from hemodetect.training.jobs import ALIVE, DatabaseSilent, Job, State
+from hemodetect.training.job_rows import ALIVE, DatabaseSilent, Job, State, change, read
 from hemodetect.training.runs import JobRun, LocalRun, RayRun, RunError, end_on_cluster
 
 LOOK_SECONDS = 0.5
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 def main(job_id: str) -> int:
     """Carries one job through; 0 whatever becomes of it."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    job = jobs.read(job_id)
+    job = read(job_id)
     on_cluster = bool(settings().ray_address)
     # A cluster keeps its own line of waiting jobs.
     device = None if on_cluster else _turn(job)
@@ -60,7 +60,7 @@ def main(job_id: str) -> int:
 def _cancelling(job: Job) -> bool:
     """Whether its end was asked for; no, where the database does not say."""
     try:
-        return jobs.read(job.id).cancelling
+        return read(job.id).cancelling
     except DatabaseSilent as error:
         log.warning("%s", error)
         return False
@@ -73,7 +73,7 @@ def _tell(job: Job, **values: object) -> None:
     """
     for wait in (1, 5, 30, 60, 300, 0):
         try:
-            jobs.change(job.id, (*ALIVE, "interrupted"), ended=datetime.now(UTC), **values)
+            change(job.id, (*ALIVE, "interrupted"), ended=datetime.now(UTC), **values)
             return
         except DatabaseSilent as error:
             log.warning("the end of the job cannot be written (%s)", error)
@@ -82,8 +82,8 @@ def _tell(job: Job, **values: object) -> None:
 
 def _sign_of_life(job: Job, state: State) -> None:
     now = datetime.now(UTC)
-    if not jobs.change(job.id, ALIVE, heard=now):
-        jobs.change(job.id, ("interrupted",), state=state, reason="", ended=None, heard=now)
+    if not change(job.id, ALIVE, heard=now):
+        change(job.id, ("interrupted",), state=state, reason="", ended=None, heard=now)
 
 
 def _turn(job: Job) -> tuple[int, ...]:
@@ -158,11 +158,11 @@ def _watched(job: Job, run: JobRun) -> tuple[int, bool]:
     begun = False
     while True:
         try:
-            if jobs.read(job.id).cancelling:
+            if read(job.id).cancelling:
                 run.end()
                 return run.status() or 0, True
             if not begun and run.begun():
-                begun = jobs.change(job.id, ("queued",), state="running", started=datetime.now(UTC))
+                begun = change(job.id, ("queued",), state="running", started=datetime.now(UTC))
             if time.monotonic() - last_sign > SIGN_SECONDS:
                 _sign_of_life(job, "running" if begun else "queued")
                 last_sign = time.monotonic()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import psutil
 
 from hemodetect.training import jobs
-from hemodetect.training.jobs import Job
+from hemodetect.training.job_rows import ALIVE, Job
 
 PATIENCE = 120.0
 
@@ -21,7 +21,7 @@ def until(asked: Callable[[], bool], what: str) -> None:
 
 
 def ended(one: Job) -> Job:
-    until(lambda: jobs.job(one.id).state not in jobs.ALIVE, f"the end of job {one.number}")
+    until(lambda: jobs.job(one.id).state not in ALIVE, f"the end of job {one.number}")
     return jobs.job(one.id)
 
 

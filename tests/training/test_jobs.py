@@ -21,7 +21,7 @@ from hemodetect.figures.searching import search_map
 from hemodetect.models.bundle import read_card
 from hemodetect.settings import settings
 from hemodetect.training import jobs
-from hemodetect.training.jobs import Job, JobError
+from hemodetect.training.job_rows import ALIVE, Job, JobError
 from hemodetect.training.plan import PlanError, TrainingPlan
 from hemodetect.training.search import Search
 from hemodetect.training.supervisor import _in_the_way, _taken, device_locks
@@ -35,7 +35,7 @@ def place(blob_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     settings.cache_clear()
     yield
     for one in jobs.jobs():
-        if one.state in jobs.ALIVE:
+        if one.state in ALIVE:
             jobs.cancel(one.id)
             ended(one)
     settings.cache_clear()

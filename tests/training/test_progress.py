@@ -17,7 +17,7 @@ from hemodetect.models.recipes import recipe_named
 from hemodetect.settings import settings
 from hemodetect.training.estimate import estimated_seconds
 from hemodetect.training.gpus import Gpu, gpus
-from hemodetect.training.jobs import Job
+from hemodetect.training.job_rows import Job
 from hemodetect.training.plan import TrainingPlan
 from hemodetect.training.progress import confusion_of_last_epoch, log_tail, progress
 from hemodetect.training.train import train_bundle

@@ -20,7 +20,7 @@ from job_processes import ended, epochs_done, running, supervisor, until
 from hemodetect.models.bundle import read_card
 from hemodetect.settings import settings
 from hemodetect.training import jobs
-from hemodetect.training.jobs import Job, JobError
+from hemodetect.training.job_rows import Job, JobError
 from hemodetect.training.plan import TrainingPlan
 
 pytest.importorskip("ray", reason="the extra ray is not installed")
