@@ -89,7 +89,8 @@ def parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--epochs", type=int, help="in place of the recipe's (networks)")
     train.add_argument("--batch", type=int, help="in place of the recipe's (networks)")
-    train.add_argument("--learning-rate", type=float, help="in place of the recipe's (networks)")
+    for name, kind in (("learning-rate", float), ("dropout", float), ("l2", float), ("depth", int)):
+        train.add_argument(f"--{name}", type=kind, help="in place of the recipe's (networks)")
     train.add_argument("--seed", type=int, default=0, help="of everything drawn (default: 0)")
     train.add_argument(
         "--device",
@@ -109,9 +110,21 @@ def parser() -> argparse.ArgumentParser:
         ask = _command(subparsers, action, summary)
         ask.add_argument("job", metavar="JOB", help="its id, as `hemodetect jobs` shows it")
 
-    search = _command(subparsers, "search", "grid search over patient folds, nested")
+    search = _command(subparsers, "search", "a family's settings over patient folds, nested")
     search.add_argument("--data", type=Path, required=True, help="folder of a labelled data set")
-    search.add_argument("--model", required=True, choices=["svm", "logistic"], help="family")
+    search.add_argument(
+        "--model",
+        required=True,
+        choices=list(FAMILY_NAMES),
+        help="family; for the SVM every C, gamma and kernel, for the logistic regression every C, for"
+        " a network learning rate, dropout, L2 and depth by trial",
+    )
+    search.add_argument(
+        "--trials", type=_positive, default=20, help="in each fold (networks; default: 20)"
+    )
+    search.add_argument("--epochs", type=int, help="most of a trial (networks)")
+    search.add_argument("--batch", type=int, help="in place of the recipe's (networks)")
+    search.add_argument("--device", default="cpu", help="as for train (networks; default: cpu)")
     search.add_argument(
         "--split", default="patient", help="patient (default), or the file of a split made earlier"
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import json
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from hemodetect.errors import HemodetectError
 from hemodetect.families import FAMILY_NAMES
+from hemodetect.models.recipes import NetworkRecipe
 
 if TYPE_CHECKING:
     from hemodetect.dataset.cache import Dataset
@@ -45,6 +47,9 @@ def train(options: argparse.Namespace) -> int:
         epochs=options.epochs,
         batch=options.batch,
         learning_rate=options.learning_rate,
+        dropout=options.dropout,
+        l2=options.l2,
+        depth=options.depth,
         seed=options.seed,
         device=options.device,
         teacher=None if options.teacher is None else str(options.teacher),
@@ -139,16 +144,50 @@ def _split(options: argparse.Namespace, dataset: Dataset) -> Split:
 
 
 def search(options: argparse.Namespace) -> int:
+    from hemodetect.training.plan import TrainingPlan
+
+    plan = TrainingPlan(
+        data=str(options.data),
+        family=options.model,
+        task="search",
+        folds=options.folds,
+        epochs=options.epochs,
+        batch=options.batch,
+        trials=options.trials,
+        seed=options.seed,
+        device=options.device,
+    )
+    recipe = plan.checked_recipe()
+    if isinstance(recipe, NetworkRecipe) and options.out is None:
+        raise HemodetectError("Tuning a network needs --out: its state is kept beside that file.")
+
     from hemodetect.dataset.cache import open_dataset
+    from hemodetect.models.devices import require_gpu
     from hemodetect.reports.search import search_text
     from hemodetect.training.search import search
 
+    if options.device != "cpu":
+        require_gpu()
     dataset = open_dataset(options.data, _counted("decoding"))
     split = _split(options, dataset)
 
     def told(line: str) -> None:
         print(f"{time.strftime('%H:%M:%S')} {options.model}: {line}", file=sys.stderr, flush=True)
 
+    if isinstance(recipe, NetworkRecipe):
+        from hemodetect.models.family import Run
+        from hemodetect.reports.search import tuning_text
+        from hemodetect.training.train import work_folder
+        from hemodetect.training.tuning import tune
+
+        run = Run(
+            work_folder(options.out), told, options.epochs, options.seed, options.device == "gpus"
+        )
+        tuned = tune(dataset, split, recipe, run, trials=options.trials)
+        tuned.write(options.out)
+        shutil.rmtree(run.work)
+        print(tuning_text(tuned))
+        return 0
     found = search(dataset, split, options.model, workers=options.workers, report=told)
     if options.out:
         found.write(options.out)

@@ -70,6 +70,10 @@ class Settings:
     max_file_bytes: int = _setting(512 * MIB, "bytes of one file, unpacked", minimum=1)
     max_study_bytes: int = _setting(2_048 * MIB, "bytes of one study, unpacked", minimum=1)
     max_slice_pixels: int = _setting(4_096 * 4_096, "pixels of one slice", minimum=1)
+    max_set_files: int = _setting(100_000, "files in an uploaded labelled set", minimum=1)
+    max_set_bytes: int = _setting(
+        20_480 * MIB, "bytes of an uploaded labelled set, unpacked", minimum=1
+    )
     max_zip_ratio: int = _setting(200, "unpacked size over packed size of a zip entry", minimum=1)
     max_zip_depth: int = _setting(1, "zips inside zips that are opened (0: none)", minimum=0)
 

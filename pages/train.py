@@ -6,148 +6,37 @@ import math
 import os
 import subprocess
 import sys
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from hemodetect.dataset.audit import Audit, audit
-from hemodetect.dataset.cache import Dataset, open_dataset
-from hemodetect.dataset.lookup import data_folders
-from hemodetect.dataset.manifest import labelled_slices, listed_files
 from hemodetect.errors import HemodetectError
 from hemodetect.families import FAMILY_NAMES
-from hemodetect.models.augmentation import augmented
-from hemodetect.models.recipes import RECIPES, BloodRecipe, NetworkRecipe, StudyRecipe
+from hemodetect.models.recipes import DEPTHS, RECIPES, BloodRecipe, NetworkRecipe, StudyRecipe
 from hemodetect.settings import settings
 from hemodetect.training import jobs
 from hemodetect.training.gpus import Gpu, gpus
 from hemodetect.training.job_rows import JobError
-from hemodetect.training.plan import RANGES, TrainingPlan
+from hemodetect.training.plan import RANGES, TUNED, TrainingPlan
 from hemodetect.training.runs import visible_cards
-from hemodetect.viewer import png_bytes
 from pages.shared import plain, routed, who
+from pages.train_data import choose_data_set, labelled_sets
 from pages.train_jobs import job_list
 
 ESTIMATE_SECONDS = 300
-
-
-def _data_set() -> Path | None:
-    st.subheader("Data set")
-    found = _labelled_sets()
-    if not found:
-        places = ", ".join(str(folder) for folder in data_folders()) or "no folder"
-        st.info(
-            f"No labelled set was found in {plain(places)}. Put one there, or name its place with"
-            " HEMODETECT_DATA; the README says which layouts are known.",
-            icon=":material/folder_off:",
-        )
-        return None
-    st.session_state.setdefault("train_data", str(found[0]))
-    if st.session_state["train_data"] not in map(str, found):
-        st.session_state["train_data"] = str(found[0])
-    chosen = st.selectbox(
-        "Labelled set on this server",
-        [str(folder) for folder in found],
-        format_func=lambda folder: Path(folder).name,
-        key="train_data",
-    )
-    if st.button("Look at it first", icon=":material/search:", key="train_audit"):
-        st.session_state["train_looked"] = chosen
-    if st.session_state.get("train_looked") == chosen:
-        _findings(Path(chosen))
-    return Path(chosen)
-
-
-@st.cache_data(show_spinner="Looking for labelled sets", ttl=60, max_entries=1)
-def _labelled_sets() -> list[Path]:
-    found = []
-    for folder in data_folders():
-        for root in sorted(p for p in folder.iterdir() if p.is_dir() and not p.is_symlink()):
-            try:
-                labelled_slices(root, listed_files(root))
-            except (HemodetectError, OSError):
-                continue
-            found.append(root)
-    return found
-
-
-@st.cache_resource(show_spinner=False, max_entries=4)
-def _audited(fingerprint: str, _dataset: Dataset) -> Audit:
-    return audit(_dataset)
-
-
-def _findings(root: Path) -> None:
-    try:
-        with st.spinner(f"Looking at {root.name}; the first time takes a minute or two"):
-            dataset = open_dataset(root)
-            found = _audited(dataset.fingerprint, dataset)
-    except HemodetectError as error:
-        st.error(str(error), icon=":material/error:")
-        return
-    st.dataframe(
-        [
-            {
-                "Class": count.name,
-                "Slices": count.slices,
-                "Patient folders": count.patients,
-                "People": count.groups,
-            }
-            for count in found.classes
-        ],
-        hide_index=True,
-    )
-    for line in _warnings(found):
-        st.markdown(f":material/warning: {line}")
-    _montage(dataset)
-
-
-def _warnings(found: Audit) -> list[str]:
-    lines = [
-        f"{plain(' and '.join(join.patients))} are taken for one person ({plain(join.reason)});"
-        " they stay on one side of a split."
-        for join in found.joins
-    ]
-    lines += [
-        plain(shortcut.sentence)
-        for shortcut in found.shortcuts
-        if shortcut.auroc_patient > shortcut.chance_patient[1]
-    ]
-    mixed = [folder.patient for folder in found.folders if len(folder.series) > 1]
-    if mixed:
-        lines.append(f"Several series in one folder: {plain(', '.join(mixed))}.")
-    if found.refused:
-        # Without their names: in a hospital's own set they may be patients'.
-        reasons = Counter(refused.reason for refused in found.refused)
-        (reason, count), *_ = reasons.most_common()
-        lines.append(
-            f"{len(found.refused)} files cannot be read; {count} of them: {plain(reason)}"
-            " `hemodetect audit` names them."
-        )
-    return lines or ["Nothing was found that a training should not have."]
-
-
-def _montage(dataset: Dataset) -> None:
-    st.caption(
-        "Slices as the networks of the recipe paper see them: shifted, turned, zoomed, sheared,"
-        " flipped, anew each epoch."
-    )
-    random = np.random.default_rng()
-    # Half of each class, a class a row.
-    of_class = [np.flatnonzero(dataset.labels == label) for label in (0, 1)]
-    rows = np.concatenate(
-        [np.sort(random.choice(found, min(6, len(found)), replace=False)) for found in of_class]
-    )
-    recipe = RECIPES["cnn", "paper"]
-    assert isinstance(recipe, NetworkRecipe)
-    shown = augmented(np.asarray(dataset.grey(recipe.size)[rows]), recipe.augmentation, random)
-    labels = dataset.labels[rows]
-    for label, said in enumerate(("labelled none", "labelled hemorrhage")):
-        for column, image in zip(st.columns(6), shown[labels == label], strict=False):
-            column.image(png_bytes(image, recipe.size), said, width="stretch")
+_NUMBERS = {
+    "folds": "Folds",
+    "epochs": "Epochs",
+    "batch": "Batch",
+    "learning_rate": "Learning rate",
+    "seed": "Seed",
+    "dropout": "Dropout",
+    "l2": "L2",
+    "depth": "Depth",
+    "trials": "Trials of a search",
+}
 
 
 def _plan(data: Path) -> None:
@@ -186,13 +75,13 @@ def _plan(data: Path) -> None:
             ":material/warning: Slices of one patient end up on both sides of this split. Its figures"
             " say nothing of new patients, and no model of it can be put into use."
         )
-    numbers = st.columns(5)
-    values = {name: _number(column, name) for column, name in zip(numbers, RANGES, strict=True)}
+    places = [*st.columns(5), *st.columns(5)]
+    values = {name: _number(place, name) for place, name in zip(places, _NUMBERS, strict=False)}
     if any(value is not None and math.isnan(value) for value in values.values()):
         return
     teacher_data = None
     if recipe == "study":
-        others = [folder for folder in _labelled_sets() if folder != data]
+        others = [folder for folder in labelled_sets() if folder != data]
         teacher_data = st.selectbox(
             "Set that the released teacher network was trained on",
             others,
@@ -202,11 +91,25 @@ def _plan(data: Path) -> None:
     plans = [
         _made(family, recipe, split, device, values, data, teacher_data) for family in families
     ]
-    searches = [
-        replace(plan, task="search", recipe="paper", device="cpu", epochs=None, teacher=None)
-        for plan in plans
-        if plan.family in ("svm", "logistic") and plan.split == "patient"
-    ]
+    searches = []
+    if split == "patient":
+        # A search chooses these itself.
+        free = values | dict.fromkeys(TUNED)
+        searches = [
+            replace(
+                _made(
+                    family,
+                    "paper",
+                    split,
+                    device if family in DEPTHS else "cpu",
+                    free,
+                    data,
+                    None,
+                ),
+                task="search",
+            )
+            for family in families
+        ]
     _start(plans, searches)
 
 
@@ -221,16 +124,9 @@ def _index(recipe: str) -> int:
 
 def _number(column: DeltaGenerator, name: str) -> float | None:
     low, high = RANGES[name]
-    label = {
-        "folds": "Folds",
-        "epochs": "Epochs",
-        "batch": "Batch",
-        "learning_rate": "Learning rate",
-        "seed": "Seed",
-    }[name]
     given = column.text_input(
-        label,
-        {"folds": "5", "seed": "0"}.get(name, ""),
+        _NUMBERS[name],
+        {"folds": "5", "seed": "0", "trials": "20"}.get(name, ""),
         placeholder="the recipe's",
         help=f"{low:g} to {high:g}",
         key=f"train_{name}",
@@ -238,7 +134,7 @@ def _number(column: DeltaGenerator, name: str) -> float | None:
     if not given:
         return None
     try:
-        return float(given) if name == "learning_rate" else int(given)
+        return float(given) if name in ("learning_rate", "dropout", "l2") else int(given)
     except ValueError:
         column.error(f"{given!r} is not a number; expected {low:g} to {high:g}.")
         return math.nan
@@ -257,7 +153,7 @@ def _made(
     # What means nothing to a family is left out, so that "all" can be trained with one plan.
     own = ["epochs"] if isinstance(known, NetworkRecipe | BloodRecipe) else []
     if isinstance(known, NetworkRecipe):
-        own += ["batch", "learning_rate"]
+        own += ["batch", *TUNED]
     teacher = str(settings().artifacts / "teacher" / "blood")
     needs = isinstance(known, StudyRecipe)
     chosen = {name: values[name] for name in own}
@@ -268,6 +164,7 @@ def _made(
         split=split,
         folds=5 if values["folds"] is None else int(values["folds"]),
         seed=0 if values["seed"] is None else int(values["seed"]),
+        trials=20 if values["trials"] is None else int(values["trials"]),
         device=device,
         teacher=teacher if needs else None,
         teacher_data=str(teacher_data) if needs and teacher_data else None,
@@ -290,7 +187,8 @@ def _start(plans: list[TrainingPlan], searches: list[TrainingPlan]) -> None:
         "Search",
         icon=":material/grid_on:",
         disabled=not searches,
-        help="Fits every C, gamma and kernel of the SVM, or every C of the logistic regression.",
+        help="Fits every C, gamma and kernel of the SVM, or every C of the logistic regression; tries"
+        " learning rates, dropouts, L2 and depths of a network.",
         key="train_search_start",
         width="stretch",
     )
@@ -346,7 +244,7 @@ st.write(
     "Train any of the five models on a labelled set, watch it, compare it with the model in use, and"
     " put it into use. A job goes on when this page is closed."
 )
-data_set = _data_set()
+data_set = choose_data_set()
 if data_set is not None:
     _plan(data_set)
 st.subheader("Jobs")

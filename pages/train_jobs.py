@@ -12,15 +12,17 @@ from streamlit.delta_generator import DeltaGenerator
 from hemodetect.errors import HemodetectError
 from hemodetect.evaluation import PUBLISHED
 from hemodetect.families import FAMILY_NAMES
-from hemodetect.figures.searching import search_map
+from hemodetect.figures.searching import search_map, tuning_panels
 from hemodetect.figures.theme import CHART_CONFIG
 from hemodetect.figures.training import learning_curve
-from hemodetect.reports.search import search_text
+from hemodetect.models.recipes import DEPTHS
+from hemodetect.reports.search import search_text, tuning_text
 from hemodetect.training import jobs
 from hemodetect.training.gpus import gpus
 from hemodetect.training.job_rows import ALIVE, RESUMABLE, Job, JobError
 from hemodetect.training.progress import confusion_of_last_epoch, log_tail, progress
 from hemodetect.training.search import Search, SearchError
+from hemodetect.training.tuned import Tuning
 from pages.promoting import promotion_form
 from pages.shared import plain
 
@@ -65,6 +67,9 @@ def job_list() -> None:
 
 def _searched(shown: Job) -> None:
     try:
+        if shown.plan.family in DEPTHS:
+            _tuned(Tuning.read(shown.result))
+            return
         found = Search.read(shown.result)
     except SearchError as error:
         st.error(str(error), icon=":material/error:")
@@ -75,6 +80,11 @@ def _searched(shown: Job) -> None:
         " not to be chosen from: whoever picks its best square has looked at the test patients."
     )
     st.markdown(search_text(found).splitlines()[-1])
+
+
+def _tuned(found: Tuning) -> None:
+    st.plotly_chart(tuning_panels(found), theme=None, key="train_tuning", config=CHART_CONFIG)
+    st.markdown(tuning_text(found))
 
 
 def _title(one: Job) -> str:

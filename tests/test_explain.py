@@ -10,13 +10,14 @@ from tf_keras_vis.utils.model_modifiers import ReplaceToLinear
 
 from hemodetect.explain import METHODS, grad_cam_maps, in_register, row_attention, slice_map
 from hemodetect.models.networks import LAST_CONVOLUTION, cnn, network_input
+from hemodetect.models.recipes import NetworkRecipe
 
 
 @pytest.fixture(scope="module")
 def network() -> keras.Model:
     """Untrained, its dense weights made positive, so that every map has something in it."""
     keras.utils.set_random_seed(2)
-    made = cnn(128)
+    made = cnn(NetworkRecipe("cnn", "small", size=128, depth=5))
     for layer in made.layers:
         if isinstance(layer, keras.layers.Dense):
             layer.set_weights([np.abs(weights) for weights in layer.get_weights()])

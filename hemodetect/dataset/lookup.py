@@ -64,10 +64,15 @@ class FoundSet:
         return own.droplevel("patient")
 
 
+def uploaded_sets() -> Path:
+    """The folder that sets uploaded to the app are kept in."""
+    return settings().state / "sets"
+
+
 def data_folders() -> list[Path]:
     """The folders that data sets are looked for in, those that exist."""
-    folders = (Path(part).expanduser() for part in settings().data.split(os.pathsep) if part)
-    return [folder for folder in folders if folder.is_dir()]
+    named = [Path(part).expanduser() for part in settings().data.split(os.pathsep) if part]
+    return [folder for folder in (*named, uploaded_sets()) if folder.is_dir()]
 
 
 def find_set(name: str, wanted: pd.DataFrame) -> FoundSet | None:

@@ -51,12 +51,17 @@ def listed_files(root: Path) -> list[FileStat]:
         folders.sort()
         for name in names:
             path = Path(folder, name)
-            wanted = path.suffix.lower() in PICTURE_SUFFIXES or name == _CT_ICH_LABELS
-            if wanted and not name.startswith(".") and not path.is_symlink():
+            if is_part_of_a_set(name) and not path.is_symlink():
                 stat = path.stat()
                 relative = path.relative_to(root).as_posix()
                 found.append(FileStat(relative, stat.st_size, stat.st_mtime_ns))
     return sorted(found, key=lambda f: f.file)
+
+
+def is_part_of_a_set(name: str) -> bool:
+    """Whether a file of this name is a picture or the table of labels."""
+    known = PurePosixPath(name).suffix.lower() in PICTURE_SUFFIXES or name == _CT_ICH_LABELS
+    return known and not name.startswith(".")
 
 
 def labelled_slices(root: Path, files: Iterable[FileStat]) -> pd.DataFrame:
@@ -101,7 +106,7 @@ def _by_class(root: Path, pictures: list[FileStat]) -> pd.DataFrame:
     rows, strange = [], set()
     for picture in pictures:
         parts = PurePosixPath(picture.file).parts
-        label = _class_label(parts[0])
+        label = class_label(parts[0])
         if label is None or len(parts) < 3:
             strange.add(parts[0])
             continue
@@ -126,7 +131,8 @@ def _by_class(root: Path, pictures: list[FileStat]) -> pd.DataFrame:
     return table.drop(columns="class")
 
 
-def _class_label(folder: str) -> int | None:
+def class_label(folder: str) -> int | None:
+    """1 for a folder of hemorrhages, 0 for one of normal slices, None for any other."""
     name = folder.strip().lower()
     return 0 if name in NORMAL_NAMES else 1 if name in HEMORRHAGE_NAMES else None
 

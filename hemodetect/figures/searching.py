@@ -6,10 +6,18 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from hemodetect.evaluation.metrics import Metric
-from hemodetect.figures.theme import MUTED, themed
+from hemodetect.figures.theme import ACCENT, MUTED, VALIDATION, themed
 from hemodetect.training.search import Search, Setting
+from hemodetect.training.tuned import Trial, Tuning
 
 _CHANCE, _BEST = 0.5, 1.0
+_PANELS = {"learning_rate": "learning rate", "dropout": "dropout", "l2": "L2", "depth": "depth"}
+_MARKS = {
+    "trained to the end": ("circle", ACCENT, 8),
+    "given up early": ("circle-open", MUTED, 8),
+    "as published": ("diamond", VALIDATION, 10),
+    "chosen": ("star", ACCENT, 14),
+}
 
 
 def search_map(found: Search) -> go.Figure:
@@ -63,6 +71,51 @@ def search_map(found: Search) -> go.Figure:
     figure.update_yaxes(title="C", col=1)
     figure.update_annotations(font_color=MUTED)
     return themed(figure, height=420, margin={"l": 60, "r": 20, "t": 40, "b": 60})
+
+
+def tuning_panels(found: Tuning) -> go.Figure:
+    """Worth of every trial of a tuned network over each of its four settings.
+
+    A full dot was trained to its end, a ring was given up early, a diamond is the published setting,
+    a star what a fold chose.
+    """
+    figure = make_subplots(rows=1, cols=len(_PANELS), shared_yaxes=True, horizontal_spacing=0.03)
+    kinds: dict[str, list[Trial]] = {name: [] for name in _MARKS}
+    for index, trial in enumerate(found.trials):
+        first = index == 0 or trial.fold != found.trials[index - 1].fold
+        if trial.worth is None:
+            continue
+        if index in found.chosen:
+            kinds["chosen"].append(trial)
+        elif first:
+            kinds["as published"].append(trial)
+        else:
+            kinds["given up early" if trial.given_up else "trained to the end"].append(trial)
+    for kind, (symbol, colour, size) in _MARKS.items():
+        trials = kinds[kind]
+        for column, (name, title) in enumerate(_PANELS.items(), start=1):
+            figure.add_trace(
+                go.Scatter(
+                    # A logarithmic axis has no zero; a recipe without L2 stands at its left end.
+                    x=[max(getattr(trial, name), 1e-7 if name == "l2" else 0) for trial in trials],
+                    y=[trial.worth for trial in trials],
+                    mode="markers",
+                    marker={"symbol": symbol, "color": colour, "size": size},
+                    name=kind,
+                    legendgroup=kind,
+                    showlegend=column == 1,
+                    customdata=[[trial.fold + 1, trial.epochs] for trial in trials],
+                    hovertemplate=f"fold %{{customdata[0]}}, {title} %{{x:.2g}}: %{{y:.3f}} after"
+                    " %{customdata[1]} epochs<extra></extra>",
+                ),
+                row=1,
+                col=column,
+            )
+            logarithmic = name in ("learning_rate", "l2")
+            figure.update_xaxes(title=title, type="log" if logarithmic else "linear", col=column)
+    figure.update_xaxes(dtick=1, col=len(_PANELS))
+    figure.update_yaxes(title="AUROC by slice, validation patients", col=1)
+    return themed(figure, height=380, margin={"l": 60, "r": 20, "t": 40, "b": 60})
 
 
 def _told(metric: Metric | None) -> str:

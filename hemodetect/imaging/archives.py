@@ -10,6 +10,7 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from io import RawIOBase
 from typing import IO, BinaryIO
 
@@ -24,35 +25,56 @@ _ENCRYPTED = 0x1 | 0x40
 _DOCUMENTS = frozenset({"[content_types].xml", "mimetype", "meta-inf/manifest.mf"})
 
 
+@dataclass(frozen=True)
+class Room:
+    """What a whole zip may unpack to.
+
+    Attributes:
+        holds: what is packed in it, for sentences.
+        advice: what to do where it is too much.
+        files, unpacked_bytes: most of them.
+        raised_by: the variables that raise these two.
+    """
+
+    holds: str
+    advice: str
+    files: int
+    unpacked_bytes: int
+    raised_by: tuple[str, str]
+
+
 class Archive:
     """An open zip whose directory has passed the limits."""
 
-    def __init__(self, stream: BinaryIO, limits: Settings) -> None:
+    def __init__(self, stream: BinaryIO, limits: Settings, room: Room | None = None) -> None:
         """Reads the directory.
 
         Args:
             stream: seekable; stays open as long as the archive is used.
+            limits: of every entry.
+            room: of the whole; a study's where not given.
 
         Raises:
-            UnreadableFile: damaged, too many entries, or unpacks to more than a study may have.
+            UnreadableFile: damaged, too many entries, or unpacks to more than it may.
         """
         self._limits = limits
-        capped = _CappedReads(stream, max(MIB, limits.max_files * _DIRECTORY_BYTES_PER_FILE))
+        room = room or _study_room(limits)
+        capped = _CappedReads(stream, max(MIB, room.files * _DIRECTORY_BYTES_PER_FILE))
         try:
             self._zip = zipfile.ZipFile(capped)
         except _DirectoryTooLargeError:
-            raise UnreadableFile(_too_many(limits)) from None
+            raise UnreadableFile(_too_many(room)) from None
         except Exception:  # noqa: BLE001  zipfile raises struct.error, KeyError, ... as well
             raise UnreadableFile("The zip archive is damaged; pack or copy it again.") from None
         self.entries = [info for info in self._zip.infolist() if not info.is_dir()]
-        if len(self.entries) > limits.max_files:
-            raise UnreadableFile(_too_many(limits))
-        total = sum(info.file_size for info in self.entries)
-        if total > limits.max_study_bytes:
+        if len(self.entries) > room.files:
+            raise UnreadableFile(_too_many(room))
+        self.unpacked_bytes = sum(info.file_size for info in self.entries)
+        if self.unpacked_bytes > room.unpacked_bytes:
             raise UnreadableFile(
-                f"The zip archive unpacks to {total / MIB:,.0f} MiB, more than the "
-                f"{limits.max_study_bytes / MIB:,.0f} MiB a study may have; pack one series alone, "
-                "or raise HEMODETECT_MAX_STUDY_BYTES."
+                f"The zip archive unpacks to {self.unpacked_bytes / MIB:,.0f} MiB, more than the "
+                f"{room.unpacked_bytes / MIB:,.0f} MiB a {room.holds} may have; {room.advice}, "
+                f"or raise {room.raised_by[1]}."
             )
 
     @property
@@ -105,10 +127,20 @@ def too_large_file(size: int, limits: Settings) -> str:
     )
 
 
-def _too_many(limits: Settings) -> str:
+def _study_room(limits: Settings) -> Room:
+    return Room(
+        "study",
+        "pack one series alone",
+        limits.max_files,
+        limits.max_study_bytes,
+        ("HEMODETECT_MAX_FILES", "HEMODETECT_MAX_STUDY_BYTES"),
+    )
+
+
+def _too_many(room: Room) -> str:
     return (
-        f"The zip archive holds more than the {limits.max_files:,} files a study may have; "
-        "pack one series alone, or raise HEMODETECT_MAX_FILES."
+        f"The zip archive holds more than the {room.files:,} files a {room.holds} may have; "
+        f"{room.advice}, or raise {room.raised_by[0]}."
     )
 
 

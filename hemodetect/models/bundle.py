@@ -27,6 +27,8 @@ SPLIT = "split.json"
 TEACHER_PREDICTIONS = "teacher-predictions.parquet"
 TEACHER_SPLIT = "teacher-split.json"
 """Out-of-fold on the set that the model's teacher was trained on, where it has one."""
+AUROC = "auroc"
+"""In a history: by slice, after each epoch; with the prefix val_ of the validation slices."""
 COUNTS = ("true_negatives", "false_positives", "false_negatives", "true_positives")
 """In a history with the prefix val_: calls on the validation slices after each epoch."""
 FORMAT = 1

@@ -23,7 +23,7 @@ import pandas as pd
 
 from hemodetect.errors import HemodetectError
 from hemodetect.models.augmentation import augmented
-from hemodetect.models.bundle import COUNTS
+from hemodetect.models.bundle import AUROC, COUNTS
 from hemodetect.models.devices import data_parallel
 from hemodetect.models.networks import BUILDERS, network_input
 from hemodetect.models.recipes import NetworkRecipe
@@ -97,8 +97,8 @@ def fit_network(
         parallel: on all cards at once, a part of each batch on each.
 
     Returns:
-        The model with all outputs, and the history: epoch, loss, accuracy, val_loss, val_accuracy,
-        learning_rate, and `COUNTS` of the validation slices.
+        The model with all outputs, and the history: epoch, loss, accuracy, AUROC by slice, the same
+        of the validation slices (val_...), learning_rate, and `COUNTS` of the validation slices.
 
     Raises:
         TrainingDiverged: no epoch had a finite validation loss.
@@ -106,12 +106,12 @@ def fit_network(
     work.mkdir(parents=True, exist_ok=True)
     with data_parallel(parallel):
         keras.utils.set_random_seed(seed)
-        model = BUILDERS[recipe.family](recipe.size)
+        model = BUILDERS[recipe.family](recipe)
         trained = keras.Model(model.inputs, model.outputs[0])
         trained.compile(
             optimizer=keras.optimizers.Adam(recipe.learning_rate, clipnorm=recipe.clip_norm),
             loss="binary_crossentropy",
-            metrics=["accuracy", *_counts()],
+            metrics=["accuracy", keras.metrics.AUC(name=AUROC), *_counts()],
             # XLA on TensorFlow's CPU is 3-5 times slower.
             jit_compile=keras.backend.backend() == "jax",
         )

@@ -12,28 +12,32 @@ import keras
 import numpy as np
 from keras import layers, regularizers
 
+from hemodetect.models.recipes import NetworkRecipe
+
 LAST_CONVOLUTION = "conv_5"
 ATTENTION_OUTPUT = "attention"
-_CONVOLUTION_L2 = 1e-4
-"""The study says L2 and not how much."""
 
 
-def cnn(size: int) -> keras.Model:
-    """Five convolution blocks; input (size, size, 3) in [0, 1], output (1,) probability."""
-    image = keras.Input((size, size, 3), name="image")
+def cnn(recipe: NetworkRecipe) -> keras.Model:
+    """Convolution blocks; input (size, size, 3) in [0, 1], output (1,) probability.
+
+    The last convolution is called `LAST_CONVOLUTION` whatever the depth.
+    """
+    image = keras.Input((recipe.size, recipe.size, 3), name="image")
     x = image
-    for block, filters in enumerate((32, 64, 128, 256, 512), start=1):
+    for block in range(1, recipe.depth + 1):
+        last = block == recipe.depth
         x = layers.Conv2D(
-            filters,
+            16 * 2**block,
             3,
             activation="relu",
-            kernel_regularizer=regularizers.L2(_CONVOLUTION_L2),
-            name=f"conv_{block}",
+            kernel_regularizer=_penalty(recipe),
+            name=LAST_CONVOLUTION if last else f"conv_{block}",
         )(x)
         x = layers.BatchNormalization()(x)
         x = layers.MaxPooling2D()(x)
-        if block < 5:
-            x = layers.Dropout(0.3)(x)
+        if not last:
+            x = layers.Dropout(recipe.dropout)(x)
     x = layers.GlobalAveragePooling2D()(x)
     x = layers.Dense(256, activation="relu")(x)
     x = layers.BatchNormalization()(x)
@@ -41,31 +45,37 @@ def cnn(size: int) -> keras.Model:
     return keras.Model(image, _probability(x), name="cnn")
 
 
-def rnn(size: int) -> keras.Model:
-    """Two LSTMs over `size` steps of 3 * `size` values; input as for the CNN."""
+def rnn(recipe: NetworkRecipe) -> keras.Model:
+    """LSTMs over `size` steps of 3 * `size` values; input as for the CNN."""
+    size = recipe.size
     image = keras.Input((size, size, 3), name="image")
     x = layers.Reshape((size, 3 * size))(image)
-    x = layers.LSTM(128, activation="relu", return_sequences=True)(x)
-    x = layers.Dropout(0.3)(x)
-    x = layers.LSTM(64, activation="relu")(x)
-    x = layers.Dropout(0.3)(x)
+    for _ in range(recipe.depth - 1):
+        x = layers.LSTM(
+            128, activation="relu", kernel_regularizer=_penalty(recipe), return_sequences=True
+        )(x)
+        x = layers.Dropout(recipe.dropout)(x)
+    x = layers.LSTM(64, activation="relu", kernel_regularizer=_penalty(recipe))(x)
+    x = layers.Dropout(recipe.dropout)(x)
     x = layers.Dense(64, activation="relu")(x)
     x = layers.Dropout(0.5)(x)
     return keras.Model(image, _probability(x), name="rnn")
 
 
-def attention_rnn(size: int) -> keras.Model:
-    """Two LSTMs over image rows with additive attention (Bahdanau et al. 2015, section 3.1).
+def attention_rnn(recipe: NetworkRecipe) -> keras.Model:
+    """LSTMs over image rows with additive attention (Bahdanau et al. 2015, section 3.1).
 
     Input (size, size) grey in [0, 1]; outputs: probability (1,), and the attention weights of the
     image rows (size,), which sum to 1.
     """
-    image = keras.Input((size, size), name="image")
-    l2 = regularizers.L2(0.01)
-    x = layers.LSTM(128, kernel_regularizer=l2, return_sequences=True)(image)
-    x = layers.Dropout(0.3)(x)
+    image = keras.Input((recipe.size, recipe.size), name="image")
+    l2 = _penalty(recipe)
+    x = image
+    for _ in range(recipe.depth - 1):
+        x = layers.LSTM(128, kernel_regularizer=l2, return_sequences=True)(x)
+        x = layers.Dropout(recipe.dropout)(x)
     x = layers.LSTM(64, kernel_regularizer=l2, return_sequences=True)(x)
-    states = layers.Dropout(0.3)(x)
+    states = layers.Dropout(recipe.dropout)(x)
     energy = layers.Dense(1, use_bias=False)(layers.Dense(64, activation="tanh")(states))
     weights = layers.Softmax(name=ATTENTION_OUTPUT)(layers.Flatten()(energy))
     context = layers.Dot(axes=(1, 1))([weights, states])
@@ -74,11 +84,15 @@ def attention_rnn(size: int) -> keras.Model:
     return keras.Model(image, [_probability(x, l2), weights], name="attention_rnn")
 
 
+def _penalty(recipe: NetworkRecipe) -> regularizers.L2 | None:
+    return regularizers.L2(recipe.l2) if recipe.l2 else None
+
+
 def _probability(x: keras.KerasTensor, l2: regularizers.L2 | None = None) -> keras.KerasTensor:
     return layers.Dense(1, activation="sigmoid", kernel_regularizer=l2, name="probability")(x)
 
 
-BUILDERS: dict[str, Callable[[int], keras.Model]] = {
+BUILDERS: dict[str, Callable[[NetworkRecipe], keras.Model]] = {
     "cnn": cnn,
     "rnn": rnn,
     "attention_rnn": attention_rnn,

@@ -58,6 +58,10 @@ class NetworkRecipe:
 
     Attributes:
         size: side of the input in pixels.
+        depth: convolution blocks of the CNN, LSTMs of the others.
+        dropout: after each of these; the layers behind them keep the study's.
+        l2: weight of the penalty on the kernels of the convolutions, or of every layer of the
+            attention RNN. For the CNN the study says L2 and not how much.
         validation_share: part of the training patients that training is watched by (ours).
         plateau_patience: epochs without gain before the learning rate is halved (ours).
         stop_patience: epochs without gain before training stops (ours).
@@ -71,6 +75,9 @@ class NetworkRecipe:
     epochs: int = 50
     batch: int = 32
     learning_rate: float = 1e-3
+    depth: int = 2
+    dropout: float = 0.3
+    l2: float = 0.0
     validation_share: float = 0.15
     plateau_patience: int = 3
     stop_patience: int = 10
@@ -148,9 +155,9 @@ _ALL: tuple[Recipe, ...] = (
     KernelRecipe("svm", "paper-poly", kernel="poly"),
     KernelRecipe("svm", "paper-linear", kernel="linear"),
     KernelRecipe("logistic", "paper", kernel="linear"),
-    NetworkRecipe("cnn", "paper", size=128),
+    NetworkRecipe("cnn", "paper", size=128, depth=5, l2=1e-4),
     NetworkRecipe("rnn", "paper", size=128, clip_norm=1.0),
-    NetworkRecipe("attention_rnn", "paper", size=244),
+    NetworkRecipe("attention_rnn", "paper", size=244, l2=0.01),
     BloodRecipe("cnn", "blood"),
     StudyRecipe("svm", "study", regularisation=1.0),
     StudyRecipe("logistic", "study"),
@@ -158,6 +165,8 @@ _ALL: tuple[Recipe, ...] = (
     StudyRecipe("rnn", "study"),
     StudyRecipe("attention_rnn", "study"),
 )
+DEPTHS: dict[str, tuple[int, int]] = {"cnn": (3, 5), "rnn": (1, 3), "attention_rnn": (1, 3)}
+"""Least and most depth of a network; a sixth block would leave no pixel of a CNN's image."""
 RECIPES: dict[tuple[str, str], Recipe] = {(r.family, r.name): r for r in _ALL}
 
 

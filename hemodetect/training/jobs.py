@@ -26,6 +26,7 @@ from pathlib import Path
 
 from hemodetect import __version__
 from hemodetect.dataset.lookup import data_folders
+from hemodetect.dataset.upload import remove_set
 from hemodetect.errors import BundleError
 from hemodetect.models.bundle import read_card
 from hemodetect.settings import settings
@@ -163,6 +164,20 @@ def resume(job_id: str) -> Job:
     finally:
         os.close(held)
     return job(job_id)
+
+
+def remove_data(folder: Path) -> None:
+    """Removes an uploaded set that no job trains on.
+
+    Raises:
+        JobError: one does.
+        DatasetError: it was not uploaded.
+    """
+    for one in jobs():
+        needed = [Path(data) for data in (one.plan.data, one.plan.teacher_data) if data]
+        if one.state in ALIVE and folder in needed:
+            raise JobError(f"Job {one.number} trains on {folder.name}; cancel it first.")
+    remove_set(folder)
 
 
 def host() -> str:

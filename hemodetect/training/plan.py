@@ -8,16 +8,23 @@ from pathlib import Path
 from typing import Literal
 
 from hemodetect.errors import HemodetectError
-from hemodetect.models.recipes import NetworkRecipe, Recipe, StudyRecipe, recipe_named
+from hemodetect.families import FAMILY_NAMES
+from hemodetect.models.recipes import DEPTHS, NetworkRecipe, Recipe, StudyRecipe, recipe_named
 
 RANGES: dict[str, tuple[float, float]] = {
     "folds": (2, 10),
     "epochs": (1, 200),
     "batch": (1, 256),
     "learning_rate": (1e-6, 0.1),
+    "dropout": (0, 0.9),
+    "l2": (0, 1),
+    "depth": (1, 5),
+    "trials": (2, 500),
     "seed": (0, 2**31 - 1),
 }
 """Least and most of every number in a plan."""
+TUNED = ("learning_rate", "dropout", "l2", "depth")
+"""Settings of a network that a search chooses."""
 
 
 class PlanError(HemodetectError):
@@ -33,14 +40,17 @@ class TrainingPlan:
         family, recipe: their keys.
         split: "patient", "paper", or the file of a split made earlier.
         folds: of the patient split.
-        epochs, batch, learning_rate: in place of the recipe's (networks trained on slices only).
+        epochs, batch, learning_rate, dropout, l2, depth: in place of the recipe's (networks trained
+            on slices only).
+        trials: settings that a search tries in each fold (networks only).
         seed: of everything drawn at random.
         device: "cpu", "gpu" (the first), "gpu:<number>", or "gpus" (all of the machine at once, a
             part of each batch on each).
         teacher, teacher_data: bundle of the recipe ``blood`` and the set it was trained on (recipe
             ``study`` only).
-        task: "train", or "search": every C, gamma and kernel of the SVM, or every C of the logistic
-            regression, over the folds; recipe and device mean nothing to it.
+        task: "train", or "search" over the folds: every C, gamma and kernel of the SVM, every C of
+            the logistic regression (recipe and device mean nothing to these), or learning rate,
+            dropout, L2 and depth of a network.
     """
 
     data: str
@@ -51,6 +61,10 @@ class TrainingPlan:
     epochs: int | None = None
     batch: int | None = None
     learning_rate: float | None = None
+    dropout: float | None = None
+    l2: float | None = None
+    depth: int | None = None
+    trials: int = 20
     seed: int = 0
     device: str = "cpu"
     teacher: str | None = None
@@ -72,13 +86,9 @@ class TrainingPlan:
             raise PlanError(
                 f"The device is {self.device!r}; expected cpu, gpu, gpu:<number> or gpus."
             )
-        if self.task == "search" and (
-            self.family not in ("svm", "logistic") or self.split == "paper"
-        ):
-            raise PlanError(
-                "A search takes the SVM or logistic regression, and a split by patient."
-            )
         recipe = recipe_named(self.family, self.recipe)
+        if self.task == "search" and (self.recipe != "paper" or self.split == "paper"):
+            raise PlanError("A search takes the recipe paper, and a split by patient.")
         if isinstance(recipe, StudyRecipe) and not (self.teacher and self.teacher_data):
             raise PlanError(
                 "Recipe study needs a teacher and the set it was trained on"
@@ -86,7 +96,7 @@ class TrainingPlan:
             )
         changed = {
             name: getattr(self, name)
-            for name in ("batch", "learning_rate")
+            for name in ("batch", *TUNED)
             if getattr(self, name) is not None
         }
         if not changed:
@@ -95,6 +105,13 @@ class TrainingPlan:
             raise PlanError(
                 f"{_words(next(iter(changed)))} cannot be chosen for {self.family}, recipe"
                 f" {self.recipe}; only networks trained on slices have one."
+            )
+        if self.task == "search" and set(changed) & set(TUNED):
+            raise PlanError("A search chooses learning rate, dropout, L2 and depth itself.")
+        low, high = DEPTHS[self.family]
+        if self.depth is not None and not low <= self.depth <= high:
+            raise PlanError(
+                f"The depth is {self.depth}; {FAMILY_NAMES[self.family]} takes {low} to {high}."
             )
         return replace(recipe, **changed)
 
@@ -109,6 +126,9 @@ class TrainingPlan:
             "--epochs": self.epochs,
             "--batch": self.batch,
             "--learning-rate": self.learning_rate,
+            "--dropout": self.dropout,
+            "--l2": self.l2,
+            "--depth": self.depth,
             "--seed": self.seed,
             "--device": self.device,
             "--teacher": self.teacher,
@@ -116,13 +136,17 @@ class TrainingPlan:
             "--out": out,
         }
         if self.task == "search":
-            own = ("--data", "--model", "--split", "--folds", "--seed", "--out")
+            own = ["--data", "--model", "--split", "--folds", "--seed", "--out"]
+            if self.family in DEPTHS:
+                own += ["--epochs", "--batch", "--device"]
+                given["--trials"] = self.trials
+                own.append("--trials")
             given = {name: given[name] for name in own}
         # With "=", so that no value is ever taken for an option.
         return [self.task, *(f"{name}={v}" for name, v in given.items() if v is not None)]
 
 
 def _words(name: str) -> str:
-    return "The " + {"folds": "number of folds", "epochs": "number of epochs"}.get(
-        name, name.replace("_", " ") + (" size" if name == "batch" else "")
-    )
+    if name in ("folds", "epochs", "trials"):
+        return f"The number of {name}"
+    return "The " + {"batch": "batch size", "l2": "L2"}.get(name, name.replace("_", " "))

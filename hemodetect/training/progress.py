@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,11 +11,12 @@ import pandas as pd
 
 from hemodetect.evaluation.metrics import Confusion
 from hemodetect.models.bundle import COUNTS, HISTORY
-from hemodetect.models.recipes import NetworkRecipe, recipe_named
+from hemodetect.models.recipes import DEPTHS, NetworkRecipe, recipe_named
 from hemodetect.training.crossfit import ON_ALL
 from hemodetect.training.job_rows import RUN_BEGINS, Job
 
 _TAIL_BYTES = 8192
+_TRIALS = re.compile(r"fold (\d+) of \d+: (\d+) of (\d+) trials searched")
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,11 +43,7 @@ def progress(job: Job) -> Progress:
     if job.state == "finished":
         return Progress(1.0, "Finished", 0.0, history)
     if job.plan.task == "search":
-        searched = 0
-        for line in log_tail(job, 200):
-            # A search that is resumed begins anew.
-            searched = 0 if line.startswith(RUN_BEGINS) else searched + ("searched" in line)
-        return _so_far(job, searched / job.plan.folds, "Searching", history)
+        return _so_far(job, *_searched(job), history)
     folds = job.plan.folds if job.plan.split == "patient" else 1
     parts = [f"fold-{number}" for number in range(folds)]
     if job.plan.split == "patient":
@@ -61,6 +59,21 @@ def progress(job: Job) -> Progress:
     share = min((done + within) / len(parts), 1.0)
     where = "the model for use" if done >= folds else f"fold {done + 1} of {folds}"
     return _so_far(job, share, f"Training {where}{epoch}", history)
+
+
+def _searched(job: Job) -> tuple[float, str]:
+    """Share of a search that is done, and what it is at, from its log."""
+    folds, trials = 0, (1, 0, job.plan.trials)
+    for line in log_tail(job, 200):
+        # A grid search that is resumed begins anew; a tuning counts on.
+        folds = 0 if line.startswith(RUN_BEGINS) else folds + line.endswith("searched")
+        if told := _TRIALS.search(line):
+            trials = (int(told[1]), int(told[2]), int(told[3]))
+    if job.plan.family not in DEPTHS:
+        return folds / job.plan.folds, f"Searching, {folds} of {job.plan.folds} folds done"
+    fold, done, most = trials
+    doing = f"Searching fold {fold} of {job.plan.folds}, {done} of {most} trials done"
+    return (fold - 1 + done / most) / job.plan.folds, doing
 
 
 def _so_far(job: Job, share: float, doing: str, history: pd.DataFrame) -> Progress:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import psutil
 
 from hemodetect.errors import HemodetectError
+from hemodetect.models.recipes import DEPTHS
 from hemodetect.settings import settings
 from hemodetect.training.gpus import gpus
 from hemodetect.training.job_rows import RUN_BEGINS, Job
@@ -24,6 +25,7 @@ from hemodetect.training.processes import die_with
 GRACE_SECONDS = 5.0
 """A training that shall end has this long to do so by itself."""
 _RAY_END_SECONDS = 60.0
+_RAY_TAKE_SECONDS = 60.0
 _RAY_ENDED = ("STOPPED", "SUCCEEDED", "FAILED")
 
 
@@ -108,7 +110,7 @@ class RayRun:
         self._job = job
         with _ray_in_words():
             self._client = _ray_client()
-            self._name = _living(self._client, job) or self._submitted()
+            self._name = self._found_or_submitted()
         self._begin = self._log_begin()
         self._written = 0
 
@@ -151,15 +153,33 @@ class RayRun:
     def _state(self) -> str:
         return str(self._client.get_job_status(self._name).value)
 
-    def _submitted(self) -> str:
+    def _found_or_submitted(self) -> str:
+        """A cluster that has just begun has no agent yet to take a job, and says to come again."""
+        name = f"{_prefix(self._job)}{time.time_ns()}"
+        deadline = time.monotonic() + _RAY_TAKE_SECONDS
+        while True:
+            found = _living(self._client, self._job)
+            if found is not None:
+                return found
+            try:
+                return self._submitted(name)
+            except RuntimeError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(1)
+
+    def _submitted(self, name: str) -> str:
         command = [sys.executable, "-m", "hemodetect", *self._job.plan.arguments(self._job.result)]
-        needs: dict[str, float] = {"entrypoint_num_cpus": 1}
+        plan = self._job.plan
+        # A grid search only waits for its folds, which ask for a processor each.
+        waits = plan.task == "search" and plan.family not in DEPTHS
+        needs: dict[str, float] = {"entrypoint_num_cpus": 0 if waits else 1}
         if self._job.device != "cpu":
             needs["entrypoint_num_gpus"] = 1
         return str(
             self._client.submit_job(
                 entrypoint=shlex.join(command),
-                submission_id=f"{_prefix(self._job)}{time.time_ns()}",
+                submission_id=name,
                 # A training needs neither database nor cluster, and the cluster shows what it is given.
                 runtime_env={
                     "env_vars": {

@@ -159,6 +159,7 @@ def search(
         family: "svm" or "logistic".
         grid: settings; the family's own where not given.
         workers: folds worked on at once, a process each; each takes about 2 GB for 6,800 slices.
+            Inside a Ray job (which has RAY_ADDRESS) the cluster works on as many as it has room for.
         report: takes a line of progress.
 
     Raises:
@@ -170,7 +171,9 @@ def search(
     start = time.monotonic()
     work = partial(_searched_fold, dataset, split, family, points)
     numbers = range(len(split.folds))
-    if workers > 1:
+    if "RAY_ADDRESS" in os.environ:
+        parts = list(_counted(_on_cluster(work, numbers), len(numbers), report))
+    elif workers > 1:
         with ProcessPoolExecutor(workers, initializer=die_with, initargs=(os.getpid(),)) as pool:
             parts = list(_counted(pool.map(work, numbers), len(numbers), report))
     else:
@@ -180,8 +183,8 @@ def search(
     for part in parts:
         ranks[:, part.rows] = part.ranks
         chosen_ranks[part.rows] = part.ranks[part.chosen]
-    found = [_judged(table, rank, split) for rank in ranks]
-    by_slice, by_patient = _judged(table, chosen_ranks, split)
+    found = [judged_ranks(table, rank, split) for rank in ranks]
+    by_slice, by_patient = judged_ranks(table, chosen_ranks, split)
     return Search(
         family=family,
         fingerprint=dataset.fingerprint,
@@ -223,7 +226,7 @@ def _searched_fold(
             for place, point in enumerate(points):
                 told = fit(point, thinned[train], thinned[held])
                 worth[place] += _patient_auroc(told, labels[thinned[held]], groups[thinned[held]])
-        ranks = np.stack([_ranks(fit(point, train_rows, test_rows)) for point in points])
+        ranks = np.stack([own_ranks(fit(point, train_rows, test_rows)) for point in points])
     return _FoldSearch(test_rows, ranks, int(worth.argmax()))
 
 
@@ -253,25 +256,40 @@ def _decisions(
     return svm.decision_function(kernel(inner=across, norms_a=norms[test], norms_b=norms[train]))
 
 
-def _ranks(decisions: np.ndarray) -> np.ndarray:
-    """Ranks in [0, 1]: decision values of unlike settings and folds have no common scale."""
+def own_ranks(decisions: np.ndarray) -> np.ndarray:
+    """Ranks in [0, 1] of one fold's test slices, (n,): values of unlike settings and folds have no
+    common scale.
+    """
     return (rankdata(decisions) - 1) / max(len(decisions) - 1, 1)
 
 
 def _patient_auroc(decisions: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> float:
     """AUROC of the patient groups' mean ranks; 0.5 where there is one class only."""
-    table = pd.DataFrame({"g": groups, "y": labels, "d": _ranks(decisions)})
+    table = pd.DataFrame({"g": groups, "y": labels, "d": own_ranks(decisions)})
     means = table.groupby("g").agg(y=("y", "max"), d=("d", "mean"))
     return float(roc_auc_score(means["y"], means["d"])) if means["y"].nunique() == 2 else 0.5
 
 
-def _judged(table: pd.DataFrame, ranks: np.ndarray, split: Split) -> tuple[Metric, Metric]:
+def judged_ranks(table: pd.DataFrame, ranks: np.ndarray, split: Split) -> tuple[Metric, Metric]:
+    """AUROC by slice and by patient of (n,) `own_ranks` of the folds' test slices."""
     predictions = table.assign(probability=ranks.astype(np.float32))
     by_slice, by_patient = (
         scores(predictions, level=level, groups=split.groups, resamples=1000).auroc
         for level in ("slice", "patient")
     )
     return by_slice, by_patient
+
+
+def _on_cluster(work: Callable[[int], _FoldSearch], numbers: Sequence[int]) -> list[_FoldSearch]:
+    import ray
+    from joblib import Parallel, delayed, parallel_config
+    from ray.util.joblib import register_ray
+
+    ray.init(log_to_driver=False)
+    register_ray()
+    room = min(len(numbers), int(ray.cluster_resources().get("CPU", 1)))
+    with parallel_config("ray", n_jobs=room):
+        return list(Parallel()(delayed(work)(number) for number in numbers))
 
 
 def _counted(parts: Iterable[_FoldSearch], total: int, report: Report) -> Iterator[_FoldSearch]:

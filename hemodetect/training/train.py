@@ -64,7 +64,7 @@ def train_bundle(
     if out.exists():
         raise BundleError(f"{out}: exists already; choose another folder or remove it.")
     family, run = family_of(recipe), Run(work_folder(out), report, epochs, seed, parallel)
-    _claim(run, dataset, split, recipe)
+    claim(run, dataset, split, recipe)
     folds = cross_fit(dataset, split, family, recipe, run)
     model: FittedModel | None = None
     if split.name == "patient":
@@ -94,7 +94,7 @@ def train_bundle(
     return made
 
 
-def _claim(run: Run, dataset: Dataset, split: Split, recipe: Recipe) -> None:
+def claim(run: Run, dataset: Dataset, split: Split, recipe: Recipe) -> None:
     """Makes the work folder this training's, or finds that it is already.
 
     Raises:
@@ -124,7 +124,7 @@ def _claim(run: Run, dataset: Dataset, split: Split, recipe: Recipe) -> None:
     if different:
         raise BundleError(
             f"{run.work}: holds an unfinished training with another {different}; remove it, or"
-            " choose another folder for the bundle."
+            " choose another place for the result."
         )
 
 

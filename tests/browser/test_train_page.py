@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +26,27 @@ def write(page, label: str, text: str, nth: int = 0) -> None:
     box = page.get_by_role("textbox", name=label, exact=True).nth(nth)
     box.fill(text)
     box.press("Enter")
+
+
+def test_a_set_is_uploaded_looked_at_and_removed(
+    page, address: str, blob_folder: Path, tmp_path: Path
+) -> None:
+    packed = shutil.make_archive(str(tmp_path / "set"), "zip", blob_folder)
+    page.goto(f"{address}/train")
+    page.get_by_text("Upload a set").click()
+    page.set_input_files("input[type=file]", packed)
+    write(page, "Name of the set", blob_folder.name)
+    page.get_by_role("button", name="Keep it").click()
+    page.get_by_text(f"There is a set {blob_folder.name} already").wait_for()
+    write(page, "Name of the set", "from-the-ward")
+    page.get_by_role("button", name="Keep it").click()
+    page.get_by_role("button", name="Remove this set").wait_for()
+    page.get_by_role("button", name="Look at it first").click()
+    page.get_by_text("Slices as the networks").wait_for()
+    page.get_by_role("button", name="Remove this set").click()
+    page.get_by_text("from-the-ward was uploaded").wait_for()
+    page.get_by_role("button", name="Remove it").click()
+    page.get_by_role("button", name="Remove this set").wait_for(state="detached")
 
 
 @pytest.mark.timeout(400)

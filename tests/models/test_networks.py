@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -13,8 +14,8 @@ import pytest
 
 from hemodetect.errors import BundleError
 from hemodetect.models.network_family import WEIGHTS, NetworkFamily, NetworkModel
-from hemodetect.models.networks import BUILDERS
-from hemodetect.models.recipes import recipe_named
+from hemodetect.models.networks import BUILDERS, LAST_CONVOLUTION
+from hemodetect.models.recipes import DEPTHS, NetworkRecipe, recipe_named
 
 PARAMETERS = {"cnn": 1_705_153, "rnn": 316_289, "attention_rnn": 253_057}
 
@@ -22,6 +23,21 @@ PARAMETERS = {"cnn": 1_705_153, "rnn": 316_289, "attention_rnn": 253_057}
 @pytest.mark.parametrize("family", BUILDERS)
 def test_a_network_has_the_studys_number_of_parameters(family: str) -> None:
     assert _network(family).keras_model.count_params() == PARAMETERS[family]
+
+
+@pytest.mark.parametrize("family", BUILDERS)
+def test_a_tuned_network_has_the_depth_dropout_and_penalty_that_were_asked_for(family: str) -> None:
+    for depth in range(DEPTHS[family][0], DEPTHS[family][1] + 1):
+        recipe = replace(_recipe(family), depth=depth, dropout=0.45, l2=0.003)
+        model = BUILDERS[family](recipe)
+        kind = keras.layers.Conv2D if family == "cnn" else keras.layers.LSTM
+        repeated = [layer for layer in model.layers if isinstance(layer, kind)]
+        assert len(repeated) == depth
+        assert {round(float(layer.kernel_regularizer.l2), 6) for layer in repeated} == {0.003}
+        rates = [layer.rate for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
+        assert rates.count(0.45) == (depth - 1 if family == "cnn" else depth)
+        if family == "cnn":
+            assert repeated[-1].name == LAST_CONVOLUTION
 
 
 def test_attention_weights_of_the_rows_sum_to_one() -> None:
@@ -77,7 +93,13 @@ def test_a_model_file_with_code_in_it_is_refused(tmp_path: Path) -> None:
 
 def _network(family: str) -> NetworkModel:
     keras.utils.set_random_seed(1)
-    return NetworkModel(BUILDERS[family](recipe_named(family, "paper").size))
+    return NetworkModel(BUILDERS[family](_recipe(family)))
+
+
+def _recipe(family: str) -> NetworkRecipe:
+    found = recipe_named(family, "paper")
+    assert isinstance(found, NetworkRecipe)
+    return found
 
 
 def _slices(size: int, n: int) -> np.ndarray:

@@ -22,6 +22,7 @@ from hemodetect.settings import settings
 from hemodetect.training import jobs
 from hemodetect.training.job_rows import Job, JobError
 from hemodetect.training.plan import TrainingPlan
+from hemodetect.training.search import Search
 
 pytest.importorskip("ray", reason="the extra ray is not installed")
 
@@ -84,6 +85,10 @@ def test_a_job_runs_on_the_cluster_and_is_watched_cancelled_and_found_again(
     assert (job.state, job.reason) == ("finished", "")
     assert read_card(job.bundle).family == "svm"
     assert "fold-1 of 2 done" in job.log.read_text()
+
+    search = ended(jobs.start(replace(plan, family="logistic", task="search"), "ada"))
+    assert (search.state, search.reason) == ("finished", "")
+    assert Search.read(search.result).auroc_patient.value > 0.9
 
     long = jobs.start(replace(plan, family="rnn", epochs=100), "ada")
     running(long)

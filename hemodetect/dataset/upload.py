@@ -1,0 +1,139 @@
+"""A labelled set that came as a zip, kept on this server until somebody removes it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import secrets
+import shutil
+from itertools import takewhile
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+from zipfile import ZipInfo
+
+from hemodetect.dataset.lookup import data_folders, uploaded_sets
+from hemodetect.dataset.manifest import class_label, is_part_of_a_set, labelled_slices, listed_files
+from hemodetect.errors import DatasetError, UnreadableFile
+from hemodetect.imaging.archives import Archive, Room
+from hemodetect.settings import MIB, settings
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
+_LONGEST_PART = 200  # bytes; file systems take 255
+_SPARE_BYTES = 512 * MIB  # of the disk, left free
+
+
+def keep_set(name: str, packed: BinaryIO) -> Path:
+    """Unpacks a labelled set into a folder of its own, whole or not at all.
+
+    Only pictures and the table of labels are unpacked. A folder around the whole set is left out.
+
+    Args:
+        name: what the set shall be called here.
+        packed: the zip, seekable.
+
+    Returns:
+        The set's folder.
+
+    Raises:
+        DatasetError: the name is taken or no plain name; the zip is damaged, too large, or holds
+            something that is not to be unpacked; or it is laid out as no known set.
+    """
+    if not _NAME.fullmatch(name):
+        raise DatasetError(
+            f"{name!r} cannot be a set's name; use up to 60 letters, digits, dots and dashes."
+        )
+    if any((folder / name).exists() for folder in data_folders()):
+        raise DatasetError(f"There is a set {name} already; choose another name.")
+    limits = settings()
+    room = Room(
+        "set",
+        "leave out what is not of the set",
+        limits.max_set_files,
+        limits.max_set_bytes,
+        ("HEMODETECT_MAX_SET_FILES", "HEMODETECT_MAX_SET_BYTES"),
+    )
+    home = uploaded_sets()
+    home.mkdir(parents=True, exist_ok=True)
+    # Beginning with a dot, so that nobody takes it for a set while it grows.
+    growing = home / f".{secrets.token_hex(8)}"
+    try:
+        archive = Archive(packed, limits, room)
+        _check_room(home, archive.unpacked_bytes)
+        _unpack(archive, growing)
+        labelled_slices(growing, listed_files(growing))
+        growing.rename(home / name)
+    except UnreadableFile as error:
+        raise DatasetError(str(error)) from None
+    except DatasetError as error:
+        raise DatasetError(str(error).replace(str(growing), "The zip")) from None
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        raise DatasetError(f"There is a set {name} already; choose another name.") from None
+    finally:
+        shutil.rmtree(growing, ignore_errors=True)
+    return home / name
+
+
+def remove_set(folder: Path) -> None:
+    """Removes an uploaded set from the disk; raises `DatasetError` where it is none of those."""
+    if folder.parent != uploaded_sets() or not folder.is_dir() or folder.is_symlink():
+        raise DatasetError(f"{folder.name} was not uploaded here and is not removed.")
+    # Out of sight first, so that nobody begins with a set that is half gone.
+    leaving = folder.with_name(f".{secrets.token_hex(8)}")
+    folder.rename(leaving)
+    shutil.rmtree(leaving)
+
+
+def _unpack(archive: Archive, target: Path) -> None:
+    wanted = [
+        (info, path) for info in archive.entries if is_part_of_a_set((path := _path(info)).name)
+    ]
+    if not wanted:
+        raise DatasetError(f"{target}: holds no JPEG, PNG or TIFF slices.")
+    outer = _outer_folder([path for _, path in wanted])
+    for info, path in wanted:
+        refusal = archive.refusal(info)
+        if refusal is not None:
+            raise DatasetError(f"{path}: {refusal}")
+        file = target / path.relative_to(outer)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with file.open("xb") as out:
+                out.write(archive.read(info, info.file_size))
+        except (FileExistsError, IsADirectoryError):
+            raise DatasetError(f"{path}: is in the zip twice; pack it again.") from None
+        except UnreadableFile as error:
+            raise DatasetError(f"{path}: {error}") from None
+
+
+def _path(info: ZipInfo) -> PurePosixPath:
+    """Where an entry belongs under the set's folder; raises `DatasetError` where that is outside."""
+    path = PurePosixPath(info.filename.replace("\\", "/"))
+    strange = any(
+        part == ".." or len(os.fsencode(part)) > _LONGEST_PART or not part.isprintable()
+        for part in path.parts
+    )
+    if path.is_absolute() or strange or not path.parts:
+        raise DatasetError(
+            f"{info.filename[:80]!r}: no entry of a set's zip may lead out of it, be nameless, or have"
+            " a name that cannot be printed; pack it again."
+        )
+    return path
+
+
+def _outer_folder(paths: list[PurePosixPath]) -> PurePosixPath:
+    """The folders that all lie in and that are not the set's own."""
+    common = PurePosixPath(os.path.commonpath([path.parent.as_posix() for path in paths]))
+    around = takewhile(lambda part: class_label(part) is None, common.parts)
+    return PurePosixPath(*around)
+
+
+def _check_room(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free - _SPARE_BYTES
+    if needed > free:
+        raise DatasetError(
+            f"The set unpacks to {needed / MIB:,.0f} MiB and the disk has room for"
+            f" {max(free, 0) / MIB:,.0f}; make room on this server first."
+        )

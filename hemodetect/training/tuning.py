@@ -1,0 +1,268 @@
+"""Tuning of a network: learning rate, dropout, L2 and depth, over patient folds, nested.
+
+In each fold Optuna tries settings on the training patients alone: a network is fitted to most of them
+and its worth is what it makes of the rest (`inner_validation`), at the epoch that would be kept. Trials
+that fall behind the median of those before are given up early (`MedianPruner`; Golovin et al. 2017,
+Google Vizier, section 3.2). The published setting is always the first trial. What the best trial's
+network says of the fold's test patients is the tuned prediction, so the figures are of patients that
+chose nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+
+from hemodetect.dataset.cache import Dataset
+from hemodetect.dataset.splits import Split, inner_validation
+from hemodetect.models.bundle import AUROC
+from hemodetect.models.family import Run, TrainingSet
+from hemodetect.models.network_family import NetworkModel
+from hemodetect.models.network_training import TrainingDiverged, fit_network
+from hemodetect.models.recipes import DEPTHS, NetworkRecipe
+from hemodetect.training.crossfit import training_set
+from hemodetect.training.plan import TUNED
+from hemodetect.training.search import SearchError, judged_ranks, own_ranks
+from hemodetect.training.train import claim
+from hemodetect.training.tuned import Trial, Tuning
+
+LEARNING_RATES = (1e-4, 1e-2)
+DROPOUTS = (0.0, 0.6)
+PENALTIES = (1e-6, 1e-1)
+"""Of L2. A recipe that has none is tried with none in the first trial alone."""
+_TRIALS_BEFORE_PRUNING = 4
+_EPOCHS_BEFORE_PRUNING = 3
+
+
+def tune(
+    dataset: Dataset,
+    split: Split,
+    recipe: NetworkRecipe,
+    run: Run,
+    *,
+    trials: int,
+) -> Tuning:
+    """Tunes a network in each fold of a patient split; goes on where an earlier call was cut off.
+
+    Args:
+        dataset: with both classes among every fold's training patients.
+        split: a patient split; with the paper split the answer would be leakage.
+        recipe: where the search begins.
+        run: its work folder keeps the state; the trial that a kill hit goes on from its last epoch.
+        trials: settings tried in each fold.
+
+    Raises:
+        SearchError: another split, or no setting could be trained.
+        BundleError: the work folder holds another tuning.
+    """
+    if split.name != "patient":
+        raise SearchError("A search needs a patient split: else it finds what remembers patients.")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    claim(run, dataset, split, recipe)
+    clock = _Clock(run.work / "seconds.txt")
+    folds = []
+    for number in range(len(split.folds)):
+        fold = _Fold(dataset, split, recipe, run, number)
+        fold.search(trials, clock)
+        folds.append(fold)
+    table = dataset.slices[["patient", "slice", "label"]].reset_index(drop=True)
+    ranks = {name: np.zeros(len(table)) for name in ("published", "tuned")}
+    tried: list[Trial] = []
+    chosen = []
+    for fold in folds:
+        ended, published, best = fold.ended(), fold.published(), fold.best()
+        ranks["published"][fold.test] = own_ranks(fold.answers(published))
+        ranks["tuned"][fold.test] = own_ranks(fold.answers(best))
+        chosen.append(len(tried) + [trial.number for trial in ended].index(best.number))
+        tried += [fold.told(trial) for trial in ended]
+    as_published, as_tuned = (judged_ranks(table, ranks[name], split) for name in ranks)
+    return Tuning(
+        family=recipe.family,
+        recipe=recipe.name,
+        fingerprint=dataset.fingerprint,
+        epochs=run.epochs or recipe.epochs,
+        trials=tuple(tried),
+        chosen=tuple(chosen),
+        published_slice=as_published[0],
+        published_patient=as_published[1],
+        tuned_slice=as_tuned[0],
+        tuned_patient=as_tuned[1],
+        seconds=clock.spent(),
+    )
+
+
+class _Clock:
+    """Seconds spent over all runs, kept in a file."""
+
+    def __init__(self, file: Path) -> None:
+        self._file, self._start = file, time.monotonic()
+        self._before = float(file.read_text()) if file.is_file() else 0.0
+
+    def spent(self) -> float:
+        """So far; keeps it."""
+        spent = self._before + time.monotonic() - self._start
+        partial = self._file.with_suffix(".partial")
+        partial.write_text(f"{spent:.1f}")
+        partial.replace(self._file)
+        return round(spent, 1)
+
+
+class _Fold:
+    """The trials of one fold; its test patients are predicted and never looked at."""
+
+    def __init__(
+        self, dataset: Dataset, split: Split, recipe: NetworkRecipe, run: Run, number: int
+    ) -> None:
+        self._recipe, self._number, self._folds = recipe, number, len(split.folds)
+        self._run = replace(run, seed=run.seed + number, work=run.work / f"fold-{number}")
+        self._run.work.mkdir(parents=True, exist_ok=True)
+        self._dataset, self._split = dataset, split
+        self.test = split.test_mask(dataset.slices, number)
+        journal = JournalFileBackend(str(self._run.work / "trials.journal"))
+        self._study = optuna.create_study(
+            storage=JournalStorage(journal),
+            study_name="fold",
+            direction="maximize",
+            pruner=optuna.pruners.MedianPruner(_TRIALS_BEFORE_PRUNING, _EPOCHS_BEFORE_PRUNING),
+            load_if_exists=True,
+        )
+        # Sown anew when it goes on, or it would draw what it has drawn before.
+        past = len(self._study.get_trials(deepcopy=False))
+        self._study.sampler = optuna.samplers.TPESampler(seed=self._run.seed + past)
+
+    def search(self, trials: int, clock: _Clock) -> None:
+        """Tries settings until so many were tried."""
+        self._put_right()
+        if len(self.ended()) >= trials:
+            return
+        training = training_set(self._dataset, self._split, self._recipe, ~self.test)
+        aside = inner_validation(
+            training.slices, training.groups, self._recipe.validation_share, self._run.seed
+        )
+        while (done := len(self.ended())) < trials:
+            self._try(training, aside)
+            clock.spent()
+            self._run.report(
+                f"fold {self._number + 1} of {self._folds}: {done + 1} of {trials} trials searched"
+            )
+
+    def published(self) -> FrozenTrial:
+        """The trial of the published setting."""
+        for trial in self.ended():
+            if trial.user_attrs.get("published") and trial.state == TrialState.COMPLETE:
+                return trial
+        raise SearchError(
+            f"Fold {self._number + 1}: the published setting cannot be trained on this data."
+        )
+
+    def best(self) -> FrozenTrial:
+        """The trial worth most, the first of those where several are."""
+        whole = [trial for trial in self.ended() if trial.state == TrialState.COMPLETE]
+        return max(whole, key=lambda trial: trial.value or 0.0)
+
+    def answers(self, trial: FrozenTrial) -> np.ndarray:
+        """(test slices,) float32 probabilities of a trial's network."""
+        return np.load(self._file(trial.number), allow_pickle=False)
+
+    def ended(self) -> list[FrozenTrial]:
+        """Trials with an outcome, oldest first; not those that a kill hit."""
+        return [
+            trial
+            for trial in self._study.get_trials(deepcopy=False)
+            if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
+            or trial.user_attrs.get("diverged")
+        ]
+
+    def told(self, trial: FrozenTrial) -> Trial:
+        """A trial as it is written down."""
+        setting = dict(trial.params)
+        if trial.user_attrs.get("published"):
+            setting = {name: getattr(self._recipe, name) for name in TUNED}
+        seen = trial.intermediate_values
+        return Trial(
+            fold=self._number,
+            worth=trial.value if trial.value is not None else seen.get(max(seen, default=0)),
+            epochs=int(trial.user_attrs.get("epochs", len(seen))),
+            given_up=trial.state == TrialState.PRUNED,
+            **setting,
+        )
+
+    def _put_right(self) -> None:
+        """The published setting first; a trial that a kill hit is put in line again."""
+        cut_off = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        for trial in cut_off:
+            setting = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+            # First in line again, then out: the other way round a kill between would lose it.
+            self._study.enqueue_trial(setting, user_attrs=dict(trial.user_attrs))
+            self._study.tell(trial.number, state=TrialState.FAIL)
+        if not self._study.get_trials(deepcopy=False):
+            first = {name: getattr(self._recipe, name) for name in TUNED}
+            # The range of L2 has no zero.
+            first["l2"] = max(first["l2"], PENALTIES[0])
+            self._study.enqueue_trial(first, user_attrs={"published": True})
+
+    def _try(self, training: TrainingSet, aside: np.ndarray) -> None:
+        trial = self._study.ask()
+        recipe = replace(
+            self._recipe,
+            learning_rate=trial.suggest_float("learning_rate", *LEARNING_RATES, log=True),
+            dropout=trial.suggest_float("dropout", *DROPOUTS),
+            l2=trial.suggest_float("l2", *PENALTIES, log=True),
+            depth=trial.suggest_int("depth", *DEPTHS[self._recipe.family]),
+        )
+        published = bool(trial.user_attrs.get("published"))
+        if published:
+            recipe = self._recipe
+        work = self._run.work / f"trial-{_digest(recipe)}"
+
+        def told(epoch: int, figures: dict[str, float]) -> None:
+            trial.report(figures[f"val_{AUROC}"], epoch)
+            if not published and trial.should_prune():
+                raise optuna.TrialPruned
+
+        try:
+            model, history = fit_network(
+                recipe,
+                training.grey,
+                training.labels,
+                aside,
+                epochs=self._run.epochs or recipe.epochs,
+                seed=self._run.seed,
+                work=work,
+                report=told,
+                parallel=self._run.parallel,
+            )
+        except optuna.TrialPruned:
+            self._study.tell(trial, state=TrialState.PRUNED)
+        except TrainingDiverged:
+            trial.set_user_attr("diverged", True)
+            self._study.tell(trial, state=TrialState.FAIL)
+        else:
+            kept = int(history["val_loss"].argmin())
+            tested = self._dataset.grey(recipe.size)[self.test]
+            with (self._run.work / "answers.partial").open("wb") as file:
+                np.save(file, NetworkModel(model).probabilities(np.asarray(tested)))
+            Path(file.name).replace(self._file(trial.number))
+            trial.set_user_attr("epochs", len(history))
+            self._study.tell(trial, float(history[f"val_{AUROC}"].to_numpy()[kept]))
+        shutil.rmtree(work, ignore_errors=True)
+        keras.utils.clear_session()  # or each trial's graph stays in memory
+
+    def _file(self, number: int) -> Path:
+        return self._run.work / f"answers-{number}.npy"
+
+
+def _digest(recipe: NetworkRecipe) -> str:
+    """Names the folder of a setting's training, the same again after a kill."""
+    return hashlib.sha256(json.dumps(asdict(recipe), sort_keys=True).encode()).hexdigest()[:12]

@@ -1,0 +1,126 @@
+"""An uploaded set is kept whole or not at all, and nothing of it leads anywhere else."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hemodetect.dataset.cache import open_dataset
+from hemodetect.dataset.lookup import data_folders, uploaded_sets
+from hemodetect.dataset.upload import keep_set, remove_set
+from hemodetect.errors import DatasetError
+from hemodetect.settings import settings
+
+Entries = list[tuple[str, bytes]]
+
+
+@pytest.fixture(autouse=True)
+def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("HEMODETECT_STATE", str(tmp_path / "state"))
+    settings.cache_clear()
+    yield
+    settings.cache_clear()
+
+
+@pytest.fixture
+def entries(blob_folder: Path) -> Entries:
+    return [
+        (file.relative_to(blob_folder).as_posix(), file.read_bytes())
+        for file in sorted(blob_folder.rglob("*.png"))
+    ]
+
+
+def packed(entries: Entries) -> io.BytesIO:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in entries:
+            archive.writestr(name, data)
+    return made
+
+
+def assert_nothing_kept() -> None:
+    assert not list(uploaded_sets().glob("*"))
+    assert not list(uploaded_sets().glob(".*"))
+
+
+@pytest.mark.parametrize("around", ["", "download/set/"])
+def test_a_set_is_kept_as_it_was_whatever_folder_lay_around_it(
+    around: str, entries: Entries, blob_folder: Path
+) -> None:
+    rest = [("readme.txt", b"x"), ("__MACOSX/NORMAL/._1.png", b"x")]
+    found = keep_set("mine", packed([(around + name, data) for name, data in entries] + rest))
+    assert found.parent in data_folders()
+    kept = {
+        f.relative_to(found).as_posix(): f.read_bytes() for f in found.rglob("*") if f.is_file()
+    }
+    assert kept == dict(entries)
+    assert open_dataset(found).fingerprint == open_dataset(blob_folder).fingerprint
+
+
+def test_a_name_is_given_once(entries: Entries) -> None:
+    keep_set("mine", packed(entries))
+    with pytest.raises(DatasetError, match="There is a set mine already"):
+        keep_set("mine", packed(entries))
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", ".hidden", "a" * 61, "a b", "x\n"])
+def test_a_name_that_is_no_plain_name_is_refused(name: str, entries: Entries) -> None:
+    with pytest.raises(DatasetError, match="cannot be a set's name"):
+        keep_set(name, packed(entries))
+
+
+@pytest.mark.parametrize(
+    "name", ["../../evil.png", "/etc/evil.png", "NORMAL/..\\..\\evil.png", "NORMAL/a\x07b.png"]
+)
+def test_an_entry_that_leads_out_is_refused(name: str, entries: Entries, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="lead out of it"):
+        keep_set("mine", packed([*entries, (name, b"x")]))
+    assert_nothing_kept()
+    assert not list(tmp_path.rglob("evil*"))
+
+
+def test_a_link_a_bomb_and_an_entry_given_twice_are_refused_by_name(entries: Entries) -> None:
+    link = zipfile.ZipInfo("NORMAL/p/link.png")
+    link.external_attr = 0o120777 << 16
+    with_link = packed(entries)
+    with zipfile.ZipFile(with_link, "a") as archive:
+        archive.writestr(link, "/etc/passwd")
+    with pytest.raises(DatasetError, match=r"link\.png: It is a symbolic link"):
+        keep_set("mine", with_link)
+    bomb = packed([*entries, ("NORMAL/p/bomb.png", bytes(64 * 1024 * 1024))])
+    with pytest.raises(DatasetError, match=r"bomb\.png: It unpacks to"):
+        keep_set("mine", bomb)
+    with pytest.warns(UserWarning, match="Duplicate"):
+        twice = packed([*entries, entries[0]])
+    with pytest.raises(DatasetError, match="is in the zip twice"):
+        keep_set("mine", twice)
+    assert_nothing_kept()
+
+
+def test_what_is_no_set_or_damaged_or_too_much_is_refused(
+    entries: Entries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(DatasetError, match="holds no JPEG"):
+        keep_set("mine", packed([("notes.txt", b"x")]))
+    with pytest.raises(DatasetError, match="The zip: only normal slices"):
+        keep_set("mine", packed([e for e in entries if e[0].startswith("NORMAL")]))
+    with pytest.raises(DatasetError, match="damaged"):
+        keep_set("mine", io.BytesIO(b"PK\x03\x04 no zip at all"))
+    monkeypatch.setenv("HEMODETECT_MAX_SET_FILES", "10")
+    settings.cache_clear()
+    with pytest.raises(DatasetError, match=r"a set may have.*HEMODETECT_MAX_SET_FILES"):
+        keep_set("mine", packed(entries))
+    assert_nothing_kept()
+
+
+def test_only_an_uploaded_set_is_removed(entries: Entries, blob_folder: Path) -> None:
+    found = keep_set("mine", packed(entries))
+    with pytest.raises(DatasetError, match="was not uploaded here"):
+        remove_set(blob_folder)
+    remove_set(found)
+    assert_nothing_kept()
+    assert blob_folder.is_dir()
