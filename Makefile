@@ -27,7 +27,7 @@ env: .venv/ready
 
 # Needs uv on the PATH; run it after a change of versions in pyproject.toml.
 lock:
-	uv pip compile pyproject.toml --extra dev --extra jax --extra ray --no-header --quiet -o requirements.txt
+	uv pip compile pyproject.toml --extra dev --extra jax --extra ray --extra postgres --no-header --quiet -o requirements.txt
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

@@ -19,6 +19,8 @@ from PIL import Image
 
 from hemodetect.settings import settings
 
+pytest_plugins = ["databases"]
+
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 

@@ -1,0 +1,1 @@
+"""A file a change; its revision is its number."""

@@ -1,0 +1,1 @@
+"""Review sessions: readers first, models after."""
