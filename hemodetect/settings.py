@@ -65,6 +65,15 @@ class Settings:
         "",
         "Ray cluster that jobs are sent to, e.g. http://head:8265; empty: jobs run on this machine",
     )
+    readers: str = _setting(
+        "*",
+        "e-mail addresses of who may read in review sessions, with commas; * is all who sign in",
+    )
+    leads: str = _setting("", "those who make review sessions and see their results")
+    trainers: str = _setting("", "those who train models and put them into use")
+    retention_days: int = _setting(
+        90, "days that a study saved to a review session is kept", minimum=1
+    )
     max_files: int = _setting(5_000, "files in one study", minimum=1)
     max_slices: int = _setting(3_000, "slices in one study, frames included", minimum=1)
     max_file_bytes: int = _setting(512 * MIB, "bytes of one file, unpacked", minimum=1)

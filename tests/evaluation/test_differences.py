@@ -82,6 +82,12 @@ def test_every_case_is_in_one_cell_and_the_cells_give_each_model_s_accuracy(rows
     assert counts.n == len(rows)
 
 
+def test_mcnemar_is_the_exact_test_of_a_published_example():
+    # Fagerland, Lydersen and Laake, BMC Med Res Methodol 2013, 13, 91, table 1: airway
+    # hyper-responsiveness before and after transplantation, 7 against 1, exact conditional test.
+    assert mcnemar(Agreement(1, 1, 7, 12)).p_value == pytest.approx(0.0703, abs=5e-5)
+
+
 def test_mcnemar_gives_the_value_worked_by_hand():
     # 1 of 6: two-sided, 2 * (1 + 6) / 2**6.
     assert mcnemar(Agreement(20, 1, 5, 3)) == McNemar(1, 5, pytest.approx(14 / 64))

@@ -1,0 +1,73 @@
+"""What the models said of a session's studies, kept as it was first shown or judged by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sqlalchemy as sql
+
+from hemodetect.database import engine, writing
+from hemodetect.models.prediction import Call, StudyPrediction
+from hemodetect.reviews import tables
+
+
+@dataclass(frozen=True)
+class ModelRead:
+    """One model's answer for one study of a session.
+
+    Attributes:
+        family: its key.
+        version: of the bundle.
+        probability: for the patient.
+        threshold: the bundle's operating point.
+        undecided: it could not tell (`FamilyPrediction.undecided`).
+    """
+
+    study: int
+    family: str
+    version: str
+    probability: float
+    threshold: float
+    undecided: bool
+
+    @property
+    def call(self) -> Call:
+        return "hemorrhage" if self.probability >= self.threshold else "no hemorrhage"
+
+
+def keep_model_reads(session_id: str, study: int, prediction: StudyPrediction) -> None:
+    """Keeps what the models say of a study; what was kept of it before stays as it is."""
+    with writing() as connection:
+        kept = {read.family for read in _kept(connection, session_id) if read.study == study}
+        new = [
+            {
+                "session": session_id,
+                "study": study,
+                "family": family,
+                "version": found.version,
+                "probability": float(found.patient),
+                "threshold": float(found.threshold),
+                "undecided": found.undecided,
+            }
+            for family, found in prediction.families.items()
+            if family not in kept
+        ]
+        if new:
+            connection.execute(sql.insert(tables.model_reads), new)
+
+
+def model_reads(session_id: str) -> list[ModelRead]:
+    """Of every study that the models have been asked about, by study and family."""
+    with engine().connect() as connection:
+        return _kept(connection, session_id)
+
+
+def _kept(connection: sql.Connection, session_id: str) -> list[ModelRead]:
+    kept = tables.model_reads.c
+    columns = (kept.study, kept.family, kept.version, kept.probability, kept.threshold)
+    query = (
+        sql.select(*columns, kept.undecided)
+        .where(kept.session == session_id)
+        .order_by(kept.study, kept.family)
+    )
+    return [ModelRead(**row) for row in connection.execute(query).mappings()]

@@ -1,0 +1,287 @@
+"""What a review session showed: readers and models beside each other, in numbers.
+
+A call of *not sure* counts as a call of hemorrhage: a study that a reader is not sure of is looked at
+again. How many there were is said beside every figure. The readers' majority is what more of them
+called; a tie is not sure.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from statistics import median
+
+import numpy as np
+
+from hemodetect.evaluation import Confusion
+from hemodetect.evaluation.differences import McNemar, agreement, mcnemar
+from hemodetect.evaluation.kappa import cohen_kappa_with_interval, fleiss_kappa_with_interval
+from hemodetect.evaluation.metrics import Metric, Scores, judged
+from hemodetect.families import FAMILY_NAMES
+from hemodetect.reviews.model_reads import ModelRead
+from hemodetect.reviews.sessions import Call, Read, ReviewSession, Stage
+
+CALLS: tuple[Call, ...] = ("hemorrhage", "none", "unsure")
+MAJORITY = "majority"
+STAGE_WORDS: Mapping[Stage, str] = {"blind": "without models", "shown": "with models"}
+
+
+@dataclass(frozen=True)
+class Rater:
+    """Whose calls are judged: a reader at a stage, the readers' majority at a stage, or a model.
+
+    Attributes:
+        key: names it ("reader:<place>:<stage>", "majority:<stage>", or the family).
+        name: for people.
+        stage: None for a model.
+    """
+
+    key: str
+    name: str
+    stage: Stage | None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A rater against the truth.
+
+    Attributes:
+        n: studies called.
+        unsure: of these, those that readers called not sure (counted as hemorrhage), or of which a
+            model cannot tell (counted by its operating point).
+        confusion: over studies whose truth is known; None where that is of none.
+        scores: with intervals; None where the truth is of one class only. The AUROC is of the
+            reader's rating (`rating`) or of the model's probability.
+        median_seconds: a study took; None for models and the majority.
+    """
+
+    rater: Rater
+    n: int
+    unsure: int
+    confusion: Confusion | None
+    scores: Scores | None
+    median_seconds: float | None
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a reader did on seeing the models.
+
+    Attributes:
+        n: studies read without and then with the models.
+        changed: calls that became another one.
+        to_right, to_wrong: of these, where the truth is known: wrong before and right after, and the
+            other way round. Not sure counts as hemorrhage.
+        test: exact McNemar test of these two; None where no truth is known.
+    """
+
+    reader: str
+    n: int
+    changed: int
+    to_right: int
+    to_wrong: int
+    test: McNemar | None
+
+
+@dataclass(frozen=True)
+class Results:
+    """All of a session.
+
+    Attributes:
+        session: it.
+        done: share of its reads that were made.
+        judged: readers at each stage, their majority at each stage, models.
+        kappas: (name of one rater, of another, stage) -> Cohen's kappa of their three kinds of call.
+        fleiss: stage -> Fleiss' kappa of all readers, on the studies that all have read.
+        changes: a reader each, in mode blind-first.
+        baseline: accuracy of always giving the commoner answer; None where no truth is known.
+    """
+
+    session: ReviewSession
+    done: float
+    judged: tuple[Judged, ...]
+    kappas: dict[tuple[str, str, Stage], Metric]
+    fleiss: dict[Stage, Metric]
+    changes: tuple[Change, ...]
+    baseline: float | None
+
+
+def results(session: ReviewSession, reads: Sequence[Read], models: Sequence[ModelRead]) -> Results:
+    """Figures of whatever has been read so far."""
+    truth = {s.number: int(s.truth == "hemorrhage") for s in session.studies if s.truth}
+    asked = sum(
+        len(session.stages(reader, study.number))
+        for reader in session.readers
+        for study in session.studies
+    )
+    stages = [stage for stage in STAGE_WORDS if any(read.stage == stage for read in reads)]
+    found: list[Judged] = []
+    for stage in stages:
+        calls = _calls(session, reads, stage)
+        for place, reader in enumerate(session.readers):
+            own = [read for read in reads if (read.reader, read.stage) == (reader, stage)]
+            if own:
+                rater = Rater(f"reader:{place}:{stage}", f"{reader}, {STAGE_WORDS[stage]}", stage)
+                ratings = {read.study: rating(read) for read in own}
+                seconds = median(read.seconds for read in own)
+                found.append(_judged(rater, calls[reader], ratings, truth, seconds))
+        if len(calls) > 1:
+            together = majority(calls)
+            rater = Rater(f"{MAJORITY}:{stage}", f"Majority, {STAGE_WORDS[stage]}", stage)
+            shares = {
+                number: float(np.mean([c[number] != "none" for c in calls.values() if number in c]))
+                for number in together
+            }
+            found.append(_judged(rater, together, shares, truth, None))
+    for family in FAMILY_NAMES:
+        own_models = [read for read in models if read.family == family]
+        if own_models:
+            called: dict[int, Call] = {
+                read.study: "hemorrhage" if read.call == "hemorrhage" else "none"
+                for read in own_models
+            }
+            probabilities = {read.study: read.probability for read in own_models}
+            rater = Rater(family, FAMILY_NAMES[family], None)
+            one = _judged(rater, called, probabilities, truth, None)
+            found.append(replace(one, unsure=sum(read.undecided for read in own_models)))
+    ones = sum(truth.values())
+    return Results(
+        session=session,
+        done=len(reads) / asked,
+        judged=tuple(found),
+        kappas=_kappas(session, reads, stages),
+        fleiss=_fleiss(session, reads, stages),
+        changes=_changes(session, reads, truth),
+        baseline=max(ones, len(truth) - ones) / len(truth) if truth else None,
+    )
+
+
+def rating(read: Read) -> float:
+    """A read as a place on a scale from surely none (0) to surely hemorrhage (1).
+
+    Not sure lies in the middle, whatever the confidence; eleven steps in all.
+    """
+    sign = {"hemorrhage": 1, "none": -1, "unsure": 0}[read.answer.call]
+    return 0.5 + sign * read.answer.confidence / 10
+
+
+def majority(calls: Mapping[str, Mapping[int, Call]]) -> dict[int, Call]:
+    """What more readers called of each study; a tie is not sure.
+
+    Args:
+        calls: reader -> study -> call.
+    """
+    votes: dict[int, Counter[Call]] = {}
+    for own in calls.values():
+        for number, call in own.items():
+            votes.setdefault(number, Counter())[call] += 1
+    found: dict[int, Call] = {}
+    for number, counted in votes.items():
+        (call, most), *others = counted.most_common()
+        found[number] = "unsure" if others and others[0][1] == most else call
+    return found
+
+
+def _calls(
+    session: ReviewSession, reads: Sequence[Read], stage: Stage
+) -> dict[str, dict[int, Call]]:
+    """Reader -> study -> call at a stage, readers who have read nothing left out."""
+    found: dict[str, dict[int, Call]] = {}
+    for reader in session.readers:
+        own = {r.study: r.answer.call for r in reads if (r.reader, r.stage) == (reader, stage)}
+        if own:
+            found[reader] = own
+    return found
+
+
+def _judged(
+    rater: Rater,
+    calls: Mapping[int, Call],
+    ratings: Mapping[int, float],
+    truth: Mapping[int, int],
+    seconds: float | None,
+) -> Judged:
+    unsure = sum(call == "unsure" for call in calls.values())
+    known = [number for number in calls if number in truth]
+    if not known:
+        return Judged(rater, len(calls), unsure, None, None, seconds)
+    labels = np.array([truth[number] for number in known])
+    called = np.array([calls[number] != "none" for number in known])
+    confusion = Confusion(
+        tn=int((~called & (labels == 0)).sum()),
+        fp=int((called & (labels == 0)).sum()),
+        fn=int((~called & (labels == 1)).sum()),
+        tp=int((called & (labels == 1)).sum()),
+    )
+    scores = None
+    if 0 < labels.sum() < len(labels):
+        # What was called is known; a threshold of 0 or 1 for each case says the same.
+        cases = judged(
+            "patient",
+            labels,
+            np.array([ratings[number] for number in known], np.float32),
+            np.arange(len(known)),
+        )
+        scores = cases.at(np.where(called, 0.0, 1.0))
+    return Judged(rater, len(calls), unsure, confusion, scores, seconds)
+
+
+def _kappas(
+    session: ReviewSession, reads: Sequence[Read], stages: Sequence[Stage]
+) -> dict[tuple[str, str, Stage], Metric]:
+    found = {}
+    for stage in stages:
+        calls = _calls(session, reads, stage)
+        for one, other in combinations(calls, 2):
+            both = sorted(calls[one].keys() & calls[other].keys())
+            if both:
+                first, second = (np.array([calls[r][n] for n in both]) for r in (one, other))
+                found[one, other, stage] = cohen_kappa_with_interval(first, second)
+    return found
+
+
+def _fleiss(
+    session: ReviewSession, reads: Sequence[Read], stages: Sequence[Stage]
+) -> dict[Stage, Metric]:
+    found = {}
+    for stage in stages:
+        calls = _calls(session, reads, stage)
+        if len(calls) < 3:
+            continue  # of two, Cohen's says it
+        common = set.intersection(*(set(own) for own in calls.values()))
+        if common:
+            counts = np.array(
+                [
+                    [sum(own[number] == call for own in calls.values()) for call in CALLS]
+                    for number in sorted(common)
+                ]
+            )
+            found[stage] = fleiss_kappa_with_interval(counts)
+    return found
+
+
+def _changes(
+    session: ReviewSession, reads: Sequence[Read], truth: Mapping[int, int]
+) -> tuple[Change, ...]:
+    if session.mode != "blind-first":
+        return ()
+    found = []
+    before, after = (_calls(session, reads, stage) for stage in ("blind", "shown"))
+    for reader in after:
+        both = sorted(before[reader].keys() & after[reader].keys())
+        known = [number for number in both if number in truth]
+        to_right = to_wrong = 0
+        test = None
+        if known:
+            labels = np.array([truth[number] for number in known])
+            was, is_now = (
+                np.array([calls[reader][number] != "none" for number in known])
+                for calls in (before, after)
+            )
+            test = mcnemar(agreement(labels, is_now, was))
+            to_right, to_wrong = test.only_a, test.only_b
+        changed = sum(before[reader][number] != after[reader][number] for number in both)
+        found.append(Change(reader, len(both), changed, to_right, to_wrong, test))
+    return tuple(found)

@@ -1,0 +1,393 @@
+"""Review sessions: who reads what in which order, and what they said.
+
+In mode *blind-first* a reader calls a study without the models, sees what they say, and calls it again.
+With *models-at-once* there is one call, the models beside it. *Crossed* gives every reader half of the
+studies with the models and half without, and the next reader the other half: each study is read both
+ways by about as many readers.
+
+A read is added and never changed. What `answer` has returned is on disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal, get_args
+
+import numpy as np
+import sqlalchemy as sql
+
+from hemodetect import audit_trail
+from hemodetect.database import engine, writing
+from hemodetect.dataset.manifest import SUBTYPES
+from hemodetect.errors import HemodetectError
+from hemodetect.people import LONGEST_NAME, Person
+from hemodetect.reviews import tables
+from hemodetect.reviews.sources import Source, Truth, as_json, from_json
+
+Mode = Literal["blind-first", "models-at-once", "crossed"]
+Stage = Literal["blind", "shown"]
+Call = Literal["hemorrhage", "none", "unsure"]
+TYPES = SUBTYPES
+MOST_STUDIES, MOST_READERS, LONGEST_TITLE, LONGEST_NOTE = 500, 50, 200, 10_000
+_SLOWEST = 7 * 24 * 3600.0
+
+
+class ReviewError(HemodetectError):
+    """A session or a read that is not possible as it was asked for."""
+
+
+@dataclass(frozen=True)
+class ReviewStudy:
+    """A study of a session; readers see its number and never its source or its truth."""
+
+    number: int
+    source: Source
+    truth: Truth | None
+
+
+@dataclass(frozen=True)
+class ReviewSession:
+    """A session as it was made; nothing of it changes.
+
+    Attributes:
+        id: names it in addresses.
+        seed: of every reader's order and of who reads what with the models.
+        readers: in the order given; in mode crossed their place decides their half.
+        studies: numbered from 1.
+    """
+
+    id: str
+    title: str
+    mode: Mode
+    seed: int
+    created: datetime
+    created_by: str
+    readers: tuple[str, ...]
+    studies: tuple[ReviewStudy, ...]
+
+    def order(self, reader: str) -> tuple[int, ...]:
+        """Numbers of the studies as this reader meets them; the same on every machine."""
+        digest = hashlib.sha256(f"{self.seed}/{reader}".encode()).digest()
+        shuffled = np.random.default_rng(list(digest)).permutation(len(self.studies))
+        return tuple(self.studies[index].number for index in shuffled)
+
+    def stages(self, reader: str, number: int) -> tuple[Stage, ...]:
+        """What this reader is asked of a study, in order."""
+        if self.mode == "blind-first":
+            return ("blind", "shown")
+        if self.mode == "models-at-once":
+            return ("shown",)
+        places = np.random.default_rng(self.seed).permutation(len(self.studies))
+        index = next(i for i, study in enumerate(self.studies) if study.number == number)
+        aided = (int(places[index]) + self.readers.index(reader)) % 2 == 0
+        return ("shown",) if aided else ("blind",)
+
+    def study(self, number: int) -> ReviewStudy:
+        """Raises `ReviewError` where there is none of this number."""
+        for study in self.studies:
+            if study.number == number:
+                return study
+        raise ReviewError(f"The session has no study {number}.")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a reader says of a study.
+
+    Attributes:
+        confidence: 1 (guess) to 5 (certain).
+        slices: numbers from 1 of those that show it.
+        types: of `TYPES`.
+        note: as written.
+    """
+
+    call: Call
+    confidence: int
+    slices: tuple[int, ...] = ()
+    types: tuple[str, ...] = ()
+    note: str = ""
+
+    def check(self) -> None:
+        """Raises `ReviewError` with what is wrong."""
+        if self.call not in get_args(Call):
+            raise ReviewError("A call is needed: hemorrhage, none, or not sure.")
+        if not 1 <= self.confidence <= 5:
+            raise ReviewError(f"How sure is {self.confidence}; expected 1 to 5.")
+        if any(number < 1 for number in self.slices):
+            raise ReviewError("Slices are counted from 1.")
+        strange = set(self.types) - set(TYPES)
+        if strange:
+            raise ReviewError(f"{', '.join(sorted(strange))}: not a type of hemorrhage known here.")
+        if self.call == "none" and (self.slices or self.types):
+            raise ReviewError("No hemorrhage was called, but slices or types of one were given.")
+        if len(self.note) > LONGEST_NOTE:
+            raise ReviewError(f"The note is longer than {LONGEST_NOTE:,} characters.")
+
+
+@dataclass(frozen=True)
+class Read:
+    """One reader's answer on one study at one stage; `seconds` is how long the study was in view."""
+
+    study: int
+    reader: str
+    stage: Stage
+    answer: Answer
+    seconds: float
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What a reader is to do next.
+
+    Attributes:
+        place: of the study in the reader's own order, from 1.
+    """
+
+    study: ReviewStudy
+    stage: Stage
+    place: int
+
+
+def create(
+    who: Person,
+    title: str,
+    studies: Sequence[tuple[Source, Truth | None]],
+    readers: Sequence[str],
+    mode: Mode,
+    seed: int | None = None,
+) -> ReviewSession:
+    """Makes a session.
+
+    Args:
+        who: needs the role lead.
+        title: for people.
+        studies: with the answer where it is known.
+        readers: names, as they sign in or name themselves.
+        mode: see above.
+        seed: drawn where not given; kept.
+
+    Raises:
+        NotAllowed: not a lead.
+        ReviewError: no title, study or reader, too many of them, or one twice.
+    """
+    who.require("lead")
+    title, names = title.strip(), [name.strip() for name in readers]
+    if not 0 < len(title) <= LONGEST_TITLE:
+        raise ReviewError(f"A session needs a title of at most {LONGEST_TITLE} characters.")
+    if not 0 < len(studies) <= MOST_STUDIES:
+        raise ReviewError(f"A session has 1 to {MOST_STUDIES} studies; {len(studies)} were given.")
+    if len({source for source, _ in studies}) < len(studies):
+        raise ReviewError("A study was given twice; every reader reads a study once.")
+    if not 0 < len(names) <= MOST_READERS:
+        raise ReviewError(f"A session has 1 to {MOST_READERS} readers; {len(names)} were given.")
+    if len({name.lower() for name in names}) < len(names):
+        raise ReviewError("A reader was named twice.")
+    if not all(0 < len(name) <= LONGEST_NAME for name in names):
+        raise ReviewError(f"A reader's name has 1 to {LONGEST_NAME} characters.")
+    if mode not in get_args(Mode):
+        raise ReviewError(f"The mode is {mode!r}; expected {', '.join(get_args(Mode))}.")
+    made = ReviewSession(
+        id=secrets.token_hex(6),
+        title=title,
+        mode=mode,
+        seed=secrets.randbelow(2**31) if seed is None else seed,
+        created=datetime.now(UTC),
+        created_by=who.name,
+        readers=tuple(names),
+        studies=tuple(ReviewStudy(n, *given) for n, given in enumerate(studies, start=1)),
+    )
+    with writing() as connection:
+        connection.execute(
+            sql.insert(tables.sessions).values(
+                id=made.id,
+                title=made.title,
+                mode=made.mode,
+                seed=made.seed,
+                created=made.created,
+                created_by=made.created_by,
+            )
+        )
+        connection.execute(
+            sql.insert(tables.readers),
+            [{"session": made.id, "reader": name, "place": n} for n, name in enumerate(names)],
+        )
+        connection.execute(
+            sql.insert(tables.studies),
+            [
+                {
+                    "session": made.id,
+                    "number": study.number,
+                    "source": as_json(study.source),
+                    "truth": study.truth,
+                }
+                for study in made.studies
+            ],
+        )
+        audit_trail.record(
+            who.name,
+            "session",
+            made.id,
+            {"title": title, "mode": mode, "studies": len(studies), "readers": names},
+            connection=connection,
+        )
+    return made
+
+
+def sessions() -> list[ReviewSession]:
+    """All sessions, newest first."""
+    query = sql.select(tables.sessions.c.id).order_by(tables.sessions.c.created.desc())
+    with engine().connect() as connection:
+        return [_session(connection, name) for name in connection.scalars(query).all()]
+
+
+def session(session_id: str) -> ReviewSession:
+    """One session; raises `ReviewError` where there is none."""
+    with engine().connect() as connection:
+        return _session(connection, session_id)
+
+
+def reads(session_id: str) -> list[Read]:
+    """Every read of a session, in the order they were made."""
+    with engine().connect() as connection:
+        return _reads(connection, session_id)
+
+
+def next_assignment(of: ReviewSession, reader: str) -> Assignment | None:
+    """Where this reader goes on; None where all is read."""
+    with engine().connect() as connection:
+        return _next(of, reader, _reads(connection, of.id))
+
+
+def answer(
+    who: Person, of: ReviewSession, study: int, stage: Stage, given: Answer, seconds: float
+) -> Read:
+    """Adds a read; it is on disk when this returns.
+
+    Args:
+        who: needs the role reader and to be one of the session's readers.
+        of: the session.
+        study, stage: what is answered; must be what `next_assignment` says.
+        given: the answer.
+        seconds: that the study was in view.
+
+    Raises:
+        NotAllowed: no reader of this session.
+        ReviewError: the answer is not possible, was given before, or another one comes first.
+    """
+    _check_reader(who, of)
+    given.check()
+    if not 0 <= seconds <= _SLOWEST:
+        raise ReviewError(f"The time is {seconds:.0f} s; expected 0 to {_SLOWEST:.0f}.")
+    with writing() as connection:
+        before = _reads(connection, of.id)
+        mine = [r for r in before if (r.reader, r.study, r.stage) == (who.name, study, stage)]
+        if mine:
+            raise ReviewError("This was answered before; a read is kept as it was first given.")
+        due = _next(of, who.name, before)
+        if due is None or (due.study.number, due.stage) != (study, stage):
+            raise ReviewError("Another read comes first; open the session again to go on there.")
+        added = Read(study, who.name, stage, given, round(seconds, 1), datetime.now(UTC))
+        connection.execute(
+            sql.insert(tables.reads).values(
+                session=of.id,
+                study=study,
+                reader=who.name,
+                stage=stage,
+                call=given.call,
+                confidence=given.confidence,
+                slices=list(given.slices),
+                types=list(given.types),
+                note=given.note,
+                seconds=added.seconds,
+                at=added.at,
+            )
+        )
+        audit_trail.record(
+            who.name,
+            "read",
+            f"{of.id}/{study}",
+            {"stage": stage, "call": given.call, "bundles": _versions(connection, of.id, study)},
+            connection=connection,
+        )
+    return added
+
+
+def may_read(who: Person, of: ReviewSession) -> bool:
+    """Whether this person is one of the session's readers."""
+    return "reader" in who.roles and who.name in of.readers
+
+
+def may_see_results(who: Person, of: ReviewSession) -> bool:
+    """A lead may; a reader who has read all may, since nothing they see can change a read."""
+    if "lead" in who.roles and who.name not in of.readers:
+        return True
+    return may_read(who, of) and next_assignment(of, who.name) is None
+
+
+def _check_reader(who: Person, of: ReviewSession) -> None:
+    who.require("reader")
+    if who.name not in of.readers:
+        raise ReviewError(f"{who.name} is not one of the readers of this session.")
+
+
+def _next(of: ReviewSession, reader: str, before: Sequence[Read]) -> Assignment | None:
+    done = {(read.study, read.stage) for read in before if read.reader == reader}
+    for place, number in enumerate(of.order(reader), start=1):
+        for stage in of.stages(reader, number):
+            if (number, stage) not in done:
+                return Assignment(of.study(number), stage, place)
+    return None
+
+
+def _session(connection: sql.Connection, session_id: str) -> ReviewSession:
+    kept = connection.execute(
+        sql.select(tables.sessions).where(tables.sessions.c.id == session_id)
+    ).one_or_none()
+    if kept is None:
+        raise ReviewError("There is no such review session.")
+    names = sql.select(tables.readers.c.reader).where(tables.readers.c.session == session_id)
+    studies = sql.select(tables.studies).where(tables.studies.c.session == session_id)
+    return ReviewSession(
+        id=kept.id,
+        title=kept.title,
+        mode=kept.mode,
+        seed=kept.seed,
+        created=_aware(kept.created),
+        created_by=kept.created_by,
+        readers=tuple(connection.scalars(names.order_by(tables.readers.c.place))),
+        studies=tuple(
+            ReviewStudy(row.number, from_json(row.source), row.truth)
+            for row in connection.execute(studies.order_by(tables.studies.c.number))
+        ),
+    )
+
+
+def _reads(connection: sql.Connection, session_id: str) -> list[Read]:
+    query = sql.select(tables.reads).where(tables.reads.c.session == session_id)
+    return [
+        Read(
+            study=row.study,
+            reader=row.reader,
+            stage=row.stage,
+            answer=Answer(row.call, row.confidence, tuple(row.slices), tuple(row.types), row.note),
+            seconds=row.seconds,
+            at=_aware(row.at),
+        )
+        for row in connection.execute(query.order_by(tables.reads.c.id))
+    ]
+
+
+def _versions(connection: sql.Connection, session_id: str, study: int) -> list[str]:
+    kept = tables.model_reads.c
+    query = sql.select(kept.version).where(kept.session == session_id, kept.study == study)
+    return list(connection.scalars(query.order_by(kept.family)))
+
+
+def _aware(time: datetime) -> datetime:
+    """SQLite keeps no zone."""
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time

@@ -1,0 +1,121 @@
+"""What a session showed, worked out by hand beside it."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from conftest import Make, read_all
+
+from hemodetect.evaluation import Confusion
+from hemodetect.reviews.model_reads import ModelRead
+from hemodetect.reviews.results import Results, majority, rating, results
+from hemodetect.reviews.sessions import Answer, Read, reads
+
+pytestmark = pytest.mark.usefixtures("database")
+# Of six studies the first three bleed. Ada misses one and calls one falsely; the models mend the first.
+ADA = {1: ("none", "hemorrhage"), 2: ("hemorrhage",) * 2, 3: ("unsure",) * 2,
+       4: ("hemorrhage",) * 2, 5: ("none",) * 2, 6: ("none",) * 2}  # fmt: skip
+BO = {1: ("hemorrhage", "none"), 2: ("hemorrhage",) * 2, 3: ("hemorrhage",) * 2,
+      4: ("none",) * 2, 5: ("none",) * 2, 6: ("unsure", "none")}  # fmt: skip
+MODELS = [
+    ModelRead(number, "svm", "paper-1", probability, 0.5, undecided=number == 6)
+    for number, probability in enumerate((0.9, 0.8, 0.2, 0.1, 0.6, 0.3), start=1)
+]
+
+
+@pytest.fixture
+def found(make: Make) -> Results:
+    made = make(n=6)
+    read_all(made, "Ada", ADA)  # type: ignore[arg-type]
+    read_all(made, "Bo", BO)  # type: ignore[arg-type]
+    return results(made, reads(made.id), MODELS)
+
+
+def test_readers_their_majority_and_models_stand_beside_the_truth(found: Results) -> None:
+    told = {one.rater.name: one for one in found.judged}
+    assert list(told) == [
+        "Ada, without models", "Bo, without models", "Majority, without models",
+        "Ada, with models", "Bo, with models", "Majority, with models", "SVM",
+    ]  # fmt: skip
+    assert told["Ada, without models"].confusion == Confusion(tn=2, fp=1, fn=1, tp=2)
+    assert told["Ada, with models"].confusion == Confusion(tn=2, fp=1, fn=0, tp=3)
+    assert told["Bo, without models"].confusion == Confusion(tn=2, fp=1, fn=0, tp=3)
+    assert told["Bo, with models"].confusion == Confusion(tn=3, fp=0, fn=1, tp=2)
+    assert told["SVM"].confusion == Confusion(tn=2, fp=1, fn=1, tp=2)
+    assert (told["Ada, without models"].unsure, told["SVM"].unsure) == (1, 1)
+    # Studies 1 and 4 are ties of two readers: not sure, so counted as hemorrhage.
+    assert told["Majority, without models"].confusion == Confusion(tn=1, fp=2, fn=0, tp=3)
+    assert told["Majority, without models"].unsure == 4
+    scores = told["Ada, with models"].scores
+    assert scores is not None
+    assert scores.sensitivity.value == 1.0
+    assert scores.specificity.value == pytest.approx(2 / 3)
+    assert found.baseline == 0.5
+    assert found.done == 1.0
+    assert told["Ada, without models"].median_seconds == 10
+
+
+def test_a_change_of_mind_is_counted_and_whether_it_was_for_the_better(found: Results) -> None:
+    ada, bo = found.changes
+    assert (ada.n, ada.changed, ada.to_right, ada.to_wrong) == (6, 1, 1, 0)
+    # Bo's not sure of study 6 became none, which was right; study 1 became wrong.
+    assert (bo.changed, bo.to_right, bo.to_wrong) == (2, 1, 1)
+    assert ada.test is not None
+    assert ada.test.p_value == 1.0
+
+
+def test_agreement_of_two_is_cohen_s_by_hand(found: Results) -> None:
+    # Without models they agree on 2 and 5 of six. By chance: hemorrhage 2/6 * 3/6, none 3/6 * 2/6,
+    # not sure 1/6 * 1/6.
+    chance = 2 / 6 * 3 / 6 + 3 / 6 * 2 / 6 + 1 / 36
+    assert found.kappas["Ada", "Bo", "blind"].value == pytest.approx(
+        (2 / 6 - chance) / (1 - chance)
+    )
+    assert found.fleiss == {}
+
+
+def test_three_readers_have_fleiss_kappa_on_what_all_have_read(make: Make) -> None:
+    made = make(readers=("Ada", "Bo", "Cleo"), n=6)
+    for reader in made.readers:
+        read_all(made, reader, ADA)  # type: ignore[arg-type]
+    found = results(made, reads(made.id), [])
+    assert found.fleiss["blind"].value == pytest.approx(1.0)
+    assert not found.fleiss["blind"].has_interval
+    assert len(found.kappas) == 2 * 3
+
+
+def test_without_truth_there_are_counts_and_agreement_alone(make: Make) -> None:
+    from dataclasses import replace
+
+    made = make(n=6)
+    read_all(made, "Ada", ADA)  # type: ignore[arg-type]
+    read_all(made, "Bo", BO)  # type: ignore[arg-type]
+    blank = replace(made, studies=tuple(replace(study, truth=None) for study in made.studies))
+    found = results(blank, reads(made.id), MODELS)
+    assert found.baseline is None
+    assert all(one.confusion is None and one.scores is None for one in found.judged)
+    assert [change.test for change in found.changes] == [None, None]
+    assert found.changes[0].changed == 1
+    assert math.isfinite(found.kappas["Ada", "Bo", "shown"].value)
+
+
+def test_a_session_that_nobody_has_read_has_results_without_anything_in_them(make: Make) -> None:
+    made = make()
+    found = results(made, [], [])
+    assert (found.done, found.judged, found.kappas, found.changes) == (0, (), {}, ())
+
+
+def test_a_rating_runs_from_surely_none_to_surely_hemorrhage() -> None:
+    def of(call: str, confidence: int) -> float:
+        answered = Answer(call, confidence)  # type: ignore[arg-type]
+        return rating(Read(1, "Ada", "blind", answered, 1.0, None))  # type: ignore[arg-type]
+
+    scale = [of("none", n) for n in (5, 4, 3, 2, 1)] + [of("unsure", 3)]
+    scale += [of("hemorrhage", n) for n in (1, 2, 3, 4, 5)]
+    assert scale == pytest.approx([n / 10 for n in range(11)])
+
+
+def test_a_tie_of_readers_is_not_sure() -> None:
+    calls = {"a": {1: "none", 2: "none"}, "b": {1: "hemorrhage", 2: "none"}, "c": {2: "unsure"}}
+    assert majority(calls) == {1: "unsure", 2: "none"}  # type: ignore[arg-type]

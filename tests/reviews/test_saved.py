@@ -1,0 +1,69 @@
+"""A saved study comes back without names, and goes when its time is over."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hemodetect.imaging import UploadedFile, read_study
+from hemodetect.imaging.phantom import head_phantom
+from hemodetect.imaging.phantom_files import dicom_files
+from hemodetect.imaging.study import Study
+from hemodetect.people import NotAllowed, Person, local_person
+from hemodetect.reviews.saved import StudyGone, save_study, saved_studies, saved_study, sweep
+
+pytestmark = pytest.mark.usefixtures("database")
+NAME = "MUSTERMANN^ERIKA"
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    files = dicom_files(head_phantom(seed=2))
+    return read_study([UploadedFile(f"{NAME}/{name}", data) for name, data in files])
+
+
+def test_a_study_comes_back_pixel_by_pixel_and_without_its_files_names(study: Study) -> None:
+    key = save_study(study, local_person("Lena"))
+    back = saved_study(key)
+    assert back.id == study.id
+    assert len(back.slices) == len(study.slices)
+    for was, now in zip(study.slices, back.slices, strict=True):
+        np.testing.assert_array_equal(was.values, now.values)
+        assert (was.values.dtype, was.units, was.geometry) == (
+            now.values.dtype, now.units, now.geometry,
+        )  # fmt: skip
+    assert [image.source for image in back.slices[:2]] == ["slice 1", "slice 2"]
+    (file,) = saved_studies().iterdir()
+    assert NAME.encode() not in file.read_bytes()
+
+
+def test_a_study_is_swept_when_its_time_is_over_and_says_so(study: Study) -> None:
+    key = save_study(study, local_person("Lena"))
+    assert sweep() == 0
+    assert sweep(datetime.now(UTC) + timedelta(days=91)) == 1
+    with pytest.raises(StudyGone, match="when their time was over"):
+        saved_study(key)
+    assert sweep(datetime.now(UTC) + timedelta(days=91)) == 0
+
+
+def test_a_damaged_study_is_named_and_swept(study: Study) -> None:
+    key = save_study(study, local_person("Lena"))
+    (file,) = saved_studies().iterdir()
+    file.write_bytes(file.read_bytes()[:2000])
+    with pytest.raises(StudyGone, match="damaged"):
+        saved_study(key)
+    assert sweep() == 1
+
+
+def test_a_key_that_is_a_path_opens_nothing(tmp_path: Path) -> None:
+    with pytest.raises(StudyGone, match="no key"):
+        saved_study("../../etc/passwd")
+
+
+def test_only_a_lead_saves(study: Study) -> None:
+    with pytest.raises(NotAllowed):
+        save_study(study, Person("Ada", frozenset({"reader"})))
+    assert not saved_studies().exists()

@@ -1,0 +1,216 @@
+"""A session keeps every read, once, in the order that was drawn, on either database."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+import sqlalchemy as sql
+from conftest import Make, read_all
+
+from hemodetect import audit_trail
+from hemodetect.database import engine
+from hemodetect.errors import HemodetectError
+from hemodetect.people import NotAllowed, Person, local_person
+from hemodetect.reviews.sessions import (
+    Answer,
+    Mode,
+    ReviewError,
+    answer,
+    create,
+    may_see_results,
+    next_assignment,
+    reads,
+    session,
+    sessions,
+)
+from hemodetect.reviews.sources import MadeUp
+
+pytestmark = pytest.mark.usefixtures("database")
+NONE = Answer("none", 4)
+BLEED = Answer("hemorrhage", 5, (3, 4), ("Subdural",), "thin, left; 😀 <b>")
+
+
+def test_a_session_comes_back_as_it_was_made(make: Make) -> None:
+    made = make()
+    assert session(made.id) == made
+    assert sessions() == [made]
+    assert session(made.id).studies[0].source == MadeUp(0, "subdural", 20.0)
+
+
+def test_each_reader_has_an_order_of_their_own_which_stays() -> None:
+    made = create(
+        local_person("Lena"), "t", [(MadeUp(n), None) for n in range(20)], ["Ada", "Bo"],
+        "blind-first", seed=1,
+    )  # fmt: skip
+    orders = {made.order("Ada"), made.order("Bo"), tuple(range(1, 21))}
+    assert len(orders) == 3
+    assert all(sorted(order) == list(range(1, 21)) for order in orders)
+    assert session(made.id).order("Ada") == made.order("Ada")
+
+
+def test_blind_first_asks_without_the_models_and_then_with_them(make: Make) -> None:
+    made = make()
+    first = made.order("Ada")[0]
+    asked = next_assignment(made, "Ada")
+    assert asked is not None
+    assert (asked.study.number, asked.stage, asked.place) == (first, "blind", 1)
+    given = answer(local_person("Ada"), made, first, "blind", BLEED, 12.34)
+    assert reads(made.id) == [given]
+    assert (given.answer, given.seconds) == (BLEED, 12.3)
+    asked = next_assignment(made, "Ada")
+    assert asked is not None
+    assert (asked.study.number, asked.stage) == (first, "shown")
+    answer(local_person("Ada"), made, first, "shown", NONE, 5)
+    assert [read.answer.call for read in reads(made.id)] == ["hemorrhage", "none"]
+    assert next_assignment(made, "Bo").place == 1  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("mode", ["blind-first", "models-at-once", "crossed"])
+def test_a_reader_who_has_read_all_is_done_and_may_see_the_results(make: Make, mode: Mode) -> None:
+    made = make(mode=mode)
+    ada = local_person("Ada")
+    assert not may_see_results(ada, made)
+    read_all(made, "Ada", dict.fromkeys(range(1, 5), ("none", "none")))
+    assert next_assignment(made, "Ada") is None
+    assert may_see_results(ada, made)
+    assert not may_see_results(local_person("Bo"), made)
+    assert may_see_results(local_person("Lena"), made)
+    assert len(reads(made.id)) == (8 if mode == "blind-first" else 4)
+
+
+def test_crossed_readers_read_each_study_both_ways(make: Make) -> None:
+    made = make(mode="crossed", n=10)
+    for study in made.studies:
+        assert {made.stages(r, study.number) for r in made.readers} == {("blind",), ("shown",)}
+    aided = [made.stages("Ada", study.number) == ("shown",) for study in made.studies]
+    assert sum(aided) == 5
+
+
+def test_a_read_is_given_once_and_in_order_and_by_a_reader_of_the_session(make: Make) -> None:
+    made = make()
+    ada, first, second = local_person("Ada"), *made.order("Ada")[:2]
+    with pytest.raises(ReviewError, match="Another read comes first"):
+        answer(ada, made, second, "blind", NONE, 1)
+    with pytest.raises(ReviewError, match="Another read comes first"):
+        answer(ada, made, first, "shown", NONE, 1)
+    answer(ada, made, first, "blind", NONE, 1)
+    with pytest.raises(ReviewError, match="answered before"):
+        answer(ada, made, first, "blind", BLEED, 1)
+    with pytest.raises(ReviewError, match="Eve is not one of the readers"):
+        answer(local_person("Eve"), made, first, "blind", NONE, 1)
+    with pytest.raises(NotAllowed, match="has not the role reader"):
+        answer(Person("Ada", frozenset({"lead"})), made, first, "blind", NONE, 1)
+    assert [read.answer for read in reads(made.id)] == [NONE]
+
+
+def test_the_database_refuses_to_change_a_read(make: Make) -> None:
+    made = make()
+    answer(local_person("Ada"), made, made.order("Ada")[0], "blind", NONE, 1)
+    for statement in ("update reads set call = 'hemorrhage'", "delete from reads"):
+        with pytest.raises(sql.exc.DBAPIError, match="only added to"), engine().begin() as open_:
+            open_.execute(sql.text(statement))
+    assert [read.answer.call for read in reads(made.id)] == ["none"]
+
+
+def test_of_two_windows_that_answer_at_once_one_is_kept(make: Make) -> None:
+    made = make()
+    first = made.order("Ada")[0]
+
+    def press(call: str) -> bool:
+        try:
+            answer(local_person("Ada"), made, first, "blind", Answer(call, 3), 1)  # type: ignore[arg-type]
+        except ReviewError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        kept = list(pool.map(press, ["none", "hemorrhage"] * 8))
+    assert sum(kept) == 1
+    assert len(reads(made.id)) == 1
+    assert audit_trail.verify()[0] == 2  # the session, and the one read
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"call": ""}, "A call is needed"),
+        ({"confidence": 0}, "expected 1 to 5"),
+        ({"confidence": 6}, "expected 1 to 5"),
+        ({"slices": (0,)}, "counted from 1"),
+        ({"types": ("Cerebral",)}, "not a type"),
+        ({"call": "none"}, "slices or types of one were given"),
+        ({"note": "x" * 10_001}, "longer than 10,000"),
+    ],
+)
+def test_an_answer_that_cannot_be_is_refused(make: Make, change: dict, match: str) -> None:
+    made = make()
+    with pytest.raises(ReviewError, match=match):
+        answer(
+            local_person("Ada"), made, made.order("Ada")[0], "blind", replace(BLEED, **change), 1
+        )
+    assert reads(made.id) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"title": " "}, "needs a title"),
+        ({"studies": []}, "1 to 500 studies; 0"),
+        ({"studies": [(MadeUp(1), None)] * 2}, "given twice"),
+        ({"readers": []}, "1 to 50 readers"),
+        ({"readers": ["Ada", "ada "]}, "named twice"),
+        ({"readers": [""]}, "A reader's name"),
+        ({"mode": "fast"}, "expected blind-first"),
+        ({"who": Person("Ada", frozenset({"reader"}))}, "has not the role lead"),
+        ({"who": local_person(" ")}, "A name is needed"),
+    ],
+)
+def test_a_session_that_cannot_be_is_refused(change: dict, match: str) -> None:
+    good = {
+        "who": local_person("Lena"),
+        "title": "t",
+        "studies": [(MadeUp(1), None)],
+        "readers": ["Ada"],
+        "mode": "blind-first",
+    }
+    with pytest.raises(HemodetectError, match=match):
+        create(**good | change)
+    assert sessions() == []
+    assert audit_trail.verify()[0] == 0
+
+
+def test_a_kill_in_the_middle_of_saving_loses_nothing_that_was_confirmed(make: Make) -> None:
+    made = make(n=60, mode="models-at-once")
+    code = (
+        "import sys\n"
+        "from hemodetect.people import local_person\n"
+        "from hemodetect.reviews.sessions import Answer, answer, session\n"
+        "made, ada = session(sys.argv[1]), local_person('Ada')\n"
+        "from hemodetect.reviews.sessions import next_assignment\n"
+        "while due := next_assignment(made, 'Ada'):\n"
+        "    answer(ada, made, due.study.number, due.stage, Answer('none', 3), 1.0)\n"
+        "    print(due.study.number, flush=True)\n"
+    )
+    confirmed: list[int] = []
+    for kill in range(5):
+        reader = subprocess.Popen(
+            [sys.executable, "-c", code, made.id], stdout=subprocess.PIPE, text=True, env=os.environ
+        )
+        assert reader.stdout is not None
+        confirmed.append(int(reader.stdout.readline()))
+        time.sleep(0.01 * kill)
+        reader.send_signal(signal.SIGKILL)
+        confirmed += [int(line) for line in reader.stdout.read().splitlines()]
+        reader.wait()
+        kept = [read.study for read in reads(made.id)]
+        assert set(confirmed) <= set(kept)
+        assert len(kept) == len(set(kept))
+        assert len(kept) - len(confirmed) <= kill + 1  # at most one a kill that was not told yet
+    assert audit_trail.verify()[0] == 1 + len(reads(made.id))

@@ -1,0 +1,63 @@
+"""Studies of a session open again, and nothing that is shown of them tells their label."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hemodetect.errors import HemodetectError
+from hemodetect.reviews.sources import (
+    MadeUp,
+    OfSet,
+    Saved,
+    SourceGone,
+    as_json,
+    from_json,
+    labelled_patients,
+    open_source,
+)
+from hemodetect.settings import settings
+
+pytestmark = pytest.mark.usefixtures("database")
+
+
+@pytest.fixture
+def blobs(blob_folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("HEMODETECT_DATA", str(blob_folder.parent))
+    settings.cache_clear()
+    return blob_folder.name
+
+
+@pytest.mark.parametrize("source", [MadeUp(3, "epidural", 9.5), OfSet("s", "p"), Saved("k")])
+def test_a_source_comes_back_from_the_database(source: MadeUp | OfSet | Saved) -> None:
+    assert from_json(as_json(source)) == source
+
+
+def test_a_made_up_head_is_the_same_again() -> None:
+    one, other = (open_source(MadeUp(3, "subdural", 25.0)) for _ in range(2))
+    assert one.id == other.id
+    np.testing.assert_array_equal(one.slices[12].values, other.slices[12].values)
+
+
+def test_a_patient_of_a_set_opens_under_numbers_alone(blobs: str) -> None:
+    patients = labelled_patients(blobs)
+    assert sorted(patients.truth.values()) == ["hemorrhage"] * 6 + ["none"] * 6
+    for patient, truth in patients.truth.items():
+        study = open_source(OfSet(blobs, patient))
+        assert [image.source for image in study.slices] == [f"slice {n}" for n in range(1, 7)]
+        assert (max(int(image.values.max()) for image in study.slices) > 200) == (
+            truth == "hemorrhage"
+        )
+
+
+@pytest.mark.parametrize("name", ["nothing", "../blobs0", "/etc"])
+def test_a_set_that_is_not_here_is_named(blobs: str, name: str) -> None:
+    with pytest.raises(SourceGone, match="is not on this server"):
+        open_source(OfSet(name, "p"))
+
+
+def test_a_patient_that_left_the_set_is_named(blobs: str) -> None:
+    with pytest.raises(HemodetectError, match="no patient P99"):
+        open_source(OfSet(blobs, "P99"))
