@@ -8,10 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hemodetect.imaging import UploadedFile, read_study
-from hemodetect.imaging.phantom import head_phantom
-from hemodetect.imaging.phantom_files import dicom_files
-from hemodetect.imaging.study import Study
+from hemodetect.imaging.study import Series, Slice, SliceGeometry, Study
 from hemodetect.people import NotAllowed, Person, local_person
 from hemodetect.reviews.saved import StudyGone, save_study, saved_studies, saved_study, sweep
 
@@ -19,10 +16,20 @@ pytestmark = pytest.mark.usefixtures("database")
 NAME = "MUSTERMANN^ERIKA"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def study() -> Study:
-    files = dicom_files(head_phantom(seed=2))
-    return read_study([UploadedFile(f"{NAME}/{name}", data) for name, data in files])
+    """Three slices in HU, from files with a patient's name."""
+    random = np.random.default_rng(0)
+    slices = tuple(
+        Slice(
+            random.integers(-1000, 2000, (64, 48)).astype(np.int16),
+            "HU",
+            f"{NAME}/IM{number}",
+            SliceGeometry(5.0 * number, (0.0, 0.1, 0.995), 0.45, 0.5, 5.0),
+        )
+        for number in range(3)
+    )
+    return Study("study-0123456789", (Series("series-1", "3 axial slices", slices),))
 
 
 def test_a_study_comes_back_pixel_by_pixel_and_without_its_files_names(study: Study) -> None:

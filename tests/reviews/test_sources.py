@@ -20,8 +20,6 @@ from hemodetect.reviews.sources import (
 )
 from hemodetect.settings import settings
 
-pytestmark = pytest.mark.usefixtures("database")
-
 
 @pytest.fixture
 def blobs(blob_folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
