@@ -21,7 +21,7 @@ from hemodetect.evaluation.kappa import cohen_kappa_with_interval, fleiss_kappa_
 from hemodetect.evaluation.metrics import Metric, Scores, judged
 from hemodetect.families import FAMILY_NAMES
 from hemodetect.reviews.model_reads import ModelRead
-from hemodetect.reviews.sessions import Call, Read, ReviewSession, Stage
+from hemodetect.reviews.session import Call, Read, ReviewSession, Stage
 
 CALLS: tuple[Call, ...] = ("hemorrhage", "none", "unsure")
 MAJORITY = "majority"

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from hemodetect.people import Person, local_person
-from hemodetect.reviews.sessions import Answer, Call, Mode, ReviewSession, answer, create
+from hemodetect.reviews.session import Answer, Call, Mode, ReviewSession
+from hemodetect.reviews.sessions import answer, create
 from hemodetect.reviews.sources import MadeUp, Source, Truth
 
 Make = Callable[..., ReviewSession]

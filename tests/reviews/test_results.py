@@ -10,7 +10,8 @@ from conftest import Make, read_all
 from hemodetect.evaluation import Confusion
 from hemodetect.reviews.model_reads import ModelRead
 from hemodetect.reviews.results import Results, majority, rating, results
-from hemodetect.reviews.sessions import Answer, Read, reads
+from hemodetect.reviews.session import Answer, Read
+from hemodetect.reviews.sessions import reads
 
 pytestmark = pytest.mark.usefixtures("database")
 # Of six studies the first three bleed. Ada misses one and calls one falsely; the models mend the first.

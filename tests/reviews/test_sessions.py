@@ -18,10 +18,8 @@ from hemodetect import audit_trail
 from hemodetect.database import engine
 from hemodetect.errors import HemodetectError
 from hemodetect.people import NotAllowed, Person, local_person
+from hemodetect.reviews.session import Answer, Mode, ReviewError
 from hemodetect.reviews.sessions import (
-    Answer,
-    Mode,
-    ReviewError,
     answer,
     create,
     may_see_results,

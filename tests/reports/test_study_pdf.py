@@ -1,0 +1,506 @@
+"""The report of one study: what stands on it, and what hostile words and sizes cannot do to it."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import io
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta, timezone
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hemodetect import RESEARCH_USE_ONLY, __version__
+from hemodetect.families import FAMILY_NAMES
+from hemodetect.imaging.overlay import heatmap_overlay
+from hemodetect.imaging.study import RefusedFile, Series, Slice, Study
+from hemodetect.imaging.windows import BRAIN, windowed
+from hemodetect.models.bundle import Card
+from hemodetect.models.prediction import FamilyPrediction, StudyPrediction
+from hemodetect.reports.study_pdf import (
+    NOTE_LENGTH,
+    PICTURE_SIDE,
+    ReaderCall,
+    SlicePicture,
+    slice_pictures,
+    study_pdf,
+)
+from hemodetect.reports.words import agreement_sentence, reliability_sentence
+
+FAMILIES = tuple(FAMILY_NAMES)
+WHEN = datetime(2026, 11, 27, 14, 3, tzinfo=UTC)
+MARKUP = "<b>&<para><img src='file:///etc/passwd'/>"
+BLIND = ReaderCall("blind", "unsure", 2, (13, 14, 15, 20), ("subdural",), "A dense rim.")
+SHOWN = ReaderCall("shown", "hemorrhage", 5, (13,), ("subdural", "epidural"), "It is blood.")
+
+
+def card_of(family: str, digit: str = "a", **changes: object) -> Card:
+    """Right for 4 of 5 bleeding patients and 9 of 10 others; all files' hashes are of one digit."""
+    figure = {"value": 0.8, "low": 0.61, "high": 0.97}
+    by_patient = {
+        "level": "patient", "n": 15, "n_positive": 5, "n_groups": 15, "threshold": 0.5,
+        "majority_baseline": 0.5, "accuracy": figure, "balanced_accuracy": figure,
+        "sensitivity": figure, "specificity": {"value": 0.9, "low": 0.72, "high": 0.98},
+        "auroc": figure, "confusion": {"tn": 9, "fp": 1, "fn": 1, "tp": 4},
+    }  # fmt: skip
+    card = Card(
+        family=family, recipe="study", split="patient", fingerprint="0", counts={}, seed=0,
+        epochs=None, threshold=0.5, threshold_reason="as published",
+        metrics={"patient": by_patient}, seconds={}, versions={}, commit="unknown",
+        created="2026-01-02", remarks=("Trained for 5 epochs.",),
+        files={"blood.keras": digit * 64, "scale.skops": "f" * 64, "split.json": "0" * 64},
+    )  # fmt: skip
+    return dataclasses.replace(card, **changes)
+
+
+def cards_of(families: Sequence[str] = FAMILIES) -> dict[str, Card]:
+    return {
+        family: card_of(family, digit) for family, digit in zip(families, "abcde", strict=False)
+    }
+
+
+def predicted(
+    cards: Mapping[str, Card],
+    patient: Mapping[str, float] | None = None,
+    *,
+    slices: int = 30,
+    shape: tuple[int, int] = (40, 40),
+    units: str = "HU",
+    **more: object,
+) -> StudyPrediction:
+    """The later a slice, the more suspicious, from 0 to 1; every patient 0.9 unless told."""
+    random = np.random.default_rng(2)
+    if units == "HU":
+        values = random.integers(-100, 200, (slices, *shape)).astype(np.int16)
+    else:
+        values = random.integers(0, 256, (slices, *shape)).astype(np.uint8)
+    images = tuple(Slice(v, units, f"DOE-JANE-{n}.dcm") for n, v in enumerate(values))
+    series = Series("R-1", f"{slices} axial slices, 7.0 mm apart", images)
+    families = {
+        family: FamilyPrediction(
+            probabilities=np.linspace(0, 1, slices, dtype=np.float32),
+            patient=(patient or {}).get(family, 0.9),
+            threshold=card.threshold,
+            version=card.version,
+            cannot_tell=card.cannot_tell,
+        )
+        for family, card in cards.items()
+    }
+    return StudyPrediction(Study("study-0a1b", (series,), **more), families)
+
+
+def pdf_of(
+    prediction: StudyPrediction | None = None,
+    cards: Mapping[str, Card] | None = None,
+    *,
+    pictures: Sequence[SlicePicture] = (),
+    reads: Sequence[ReaderCall] = (),
+    when: datetime = WHEN,
+) -> bytes:
+    cards = cards_of() if cards is None else cards
+    return study_pdf(prediction or predicted(cards), cards, pictures, reads, when)
+
+
+def objects(pdf: bytes) -> list[tuple[bytes, bytes]]:
+    """(dictionary, unpacked content) of every page, form and image."""
+    found = []
+    for head, packed in re.findall(rb"<<((?:(?!endobj).)*?)>>\s*stream\n(.*?)endstream", pdf, re.S):
+        if b"/ASCII85Decode" in head:
+            data = base64.a85decode(b"<~" + packed.strip(), adobe=True)
+            found.append((head, zlib.decompress(data) if b"/FlateDecode" in head else data))
+    return found
+
+
+def pages(pdf: bytes) -> list[str]:
+    """The text of every page in the order it was drawn, words parted by one space."""
+    texts = []
+    for head, content in objects(pdf):
+        if b"/Subtype /Image" in head or b"Page " not in content:
+            continue
+        drawn = re.findall(r"\(((?:\\.|[^\\)])*)\) Tj", content.decode("latin-1"))
+        texts.append(" ".join(re.sub(r"\\([()\\])", r"\1", " ".join(drawn)).split()))
+    assert len(texts) == len(re.findall(rb"/Type /Page\b(?!s)", pdf))
+    return texts
+
+
+def words(pdf: bytes) -> str:
+    return " ".join(pages(pdf))
+
+
+def images(pdf: bytes) -> list[np.ndarray]:
+    """Every image of the PDF, (rows, columns) or (rows, columns, 3) uint8."""
+    found = []
+    for head, content in objects(pdf):
+        if b"/Subtype /Image" not in head:
+            continue
+        if b"/DCTDecode" in head:
+            found.append(np.asarray(Image.open(io.BytesIO(content))))
+            continue
+        sizes = [re.search(rb"/%s (\d+)" % name, head) for name in (b"Height", b"Width")]
+        shape = [int(size.group(1)) for size in sizes if size]
+        values = np.frombuffer(content, np.uint8)
+        found.append(values.reshape(*shape, 3) if b"/DeviceRGB" in head else values.reshape(shape))
+    return found
+
+
+def picture_of(shape: tuple[int, int] = (40, 40), index: int = 3, mapped: bool = True):
+    grey = np.random.default_rng(index).integers(0, 256, shape).astype(np.uint8)
+    overlay = np.stack([np.full_like(grey, 40 + index), grey // 2, grey // 3], axis=2)
+    return SlicePicture(index, grey, overlay if mapped else None, 0.5 + index / 100)
+
+
+def test_every_model_stands_with_its_call_and_probability():
+    cards = cards_of()
+    given = dict(zip(FAMILIES, (0.912, 0.5, 0.499, 0.0, 1.0), strict=True))
+    text = words(pdf_of(predicted(cards, given), cards))
+    for family, probability in given.items():
+        call = "Hemorrhage" if probability >= 0.5 else "No hemorrhage"
+        row = (
+            f"{FAMILY_NAMES[family]} {cards[family].version} {call}"
+            f" {100 * probability:.1f} % 50.0 % 15 of 30 most 30, 29, 28"
+        )
+        assert row in text
+
+
+def test_a_model_calls_from_its_own_operating_point():
+    cards = {"svm": card_of("svm", threshold=0.285)}
+    text = words(pdf_of(predicted(cards, {"svm": 0.3}), cards))
+    assert "Hemorrhage 30.0 % 28.5 % 21 of 30" in text
+
+
+def test_a_model_that_cannot_tell_is_not_given_a_call():
+    cards = {"svm": card_of("svm", cannot_tell=(0.4, 0.6)), "cnn": card_of("cnn")}
+    text = words(pdf_of(predicted(cards, {"svm": 0.55}), cards))
+    assert f"SVM {cards['svm'].version} Cannot tell 55.0 %" in text
+    assert "does not settle the answer at 90 % confidence" in text
+    assert "does not settle" not in words(pdf_of())
+
+
+def test_the_track_record_has_counts_and_intervals():
+    assert words(pdf_of()).count("80 % (4 of 5) 61 % to 97 % 90 % (9 of 10) 72 % to 98 %") == 5
+
+
+def test_a_figure_without_an_interval_says_so():
+    figures = card_of("svm").metrics["patient"]
+    alone = {"value": 0.8, "low": float("nan"), "high": float("nan")}
+    card = card_of("svm", metrics={"patient": {**figures, "sensitivity": alone}})
+    text = words(pdf_of(cards={"svm": card}))
+    assert "80 % (4 of 5) no interval 90 % (9 of 10)" in text
+    assert "nan" not in text.lower()
+
+
+def test_the_first_sentences_are_those_of_the_read_page():
+    cards = cards_of()
+    prediction = predicted(cards, {"cnn": 0.1})
+    text = words(pdf_of(prediction, cards))
+    assert agreement_sentence(prediction) in text
+    assert reliability_sentence(cards) in text
+
+
+def test_models_not_in_use_are_named_and_only_those():
+    cards = cards_of(("cnn", "attention_rnn"))
+    text = words(pdf_of(cards=cards))
+    for family, name in FAMILY_NAMES.items():
+        assert (f"{name} Not in use" in text) == (family not in cards)
+
+
+def test_no_model_at_all_is_said():
+    prediction = predicted({})
+    text = words(pdf_of(prediction, {}, pictures=slice_pictures(prediction, None)))
+    assert "No model is in use." in text
+    assert text.count("Not in use") == 5
+
+
+@pytest.mark.parametrize(
+    "cards",
+    [
+        {"svm": card_of("svm")},
+        {"svm": card_of("svm"), "cnn": card_of("cnn", "e")},
+        {"svm": card_of("svm"), "cnn": card_of("cnn", metrics={})},
+    ],
+    ids=["no card", "another bundle's card", "no figures by patient"],
+)
+def test_a_track_record_that_is_not_known_is_not_borrowed(cards: dict[str, Card]):
+    prediction = predicted({"svm": card_of("svm"), "cnn": card_of("cnn")})
+    text = words(pdf_of(prediction, cards))
+    assert text.count("80 % (4 of 5)") == 1
+    assert "15 of 30 most 30, 29, 28 not known not known" in text
+    assert "How often it is right is not known here for: CNN." in text
+    assert "e" * 16 not in text
+
+
+def test_bundles_are_named_by_version_and_the_start_of_their_weights_hashes():
+    text = words(pdf_of())
+    for (family, card), digit in zip(cards_of().items(), "abcde", strict=True):
+        named = f"blood.keras {digit * 16}, scale.skops {'f' * 16}"
+        assert f"{FAMILY_NAMES[family]} {card.version} {named}" in text
+    assert "a" * 17 not in text
+    assert "split.json" not in text
+
+
+def test_a_remark_is_printed_once_with_the_models_it_is_about():
+    cards = cards_of(("svm", "cnn"))
+    cards["cnn"] = card_of("cnn", "b", remarks=("Trained for 5 epochs.", "Rests on another."))
+    text = words(pdf_of(cards=cards))
+    assert 'All: "Trained for 5 epochs." CNN: "Rests on another."' in text
+    assert text.count("Trained for 5 epochs") == 1
+
+
+def test_every_page_is_stamped_with_study_time_version_use_and_number():
+    found = pages(pdf_of(pictures=[picture_of(index=n) for n in range(4)], reads=[BLIND, SHOWN]))
+    assert len(found) == 2
+    for number, page in enumerate(found, start=1):
+        assert f"Page {number} of" in page
+        assert "study-0a1b" in page
+        assert f"Made 2026-11-27 14:03 UTC with hemodetect {__version__}" in page
+        assert RESEARCH_USE_ONLY in page
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        datetime(2026, 11, 27, 14, 3),
+        datetime(2026, 11, 27, 17, 3, tzinfo=timezone(timedelta(hours=3))),
+    ],
+)
+def test_the_time_is_told_in_utc(when: datetime):
+    assert "Made 2026-11-27 14:03 UTC" in words(pdf_of(when=when))
+
+
+def test_what_was_read_is_told_without_file_names():
+    refused = (RefusedFile("DOE-JANE.pdf", "no"), RefusedFile("b", "no"))
+    prediction = predicted(cards_of(), refused=refused, ignored=1)
+    text = words(pdf_of(prediction, pictures=slice_pictures(prediction, None)))
+    assert "Read: 30 axial slices, 7.0 mm apart; 2 files could not be read; 1 file without" in text
+    assert "DOE" not in text
+    assert "no file refused" in words(pdf_of())
+
+
+def test_a_series_that_was_set_aside_is_not_passed_off_as_the_only_one():
+    prediction = predicted(cards_of())
+    series = dataclasses.replace(prediction.study.series[0], set_aside="bone kernel")
+    study = dataclasses.replace(prediction.study, series=(prediction.study.series[0], series))
+    text = words(pdf_of(StudyPrediction(study.choosing(1), prediction.families)))
+    assert "not read by default (bone kernel); one of 2 series found" in text
+
+
+def test_slices_without_a_head_and_pictures_without_hounsfield_units_are_told():
+    prediction = predicted(cards_of(), units="grey")
+    seen = np.arange(30) > 2
+    families = {
+        family: dataclasses.replace(found, seen=seen)
+        for family, found in prediction.families.items()
+    }
+    text = words(pdf_of(StudyPrediction(prediction.study, families)))
+    assert "In 3 of 30 slices no head could be made out" in text
+    assert "pictures without Hounsfield units" in text
+    plain = words(pdf_of())
+    assert "no head could" not in plain
+    assert "without Hounsfield" not in plain
+
+
+def test_a_slice_is_printed_as_it_is_and_its_heat_map_nearly_so():
+    picture = picture_of()
+    found = images(pdf_of(pictures=[picture]))
+    assert picture.overlay is not None
+    (grey,) = [image for image in found if image.ndim == 2]
+    np.testing.assert_array_equal(grey, picture.grey)
+    (overlay,) = [image for image in found if image.shape == picture.overlay.shape]
+    assert abs(overlay.astype(int) - picture.overlay).mean() < 20
+
+
+def test_four_slices_are_shown_with_their_number_and_mean_probability():
+    given = [picture_of(index=index) for index in (7, 2, 9, 4, 11)]
+    pdf = pdf_of(pictures=given)
+    text = words(pdf)
+    for index in (7, 2, 9, 4):
+        assert f"Slice {index + 1} of 30, mean probability {50 + index}.0 %" in text
+    assert "Slice 12 of 30" not in text
+    assert len(images(pdf)) == 9  # slices, overlays, colour scale
+
+
+def test_the_colour_scale_and_what_heat_maps_are_not_is_told_with_heat_maps_only():
+    with_maps = words(pdf_of(pictures=[picture_of()]))
+    assert "evidence for hemorrhage: none strongest in this study" in with_maps
+    assert "not where a hemorrhage is" in with_maps
+    without = words(pdf_of(pictures=[picture_of(mapped=False)]))
+    assert "strongest in this study" not in without
+    assert "There are no heat maps" in without
+
+
+def test_a_slice_without_a_heat_map_among_others_says_so():
+    pdf = pdf_of(pictures=[picture_of(), picture_of(index=5, mapped=False)])
+    assert "no heat map" in words(pdf)
+    assert len(images(pdf)) == 4
+
+
+def test_the_window_of_the_pictures_is_told():
+    pictures = [picture_of(mapped=False)]
+    assert "brain window (width 80 HU, level 40 HU)" in words(pdf_of(pictures=pictures))
+    grey = predicted(cards_of(), units="grey")
+    assert "own grey levels" in words(pdf_of(grey, pictures=pictures))
+
+
+def test_pictures_are_of_the_most_suspicious_slices_in_the_brain_window():
+    prediction = predicted(cards_of(("svm", "rnn")))
+    prediction.families["rnn"] = dataclasses.replace(
+        prediction.families["rnn"], probabilities=np.full(30, 0.5, np.float32)
+    )
+    found = slice_pictures(prediction, None)
+    assert [picture.index for picture in found] == [29, 28, 27, 26]
+    assert found[0].mean_probability == pytest.approx(0.75)
+    for picture in found:
+        values = prediction.study.slices[picture.index].values
+        np.testing.assert_array_equal(picture.grey, windowed(values, BRAIN))
+        assert picture.overlay is None
+
+
+def test_heat_maps_are_scaled_by_the_strongest_of_the_study():
+    prediction = predicted(cards_of(), slices=6)
+    maps = np.zeros((6, 40, 40), np.float32)
+    maps[0, 0, 0] = 8.0  # not among the slices that are shown
+    maps[5] = 2.0
+    first, second, *_ = slice_pictures(prediction, maps)
+    expected = heatmap_overlay(first.grey, np.full((40, 40), 0.25, np.float32), 0.6)
+    np.testing.assert_array_equal(first.overlay, expected)
+    np.testing.assert_array_equal(second.overlay, np.repeat(second.grey[..., None], 3, axis=2))
+
+
+def test_maps_of_nothing_leave_the_slices_as_they_are():
+    prediction = predicted(cards_of(), slices=1)
+    (picture,) = slice_pictures(prediction, np.zeros((1, 8, 8), np.float32))
+    np.testing.assert_array_equal(picture.overlay, np.repeat(picture.grey[..., None], 3, axis=2))
+
+
+@pytest.mark.parametrize("units", ["HU", "grey"])
+@pytest.mark.parametrize(
+    ("slices", "shape"), [(3, (2000, 1000)), (1, (16, 16)), (300, (16, 16)), (2, (3, 900))]
+)
+def test_studies_of_any_size_fit(slices: int, shape: tuple[int, int], units: str):
+    prediction = predicted(cards_of(), slices=slices, shape=shape, units=units)
+    maps = np.random.default_rng(0).random((slices, 30, 30)).astype(np.float32)
+    pictures = slice_pictures(prediction, maps)
+    for picture in pictures:
+        rows, columns = picture.grey.shape
+        assert max(rows, columns) <= PICTURE_SIDE
+        assert picture.overlay is not None
+        assert picture.overlay.shape == (rows, columns, 3)
+        assert rows / columns == pytest.approx(shape[0] / shape[1], rel=0.2)
+    pdf = pdf_of(prediction, pictures=pictures, reads=[BLIND, SHOWN])
+    assert len(pages(pdf)) <= 2
+    assert len(images(pdf)) == 2 * min(slices, 4) + 1
+
+
+def test_large_pictures_given_from_elsewhere_are_made_smaller():
+    found = images(pdf_of(pictures=[picture_of((2000, 1000))]))
+    assert sorted(image.shape[:2] for image in found)[1:] == [(PICTURE_SIDE, PICTURE_SIDE // 2)] * 2
+
+
+def test_reads_stand_in_order_with_slices_from_one():
+    text = words(pdf_of(reads=[SHOWN, BLIND]))
+    before = "Before seeing the models Unsure 2 of 5 14-16, 21 subdural"
+    after = "After seeing the models Hemorrhage 5 of 5 14 subdural, epidural"
+    assert f"{before} {after}" in text
+    assert "Note before seeing the models: A dense rim." in text
+    assert "Note after seeing the models: It is blood." in text
+
+
+@pytest.mark.parametrize(
+    ("reads", "sentence"),
+    [
+        ((BLIND, SHOWN), "The call changed after"),
+        ((BLIND, dataclasses.replace(SHOWN, call="unsure")), "The call stayed the same after"),
+        ((BLIND,), None),
+        ((SHOWN,), None),
+    ],
+)
+def test_a_change_of_call_is_told_where_both_reads_exist(
+    reads: tuple[ReaderCall, ...], sentence: str | None
+):
+    text = words(pdf_of(reads=reads))
+    assert ("The call " in text) == (sentence is not None)
+    assert sentence is None or sentence in text
+
+
+def test_without_reads_nothing_is_said_of_a_reader():
+    assert "reader" not in words(pdf_of())
+
+
+def test_a_read_of_no_hemorrhage_names_neither_slices_nor_types():
+    text = words(pdf_of(reads=[ReaderCall("blind", "none", 4)]))
+    assert "Before seeing the models No hemorrhage 4 of 5 none named none named" in text
+    assert "Note " not in text
+
+
+def test_slices_that_find_no_room_are_counted():
+    text = words(pdf_of(reads=[ReaderCall("blind", "hemorrhage", 4, tuple(range(0, 300, 2)))]))
+    assert "(150 in all)" in text
+    assert "299" not in text
+
+
+def test_a_long_note_is_cut_and_says_so():
+    text = words(pdf_of(reads=[dataclasses.replace(BLIND, note="word " * 2000)]))
+    assert "The note is cut here; it has 9,999 characters." in text
+    assert text.count("word") == NOTE_LENGTH // 5
+    whole = words(pdf_of(reads=[dataclasses.replace(BLIND, note="x" * 800)]))
+    assert "is cut" not in whole
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        MARKUP * 300,
+        "W" * 10_000,
+        "脑出血 мозг 🧠 " * 1000,
+        "\x00\x07\u202e\ud800egnp.exe" * 800,
+        "&#0; &nbsp; <![CDATA[ ]]> <br/>" * 400,
+        "\n" * 9000 + "late",
+        "%s {0} \\ ) Tj ET (" * 500,
+    ],
+)
+def test_no_text_breaks_the_document(text: str):
+    read = ReaderCall("blind", "hemorrhage", 3, tuple(range(300)), (text, text), text)
+    prediction = predicted(cards_of())
+    study = dataclasses.replace(prediction.study, id=text)
+    pdf = pdf_of(
+        StudyPrediction(study, prediction.families),
+        pictures=[picture_of(index=n) for n in range(4)],
+        reads=[read, dataclasses.replace(read, stage="shown")],
+    )
+    found = pages(pdf)
+    assert len(found) <= 3
+    assert all(RESEARCH_USE_ONLY in page for page in found)
+    assert "blood.keras" in " ".join(found)
+
+
+def test_two_long_notes_of_words_stay_on_two_pages():
+    note = "Hyperdense collection along the left convexity, 9 mm deep; midline kept. " * 140
+    reads = [dataclasses.replace(BLIND, note=note), dataclasses.replace(SHOWN, note=note)]
+    assert len(pages(pdf_of(pictures=[picture_of(index=n) for n in range(4)], reads=reads))) == 2
+
+
+def test_markup_in_a_note_is_printed_and_not_obeyed():
+    pdf = pdf_of(reads=[dataclasses.replace(BLIND, note=MARKUP)])
+    # Drawn in pieces, between which the words have spaces.
+    assert "<b>&<para><imgsrc=" in words(pdf).replace(" ", "")
+    assert not images(pdf)
+
+
+def test_names_from_a_card_cannot_break_the_document():
+    files = {f"{n}-{'w' * 200}.keras": "a" * 64 for n in range(40)}
+    cards = {f: card_of(f, files=files, recipe="r" * 500) for f in FAMILIES}
+    text = words(pdf_of(cards=cards))
+    assert text.count("and 32 more") == 5
+
+
+def test_the_same_study_gives_the_same_bytes():
+    def made() -> bytes:
+        return pdf_of(pictures=[picture_of()], reads=[BLIND, SHOWN])
+
+    first = made()
+    pdf_of(cards=cards_of(("rnn",)))
+    assert made() == first
