@@ -24,6 +24,10 @@ import pandas as pd
 import psutil
 from PIL import Image
 
+from hemodetect.people import local_person
+
+BENCH = local_person("bench")
+
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
@@ -84,8 +88,8 @@ def _ask(job_id: str | None, data: str) -> str:
     from hemodetect.training.plan import TrainingPlan
 
     if job_id is not None:
-        return jobs.resume(job_id).id
-    return jobs.start(TrainingPlan(data=data, family="rnn", folds=2, epochs=30), "bench").id
+        return jobs.resume(job_id, BENCH).id
+    return jobs.start(TrainingPlan(data=data, family="rnn", folds=2, epochs=30), BENCH).id
 
 
 def _processes(job_id: str) -> list[psutil.Process]:

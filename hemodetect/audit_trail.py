@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Literal, get_args
 
 import sqlalchemy as sql
 
-from hemodetect.database import engine, metadata, writing
+from hemodetect.database import metadata, reading, writing
 from hemodetect.errors import HemodetectError
 
 Action = Literal[
@@ -24,6 +25,7 @@ Action = Literal[
     "train",
     "promote",
     "rollback",
+    "remove",
     "sweep",
 ]
 _FIRST = "0" * 64
@@ -75,6 +77,19 @@ class Entry:
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
 
+@contextlib.contextmanager
+def recorded(
+    who: str, action: Action, subject: str, detail: Mapping[str, object] | None = None
+) -> Iterator[None]:
+    """Does what is inside and adds an entry, both or neither; arguments as of `record`.
+
+    Nothing is done where the entry cannot be written.
+    """
+    with writing() as connection:
+        record(who, action, subject, detail, connection=connection)
+        yield
+
+
 def record(
     who: str,
     action: Action,
@@ -102,7 +117,7 @@ def record(
 def entries(last: int | None = None) -> list[Entry]:
     """The trail, oldest first; only the `last` ones where a number is given."""
     query = sql.select(_trail).order_by(_trail.c.number.desc()).limit(last)
-    with engine().connect() as connection:
+    with reading() as connection:
         return [_entry(row) for row in reversed(connection.execute(query).mappings().all())]
 
 
@@ -120,7 +135,7 @@ def verify(seal: str | None = None) -> tuple[int, str]:
         TrailBroken: says which entry.
     """
     previous, number, seen = _FIRST, 0, seal is None
-    with engine().connect() as connection:
+    with reading() as connection:
         for row in connection.execute(sql.select(_trail).order_by(_trail.c.number)).mappings():
             entry, number = _entry(row), number + 1
             if entry.number != number:

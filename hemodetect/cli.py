@@ -109,6 +109,7 @@ def parser() -> argparse.ArgumentParser:
     ):
         ask = _command(subparsers, action, summary)
         ask.add_argument("job", metavar="JOB", help="its id, as `hemodetect jobs` shows it")
+        ask.add_argument("--who", default=None, help="default: the user of this machine")
 
     search = _command(subparsers, "search", "a family's settings over patient folds, nested")
     search.add_argument("--data", type=Path, required=True, help="folder of a labelled data set")

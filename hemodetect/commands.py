@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from hemodetect.errors import HemodetectError
 from hemodetect.families import FAMILY_NAMES
 from hemodetect.models.recipes import NetworkRecipe
+from hemodetect.people import Person, local_person
 
 if TYPE_CHECKING:
     from hemodetect.dataset.cache import Dataset
@@ -118,14 +119,14 @@ def jobs(options: argparse.Namespace) -> int:
 def cancel(options: argparse.Namespace) -> int:
     from hemodetect.training.jobs import cancel
 
-    print(f"Job {cancel(options.job).number} is being ended.")
+    print(f"Job {cancel(options.job, _who(options)).number} is being ended.")
     return 0
 
 
 def resume(options: argparse.Namespace) -> int:
     from hemodetect.training.jobs import resume
 
-    print(f"Job {resume(options.job).number} is in line again.")
+    print(f"Job {resume(options.job, _who(options)).number} is in line again.")
     return 0
 
 
@@ -254,8 +255,9 @@ def rollback(options: argparse.Namespace) -> int:
     return 0
 
 
-def _who(options: argparse.Namespace) -> str:
-    return options.who or getpass.getuser()
+def _who(options: argparse.Namespace) -> Person:
+    """Whoever has a shell on this machine may do everything."""
+    return local_person(options.who or getpass.getuser())
 
 
 def _told(done: Promotion) -> str:

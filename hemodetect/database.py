@@ -14,7 +14,7 @@ from pathlib import Path
 
 import sqlalchemy as sql
 
-from hemodetect.errors import SettingError
+from hemodetect.errors import HemodetectError, SettingError
 from hemodetect.settings import settings
 
 NEWEST = "0002"
@@ -28,6 +28,10 @@ _WRITES = "hemodetect_writes"
 _LOCK_NUMBER = 0x68656D6F  # of PostgreSQL's advisory lock while the tables are changed
 
 
+class DatabaseDown(HemodetectError):
+    """The database cannot be read or written now."""
+
+
 def engine() -> sql.Engine:
     """Connections to the database, whose tables are there.
 
@@ -39,14 +43,41 @@ def engine() -> sql.Engine:
 
 
 @contextlib.contextmanager
+def reading() -> Iterator[sql.Connection]:
+    """A connection to read by; raises `DatabaseDown` where the database does not answer."""
+    with _in_words(), engine().connect() as connection:
+        yield connection
+
+
+@contextlib.contextmanager
 def writing() -> Iterator[sql.Connection]:
-    """A transaction that reads before it writes; nobody else writes from its beginning on."""
-    with engine().connect() as connection, connection.execution_options(**{_WRITES: True}).begin():
+    """A transaction that reads before it writes; nobody else writes from its beginning on.
+
+    Raises:
+        DatabaseDown: it cannot be written; then nothing of the transaction was.
+    """
+    with (
+        _in_words(),
+        engine().connect() as connection,
+        connection.execution_options(**{_WRITES: True}).begin(),
+    ):
         if connection.dialect.name == "postgresql":
             connection.execute(
                 sql.text("select pg_advisory_xact_lock(:n)"), {"n": _LOCK_NUMBER + 1}
             )
         yield connection
+
+
+@contextlib.contextmanager
+def _in_words() -> Iterator[None]:
+    try:
+        yield
+    except sql.exc.SQLAlchemyError as error:
+        name = type(error.__cause__ or error).__name__  # its text may hold what was to be kept
+        raise DatabaseDown(
+            f"The database does not take or give what it should ({name}); nothing was kept. Is the disk"
+            " full, or its server down? Try again soon."
+        ) from error
 
 
 @cache

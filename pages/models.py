@@ -10,7 +10,7 @@ from hemodetect.models.bundle import Card, read_card
 from hemodetect.models.promotion import EARLIER, RELEASES, promotions, rollback
 from hemodetect.settings import settings
 from pages.promoting import figures
-from pages.shared import plain, routed, who
+from pages.shared import person, plain, routed
 
 
 def _family(family: str) -> None:
@@ -50,7 +50,7 @@ def _rollback(family: str, earlier: dict[str, Card]) -> None:
         version, why, name, button = st.columns([3, 3, 2, 2], vertical_alignment="bottom")
         chosen = version.selectbox("Version", list(earlier), key=f"models_version_{family}")
         reason = why.text_input("Why", key=f"models_why_{family}")
-        asking = who(name, f"models_who_{family}")
+        asking = person(name, f"models_who_{family}")
         if button.button(
             "Put back into use",
             icon=":material/undo:",

@@ -16,7 +16,7 @@ from hemodetect.models.bundle import Card, read_card
 from hemodetect.models.promotion import RELEASES, promote
 from hemodetect.reports.words import beats_baseline
 from hemodetect.settings import settings
-from pages.shared import plain, who
+from pages.shared import person, plain
 
 
 def promotion_form(bundle: Path, prefix: str) -> None:
@@ -116,7 +116,7 @@ def _succession(bundle: Path, release: Path, version: str, current: str) -> dict
 def _step(bundle: Path, card: Card, prefix: str) -> None:
     reason, name, button = st.columns([4, 3, 2], vertical_alignment="bottom")
     why = reason.text_input("Why it shall be used", key=f"{prefix}_why")
-    asking = who(name, f"{prefix}_promoter")
+    asking = person(name, f"{prefix}_promoter")
     if not button.button(
         "Put into use",
         type="primary",

@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-import logging
+from datetime import UTC, datetime
 
 import numpy as np
 import streamlit as st
 
 from hemodetect.errors import HemodetectError
-from hemodetect.explain import study_maps
-from hemodetect.families import FAMILY_NAMES
 from hemodetect.imaging import UploadedFile, read_study
 from hemodetect.imaging.study import Study
-from hemodetect.imaging.windows import windowed
-from hemodetect.models.family import Shared
-from hemodetect.models.prediction import FamilyPrediction, StudyPrediction, predict_study
-from hemodetect.models.released import ReleasedModel, Releases, model_input
+from hemodetect.models.prediction import StudyPrediction
+from hemodetect.models.released import Releases
+from hemodetect.reports.dicom_results import overlay_pictures, zipped_results
 from hemodetect.reports.predictions import prediction_csv
-from hemodetect.reports.words import agreement_sentence, reliability_sentence, track_record
-from hemodetect.viewer import png_bytes
-from pages.read_viewer import own_window, viewer
-from pages.shared import example_files, missing_reasons, releases, routed
-
-CANNOT_TELL = (
-    "Measured on patients the model had not seen, a probability like this one does not settle the"
-    " answer at 90 % confidence; or there were too few slices to"
-    " judge a study by, or no head could be made out."
-)
-
-log = logging.getLogger(__name__)
+from hemodetect.reports.study_pdf import study_pdf
+from hemodetect.reports.study_pictures import slice_pictures
+from pages.read_answers import answers, cards, first_words
+from pages.read_viewer import viewer
+from pages.shared import example_files, noted, routed
 
 
 def _open_page(refused: str | None) -> None:
@@ -89,6 +79,7 @@ def _open(files: list[UploadedFile]) -> str | None:
         return str(error)
     finally:
         place.empty()
+    noted("upload", study.id, {"files": len(files), "slices": len(study.slices)})
     _forget()
     st.session_state["read_study"] = study
     return None
@@ -101,7 +92,7 @@ def _forget() -> None:
 
 
 def _study_page(study: Study) -> None:
-    title, csv, another = st.columns([6, 3, 3], vertical_alignment="bottom")
+    title, another = st.columns([9, 3], vertical_alignment="bottom")
     title.title(study.id)
     another.button(
         "Open another study", icon=":material/folder_open:", on_click=_forget, width="stretch"
@@ -112,20 +103,66 @@ def _study_page(study: Study) -> None:
         if st.button("Back to the comparison", icon=":material/arrow_back:", key="read_back_to"):
             st.switch_page("pages/compare.py")
     study = _chosen_series(study)
-    prediction, maps, used = _answers(study)
-    csv.download_button(
+    prediction, maps, used = answers(study, "read")
+    first_words(prediction, used)
+    cards(prediction, used)
+    _refusals(study)
+    viewer(prediction, maps, used.models.get("cnn"))
+    _exports(prediction, maps, used)
+
+
+def _exports(prediction: StudyPrediction, maps: np.ndarray | None, used: Releases) -> None:
+    """Each is made when it is asked for."""
+    study = prediction.study
+    places = st.columns(3)
+
+    def exported(kind: str) -> None:
+        bundles = [found.version for found in prediction.families.values()]
+        noted("export", study.id, {"kind": kind, "bundles": bundles})
+
+    def report() -> bytes:
+        known = {family: model.card for family, model in used.models.items()}
+        pictures = slice_pictures(prediction, maps)
+        return study_pdf(prediction, known, pictures, [], datetime.now(UTC))
+
+    places[0].download_button(
         "Predictions as CSV",
         prediction_csv(prediction),
         f"{study.id}.csv",
         "text/csv",
         icon=":material/download:",
-        on_click="ignore",
+        on_click=exported,
+        args=("csv",),
         width="stretch",
     )
-    _first_words(prediction, used)
-    _cards(prediction, used)
-    _refusals(study)
-    viewer(prediction, maps, used.models.get("cnn"))
+    places[1].download_button(
+        "Report as PDF",
+        report,
+        f"{study.id}.pdf",
+        "application/pdf",
+        icon=":material/picture_as_pdf:",
+        on_click=exported,
+        args=("pdf",),
+        width="stretch",
+    )
+    if study.units == "HU":
+        places[2].download_button(
+            "Results as DICOM",
+            lambda: zipped_results(
+                prediction,
+                overlay_pictures(slice_pictures(prediction, maps)),
+                None,
+                datetime.now(UTC),
+            ),
+            f"{study.id}-results.zip",
+            "application/zip",
+            icon=":material/radiology:",
+            on_click=exported,
+            args=("dicom",),
+            width="stretch",
+            help="The heat maps as secondary captures and all calls as a structured report, under the"
+            " study's pseudonym.",
+        )
 
 
 def _chosen_series(study: Study) -> Study:
@@ -150,105 +187,6 @@ def _chosen_series(study: Study) -> Study:
         on_change=choose,
     )
     return study.choosing(chosen)
-
-
-def _answers(study: Study) -> tuple[StudyPrediction, np.ndarray | None, Releases]:
-    """The models' predictions and the CNN's maps, made once a study, and the models that made them:
-    another may be in use by the time the page is drawn again.
-    """
-    known = st.session_state.get("read_answers")
-    if known:
-        return known
-    look = st.empty()
-    with look.container():
-        with st.spinner("Loading the models"):
-            loaded = releases()
-        for family, reason in loaded.missing.items():
-            log.warning("no release of %s: %s", family, reason)
-        if not loaded.models:
-            st.error(
-                "No model can be loaded, so nothing can be said of this study. "
-                + " ".join(missing_reasons(loaded).values()),
-                icon=":material/error:",
-            )
-            st.stop()
-        _first_look(study, loaded.models)
-        bar = st.progress(0.0, "The models are reading all slices")
-        steps = len(loaded.models) + 1
-
-        def progress(done: int, total: int) -> None:
-            bar.progress(done / steps, f"Model {done} of {total} has read all slices")
-
-        try:
-            shared: Shared = {}
-            prediction = predict_study(study, loaded.models, progress, shared)
-        except HemodetectError as error:
-            st.error(str(error), icon=":material/error:")
-            st.stop()
-        maps = None
-        if "cnn" in loaded.models:
-            bar.progress((steps - 1) / steps, "Drawing the CNN's heat maps")
-            maps = study_maps(loaded.models["cnn"], study.slices, shared)
-    look.empty()
-    st.session_state["read_answers"] = (prediction, maps, loaded)
-    return prediction, maps, loaded
-
-
-def _first_look(study: Study, models: dict[str, ReleasedModel]) -> None:
-    """The first slice and what the models say of it, while the rest is being read."""
-    first = study.slices[0]
-    picture, words = st.columns([2, 3])
-    picture.image(png_bytes(windowed(first.values, own_window(first)), 420), "Slice 1")
-    shared: Shared = {}
-    for family, model in models.items():
-        grey = model_input([first], model.fitted.size)
-        probability = float(model.predict_inputs(grey, shared).slices[0])
-        words.markdown(f"{FAMILY_NAMES[family]}, slice 1: **{probability:.0%}**")
-
-
-def _first_words(prediction: StudyPrediction, used: Releases) -> None:
-    cards = {family: model.card for family, model in used.models.items()}
-    st.subheader(agreement_sentence(prediction))
-    st.caption(f":material/info: {reliability_sentence(cards)}")
-    unseen = [
-        (~found.seen).sum() for found in prediction.families.values() if found.seen is not None
-    ]
-    if unseen and max(unseen):
-        st.caption(
-            f":material/visibility_off: In {max(unseen)} of {len(prediction.study.slices)} slices no"
-            " head could be made out; models that look for one say nothing of these."
-        )
-    if prediction.study.units == "grey":
-        st.caption(
-            ":material/contrast: These are pictures without Hounsfield units. The models take them"
-            " for slices in a brain window."
-        )
-
-
-def _cards(prediction: StudyPrediction, used: Releases) -> None:
-    for column, family in zip(st.columns(len(FAMILY_NAMES)), FAMILY_NAMES, strict=True):
-        with column.container(border=True, height="stretch"):
-            st.markdown(f"**{FAMILY_NAMES[family]}**")
-            if family in prediction.families:
-                _card(prediction.families[family], track_record(used.models[family].card))
-            else:
-                st.caption(f":material/block: Not in use. {missing_reasons(used).get(family, '')}")
-
-
-def _card(found: FamilyPrediction, record: str) -> None:
-    if found.undecided:
-        st.markdown(":material/help: Cannot tell", help=CANNOT_TELL)
-    elif found.call == "hemorrhage":
-        st.markdown(":red[:material/error: **Hemorrhage**]")
-    else:
-        st.markdown(":material/check_circle: No hemorrhage")
-    st.markdown(f"### {found.patient:.1%}", help=record)
-    highest = ", ".join(str(index + 1) for index in found.top_slices[:3])
-    st.caption(
-        f"Calls hemorrhage from {found.threshold:.0%}  \n"
-        f"{found.suspicious} of {len(found.probabilities)} slices suspicious, most {highest}  \n"
-        f"{found.version}"
-    )
 
 
 def _refusals(study: Study) -> None:

@@ -9,45 +9,50 @@ from hemodetect.explain import METHODS, Method, methods, one_slice_map
 from hemodetect.families import FAMILY_NAMES
 from hemodetect.figures.reading import slice_probabilities, slice_weights
 from hemodetect.figures.theme import CHART_CONFIG
-from hemodetect.imaging.study import Slice
-from hemodetect.imaging.windows import BRAIN, WINDOWS_HU, Window, windowed
+from hemodetect.imaging.windows import Window, windowed
 from hemodetect.models.prediction import StudyPrediction
 from hemodetect.models.released import ReleasedModel
 from hemodetect.viewer import HeatMap, png_bytes, slice_view
+from pages.slice_controls import go_to, slice_control, window_control
 
 THUMBNAIL = 220
 
 
 @st.fragment
-def viewer(prediction: StudyPrediction, maps: np.ndarray | None, cnn: ReleasedModel | None) -> None:
-    """Draws it; reruns alone when the slice changes."""
+def viewer(
+    prediction: StudyPrediction,
+    maps: np.ndarray | None,
+    cnn: ReleasedModel | None,
+    prefix: str = "read",
+) -> None:
+    """Draws it; reruns alone when the slice changes. Keys of its state begin with `prefix`."""
     slices = prediction.study.slices
-    st.session_state.setdefault("read_slice", prediction.top_slices()[0] + 1)
+    st.session_state.setdefault(f"{prefix}_slice", prediction.top_slices()[0] + 1)
     chart = st.container()
-    window = _window(slices[0])
-    _thumbnails(prediction, window)
-    index = _slice_controls(len(slices))
-    _panels(prediction, maps, cnn, index, window)
+    window = window_control(slices[0], prefix)
+    _thumbnails(prediction, window, prefix)
+    index = slice_control(len(slices), prefix)
+    _panels(prediction, maps, cnn, index, window, prefix)
     # Last, though it stands first: a reader who turns slices waits for the slice, not for the chart.
     with chart:
-        _chart(prediction)
+        _chart(prediction, prefix)
 
 
-def _chart(prediction: StudyPrediction) -> None:
+def _chart(prediction: StudyPrediction, prefix: str) -> None:
     def clicked() -> None:
-        points = st.session_state["read_chart"]["selection"]["points"]
+        points = st.session_state[f"{prefix}_chart"]["selection"]["points"]
         if points:
-            _go_to(points[0]["x"])
+            go_to(points[0]["x"], prefix)
 
     families = prediction.families
     st.plotly_chart(
         slice_probabilities(
             {family: found.probabilities for family, found in families.items()},
             {family: found.threshold for family, found in families.items()},
-            st.session_state["read_slice"] - 1,
+            st.session_state[f"{prefix}_slice"] - 1,
         ),
         theme=None,
-        key="read_chart",
+        key=f"{prefix}_chart",
         on_select=clicked,
         selection_mode="points",
         config=CHART_CONFIG | {"displayModeBar": False},
@@ -63,9 +68,9 @@ def _chart(prediction: StudyPrediction) -> None:
         and len(prediction.study.slices) > 1
     ):
         st.plotly_chart(
-            slice_weights(attentive.slice_attention, st.session_state["read_slice"] - 1),
+            slice_weights(attentive.slice_attention, st.session_state[f"{prefix}_slice"] - 1),
             theme=None,
-            key="read_weights",
+            key=f"{prefix}_weights",
             config=CHART_CONFIG | {"displayModeBar": False},
         )
         st.caption(
@@ -73,15 +78,7 @@ def _chart(prediction: StudyPrediction) -> None:
         )
 
 
-def _go_to(number: int) -> None:
-    st.session_state["read_slice"] = int(number)
-
-
-def _step(by: int, n: int) -> None:
-    _go_to(min(max(st.session_state["read_slice"] + by, 1), n))
-
-
-def _thumbnails(prediction: StudyPrediction, window: Window) -> None:
+def _thumbnails(prediction: StudyPrediction, window: Window, prefix: str) -> None:
     st.markdown("**Most suspicious slices** (mean of the models)")
     families = prediction.families.values()
     for column, index in zip(st.columns(5), prediction.top_slices(), strict=False):
@@ -93,58 +90,11 @@ def _thumbnails(prediction: StudyPrediction, window: Window) -> None:
         )
         column.button(
             f"Slice {index + 1}: {mean:.0%}",
-            key=f"read_top_{index}",
-            on_click=_go_to,
-            args=(index + 1,),
+            key=f"{prefix}_top_{index}",
+            on_click=go_to,
+            args=(index + 1, prefix),
             width="stretch",
         )
-
-
-def _slice_controls(n: int) -> int:
-    if n == 1:
-        return 0
-    back, middle, forward = st.columns([1, 8, 1], vertical_alignment="bottom")
-    back.button(
-        "Back", on_click=_step, args=(-1, n), shortcut="Left", width="stretch", key="read_back"
-    )
-    forward.button(
-        "Next", on_click=_step, args=(1, n), shortcut="Right", width="stretch", key="read_next"
-    )
-    return middle.slider("Slice", 1, n, key="read_slice") - 1
-
-
-def own_window(image: Slice) -> Window:
-    """The window a slice is first shown in."""
-    return BRAIN if image.units == "HU" else Window(255, 127.5)
-
-
-def _window(image: Slice) -> Window:
-    """The window that slices are shown in; the models always see the brain window."""
-    if image.units == "grey":
-        low, high = st.slider(
-            "Contrast: grey levels shown from black to white", 0, 255, (0, 255), key="read_contrast"
-        )
-        return Window(max(high - low, 1), (high + low) / 2)
-    names = [*WINDOWS_HU, "free"]
-    name = st.segmented_control(
-        "Window (the models always see the brain window)",
-        names,
-        format_func=lambda n: n if n == "free" else f"{n} {_width_level(WINDOWS_HU[n])}",
-        default="brain",
-        required=True,
-        key="read_window",
-    )
-    if name != "free":
-        return WINDOWS_HU[name or "brain"]
-    width, level = st.columns(2)
-    return Window(
-        width.number_input("Width (HU)", 1, 4000, 80, 10, key="read_width"),
-        level.number_input("Level (HU)", -1000, 3000, 40, 5, key="read_level"),
-    )
-
-
-def _width_level(window: Window) -> str:
-    return f"{window.width:.0f}/{window.level:.0f}"
 
 
 def _panels(
@@ -153,13 +103,14 @@ def _panels(
     cnn: ReleasedModel | None,
     index: int,
     window: Window,
+    prefix: str,
 ) -> None:
     image = prediction.study.slices[index]
     chosen, strength, said = st.columns([3, 3, 6], vertical_alignment="bottom")
     method: Method = METHODS[0]
     if maps is not None and cnn is not None:
-        method = chosen.selectbox("CNN heat map", methods(cnn), key="read_method")
-    opacity = strength.slider("Heat map opacity", 0.0, 1.0, 0.6, 0.1, key="read_opacity")
+        method = chosen.selectbox("CNN heat map", methods(cnn), key=f"{prefix}_method")
+    opacity = strength.slider("Heat map opacity", 0.0, 1.0, 0.6, 0.1, key=f"{prefix}_opacity")
     said.markdown(
         "  ".join(
             f"{FAMILY_NAMES[family]} **{found.probabilities[index]:.0%}**"
@@ -170,14 +121,14 @@ def _panels(
     st.plotly_chart(
         slice_view(
             windowed(image.values, window),
-            heat=_heat(prediction, maps, cnn, index, method),
+            heat=_heat(prediction, maps, cnn, index, method, prefix),
             attention=None
             if attentive is None or attentive.attention is None
             else attentive.attention[index],
             opacity=opacity,
         ),
         theme=None,
-        key="read_view",
+        key=f"{prefix}_view",
         config=CHART_CONFIG | {"scrollZoom": True, "displayModeBar": False, "doubleClick": "reset"},
     )
     st.caption(
@@ -193,13 +144,14 @@ def _heat(
     cnn: ReleasedModel | None,
     index: int,
     method: Method,
+    prefix: str,
 ) -> HeatMap | None:
     if maps is None or cnn is None:
         return None
     if method == METHODS[0]:
         strongest = float(maps.max()) or 1.0
         return HeatMap(maps[index] / strongest, method, "strongest in this study")
-    kept = st.session_state.setdefault("read_slice_maps", {})
+    kept = st.session_state.setdefault(f"{prefix}_slice_maps", {})
     if (method, index) not in kept:
         with st.spinner(f"{method} of this slice"):
             slices = prediction.study.slices

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import re
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +12,14 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.pages_manager import PagesManager
 
+from hemodetect import audit_trail
+from hemodetect.errors import HemodetectError
 from hemodetect.figures.theme import CHART_CONFIG
 from hemodetect.imaging import UploadedFile
 from hemodetect.imaging.phantom import Bleed, head_phantom
 from hemodetect.imaging.phantom_files import dicom_files
 from hemodetect.models.promotion import release_state
+from hemodetect.people import Person, local_person, signed_in_person
 from hemodetect.settings import settings
 
 if TYPE_CHECKING:
@@ -60,6 +65,42 @@ def chart_config(name: str) -> dict[str, Any]:
         "modeBarButtons": [["toImage"]],
         "toImageButtonOptions": {"format": kind, "filename": f"hemodetect-{name}", "scale": 2},
     }
+
+
+def signed_in() -> Person | None:
+    """Who signed in; None where this server has no sign-in."""
+    if not has_sign_in():
+        return None
+    return signed_in_person(str(st.user.get("email") or st.user.get("sub") or ""))
+
+
+def has_sign_in() -> bool:
+    """Whether secrets.toml has a table ``[auth]`` (OIDC, `st.login`)."""
+    try:
+        return "auth" in st.secrets
+    except FileNotFoundError:
+        return False
+
+
+def acting() -> Person:
+    """Who acts where no name is asked for: who signed in, or gave a name before, or this machine."""
+    return signed_in() or local_person(st.session_state.get("shared_name") or getpass.getuser())
+
+
+def noted(
+    action: audit_trail.Action, subject: str, detail: Mapping[str, object] | None = None
+) -> None:
+    """Adds to the audit trail who did what; the page ends here where that cannot be written."""
+    try:
+        audit_trail.record(acting().name, action, subject, detail)
+    except HemodetectError as error:
+        st.error(str(error), icon=":material/error:")
+        st.stop()
+
+
+def person(place: DeltaGenerator, key: str) -> Person:
+    """Who acts: whoever signed in, else whoever gives their name in `place`."""
+    return signed_in() or local_person(who(place, key))
 
 
 def who(place: DeltaGenerator, key: str = "name") -> str:

@@ -21,7 +21,7 @@ from hemodetect.training.gpus import Gpu, gpus
 from hemodetect.training.job_rows import JobError
 from hemodetect.training.plan import RANGES, TUNED, TrainingPlan
 from hemodetect.training.runs import visible_cards
-from pages.shared import plain, routed, who
+from pages.shared import person, plain, routed
 from pages.train_data import choose_data_set, labelled_sets
 from pages.train_jobs import job_list
 
@@ -174,7 +174,7 @@ def _made(
 
 def _start(plans: list[TrainingPlan], searches: list[TrainingPlan]) -> None:
     name, train, search, estimate = st.columns([3, 2, 2, 2], vertical_alignment="bottom")
-    asking = who(name, "train_name")
+    asking = person(name, "train_name")
     wanted = train.button(
         "Train",
         type="primary",

@@ -18,7 +18,7 @@ from hemodetect.models.augmentation import augmented
 from hemodetect.models.recipes import RECIPES, NetworkRecipe
 from hemodetect.training import jobs
 from hemodetect.viewer import png_bytes
-from pages.shared import plain
+from pages.shared import acting, plain
 
 
 def choose_data_set() -> Path | None:
@@ -69,7 +69,7 @@ def _upload() -> None:
             return
         try:
             with st.spinner("Unpacking and looking for slices"):
-                kept = keep_set(name, packed)
+                kept = keep_set(name, packed, acting())
         except HemodetectError as error:
             st.error(plain(str(error)), icon=":material/error:")
             return
@@ -84,7 +84,7 @@ def _removal(folder: Path) -> None:
         st.write(f"{plain(folder.name)} was uploaded. It will be gone from this server.")
         if st.button("Remove it", type="primary", key="train_remove"):
             try:
-                jobs.remove_data(folder)
+                jobs.remove_data(folder, acting())
             except HemodetectError as error:
                 st.error(plain(str(error)), icon=":material/error:")
                 return

@@ -24,7 +24,7 @@ from hemodetect.training.progress import confusion_of_last_epoch, log_tail, prog
 from hemodetect.training.search import Search, SearchError
 from hemodetect.training.tuned import Tuning
 from pages.promoting import promotion_form
-from pages.shared import plain
+from pages.shared import acting, plain
 
 EVERY_SECONDS = 2
 SHOWN = 50
@@ -154,7 +154,7 @@ def _action(shown: Job, place: DeltaGenerator) -> None:
     if what is None:
         return
     try:
-        what(shown.id)
+        what(shown.id, acting())
     except (JobError, HemodetectError) as error:
         st.error(str(error), icon=":material/error:")
     else:

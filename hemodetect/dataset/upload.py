@@ -12,10 +12,12 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 from zipfile import ZipInfo
 
+from hemodetect import audit_trail
 from hemodetect.dataset.lookup import data_folders, uploaded_sets
 from hemodetect.dataset.manifest import class_label, is_part_of_a_set, labelled_slices, listed_files
 from hemodetect.errors import DatasetError, UnreadableFile
 from hemodetect.imaging.archives import Archive, Room
+from hemodetect.people import Person
 from hemodetect.settings import MIB, settings
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
@@ -23,7 +25,7 @@ _LONGEST_PART = 200  # bytes; file systems take 255
 _SPARE_BYTES = 512 * MIB  # of the disk, left free
 
 
-def keep_set(name: str, packed: BinaryIO) -> Path:
+def keep_set(name: str, packed: BinaryIO, who: Person) -> Path:
     """Unpacks a labelled set into a folder of its own, whole or not at all.
 
     Only pictures and the table of labels are unpacked. A folder around the whole set is left out.
@@ -31,14 +33,17 @@ def keep_set(name: str, packed: BinaryIO) -> Path:
     Args:
         name: what the set shall be called here.
         packed: the zip, seekable.
+        who: needs the role trainer.
 
     Returns:
         The set's folder.
 
     Raises:
+        NotAllowed: not a trainer.
         DatasetError: the name is taken or no plain name; the zip is damaged, too large, or holds
             something that is not to be unpacked; or it is laid out as no known set.
     """
+    who.require("trainer")
     if not _NAME.fullmatch(name):
         raise DatasetError(
             f"{name!r} cannot be a set's name; use up to 60 letters, digits, dots and dashes."
@@ -62,7 +67,8 @@ def keep_set(name: str, packed: BinaryIO) -> Path:
         _check_room(home, archive.unpacked_bytes)
         _unpack(archive, growing)
         labelled_slices(growing, listed_files(growing))
-        growing.rename(home / name)
+        with audit_trail.recorded(who.name, "upload", name, {"files": len(archive.entries)}):
+            growing.rename(home / name)
     except UnreadableFile as error:
         raise DatasetError(str(error)) from None
     except DatasetError as error:
@@ -76,13 +82,20 @@ def keep_set(name: str, packed: BinaryIO) -> Path:
     return home / name
 
 
-def remove_set(folder: Path) -> None:
-    """Removes an uploaded set from the disk; raises `DatasetError` where it is none of those."""
+def remove_set(folder: Path, who: Person) -> None:
+    """Removes an uploaded set from the disk.
+
+    Raises:
+        NotAllowed: not a trainer.
+        DatasetError: it is no uploaded set.
+    """
+    who.require("trainer")
     if folder.parent != uploaded_sets() or not folder.is_dir() or folder.is_symlink():
         raise DatasetError(f"{folder.name} was not uploaded here and is not removed.")
     # Out of sight first, so that nobody begins with a set that is half gone.
     leaving = folder.with_name(f".{secrets.token_hex(8)}")
-    folder.rename(leaving)
+    with audit_trail.recorded(who.name, "remove", folder.name):
+        folder.rename(leaving)
     shutil.rmtree(leaving)
 
 

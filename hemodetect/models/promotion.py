@@ -24,9 +24,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from hemodetect import audit_trail
 from hemodetect.errors import BundleError
 from hemodetect.families import FAMILY_NAMES
 from hemodetect.models.bundle import CARD, Card, read_card
+from hemodetect.people import Person
 
 RELEASES = "releases"
 """Folder under `settings().artifacts`; one bundle a family, named by its key."""
@@ -65,33 +67,37 @@ class Promotion:
 
 
 def promote(
-    bundle: Path, artifacts: Path, *, who: str, why: str, check: Callable[[Path], object]
+    bundle: Path, artifacts: Path, *, who: Person, why: str, check: Callable[[Path], object]
 ) -> Promotion:
     """Makes the bundle the release of its family.
 
     Args:
         bundle: its folder; it is copied.
         artifacts: where the releases are.
-        who, why: kept in the trail.
+        who: needs the role trainer; kept in both trails, as `why` is.
         check: raises `BundleError` where the model in a folder cannot be used (`load_bundle`).
 
     Raises:
+        NotAllowed: not a trainer.
         BundleError: no whole bundle, one without a model or made under a split that leaks, one that
             is in use already, or no reason given.
     """
+    who.require("trainer")
     check(bundle)
     with _locked(artifacts):
         return _into_use(bundle, artifacts, "promote", who, why)
 
 
 def rollback(
-    family: str, artifacts: Path, *, who: str, why: str, version: str | None = None
+    family: str, artifacts: Path, *, who: Person, why: str, version: str | None = None
 ) -> Promotion:
     """Puts an earlier release of a family back into use; by default the one before.
 
     Raises:
+        NotAllowed: not a trainer.
         BundleError: there is none, or no reason given.
     """
+    who.require("trainer")
     with _locked(artifacts):
         if version is None:
             before = [p.old for p in promotions(artifacts) if p.family == family and p.old]
@@ -153,10 +159,10 @@ def settle(artifacts: Path) -> None:
 
 
 def _into_use(
-    bundle: Path, artifacts: Path, action: Literal["promote", "rollback"], who: str, why: str
+    bundle: Path, artifacts: Path, action: Literal["promote", "rollback"], who: Person, why: str
 ) -> Promotion:
-    if not who.strip() or not why.strip():
-        raise BundleError("A promotion needs a name and a reason; both are kept.")
+    if not why.strip():
+        raise BundleError("A promotion needs a reason; it is kept.")
     card = read_card(bundle)
     _check_fit(bundle, card)
     release = artifacts / RELEASES / card.family
@@ -179,7 +185,7 @@ def _into_use(
         shutil.rmtree(partial, ignore_errors=True)
     entry = Promotion(
         when=datetime.now(UTC).isoformat(timespec="seconds"),
-        who=who,
+        who=who.name,
         why=why,
         action=action,
         family=card.family,
@@ -187,8 +193,11 @@ def _into_use(
         new=card.version,
         previous=trail[-1].digest if trail else _FIRST,
     )
-    _append(artifacts / TRAIL, entry)
-    _swap(artifacts, entry)
+    with audit_trail.recorded(
+        who.name, action, card.version, {"family": card.family, "instead_of": old, "why": why}
+    ):
+        _append(artifacts / TRAIL, entry)
+        _swap(artifacts, entry)
     return entry
 
 

@@ -44,8 +44,12 @@ _DASHES = {
 """Plotly's names -> points on and off."""
 
 
-def confusion_drawing(models: Sequence[ComparedModel], scores: Mapping[str, Scores]) -> Drawing:
-    """A row of at most `PER_ROW` matrices: counts, percentages of the row, and what a cell is."""
+def confusion_drawing(panels: Sequence[tuple[str, str, Confusion]]) -> Drawing:
+    """A row of at most `PER_ROW` matrices: counts, percentages of the row, and what a cell is.
+
+    Args:
+        panels: of each its title, a line below it, and the counts.
+    """
     height = 2 * _CELL + 48
     drawing = Drawing(WIDTH, height)
     bottom = 22.0
@@ -53,14 +57,13 @@ def confusion_drawing(models: Sequence[ComparedModel], scores: Mapping[str, Scor
         middle = bottom + (1.5 - row) * _CELL
         drawing.add(_text(_LABELS - 4, middle + 1, "labelled", 6.5, anchor="end", colour=GREY))
         drawing.add(_text(_LABELS - 4, middle - 7, side, 6.5, anchor="end", colour=GREY))
-    for panel, model in enumerate(models):
+    for panel, (title, below, confusion) in enumerate(panels):
         left = _LABELS + panel * (2 * _CELL + _GAP)
-        for shape in _matrix(left, bottom, scores[model.key].confusion):
+        for shape in _matrix(left, bottom, confusion):
             drawing.add(shape)
         head = bottom + 2 * _CELL
-        drawing.add(_text(left, head + 14, printable(_family(model)), 8, bold=True, room=2 * _CELL))
-        recipe = printable(model.recipe, 30)
-        drawing.add(_text(left, head + 4, recipe, 6.5, colour=GREY, room=2 * _CELL))
+        drawing.add(_text(left, head + 14, printable(title, 60), 8, bold=True, room=2 * _CELL))
+        drawing.add(_text(left, head + 4, printable(below, 30), 6.5, colour=GREY, room=2 * _CELL))
     return drawing
 
 
@@ -238,10 +241,6 @@ def _letter(models: Sequence[ComparedModel], model: ComparedModel) -> str:
 def _on_paper(rates: np.ndarray) -> np.ndarray:
     """(..., 2) points for false-positive rate and sensitivity, (..., 2) from 0 to 1."""
     return np.array([_LEFT, _BELOW]) + _SIDE * rates
-
-
-def _family(model: ComparedModel) -> str:
-    return model.name.removesuffix(f" ({model.recipe})")
 
 
 def _colour(family: str) -> Color:

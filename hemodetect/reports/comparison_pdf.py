@@ -173,9 +173,12 @@ def _models(models: Sequence[ComparedModel]) -> list[Flowable]:
 
 
 def _matrices(models: Sequence[ComparedModel], scores: Mapping[str, Scores]) -> list[Flowable]:
+    panels = [
+        (m.name.removesuffix(f" ({m.recipe})"), m.recipe, scores[m.key].confusion) for m in models
+    ]
     drawings = [
-        confusion_drawing(models[start : start + PER_ROW], scores)
-        for start in range(0, len(models), PER_ROW)
+        confusion_drawing(panels[start : start + PER_ROW])
+        for start in range(0, len(panels), PER_ROW)
     ]
     note = paragraph(
         "Counts, and percentages of the row. Missed: labelled hemorrhage and not called. False alarm:"

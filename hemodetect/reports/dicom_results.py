@@ -6,69 +6,39 @@ can test a guess against them. Slices are named by number, from 1 in the order o
 the UIDs of the images are not kept either.
 
 The report follows TID 1500 (PS3.16): a measurement group (TID 1501) for each model and one for the
-reader. Codes of DICOM and SNOMED CT stand where one says just what is meant. Where none does, a
-private code or text stands: an operating point is here a probability, while DICOM's "CAD Operating
-Point" is a place on a curve, and public sources disagree on the codes of the types of hemorrhage.
+reader.
 """
 
 from __future__ import annotations
 
 import io
-import unicodedata
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from typing import Literal, TypeVar
 
 import numpy as np
 from highdicom import coding_schemes, sr
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sr.codedict import codes
-from pydicom.sr.coding import Code
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from hemodetect import RESEARCH_USE_ONLY, __version__
 from hemodetect.families import FAMILY_NAMES
 from hemodetect.imaging.pseudonym import pseudonym
 from hemodetect.models.prediction import FamilyPrediction, StudyPrediction
+from hemodetect.reports import dicom_items as items
+from hemodetect.reports.study_pictures import SlicePicture
 from hemodetect.reports.words import agreement_sentence
+from hemodetect.reviews.session import Answer, Call
 
 NOT_FOR_CARE = f"{RESEARCH_USE_ONLY} Not for care."
 NOTE_LENGTH = 4000
 """Most characters of a reader's note; a longer one is cut and ends in an ellipsis."""
-SCHEME = "99HEMODETECT"
-"""Designator of the private codes below."""
-
-_PATIENT = Code("patient-prob", SCHEME, "Probability of hemorrhage for the patient")
-_THRESHOLD = Code("operating-point", SCHEME, "Operating point: least probability called hemorrhage")
-_SLICE = Code("slice-prob", SCHEME, "Probability of hemorrhage for a most suspicious slice")
-_NUMBER = Code("slice-number", SCHEME, "Number of the slice in its series, from 1")
-_TOP = Code("top-slices", SCHEME, "Most suspicious slices")
-_METHOD = Code("map-method", SCHEME, "Method of the heat map")
-_CONFIDENCE = Code("confidence", SCHEME, "Confidence of the reader, 1 (guess) to 5 (certain)")
-_POINTED = Code("reader-slice", SCHEME, "Number of a slice named by the reader, from 1")
-_TYPE = Code("type", SCHEME, "Type of hemorrhage")
-
-# pydicom's dictionary gives the first a second meaning, and has neither of the others.
-_HEMORRHAGE = Code("1386000", "SCT", "Intracranial hemorrhage")
-_PRESENCE = Code("705057003", "SCT", "Presence")
-_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
-_PRESENT = {
-    "hemorrhage": codes.cid240.Present,
-    "no hemorrhage": codes.cid240.Absent,
-    "cannot tell": codes.cid240.Undetermined,
-    "unsure": codes.cid240.Undetermined,
-}
-_READER_WORDS = {"hemorrhage": "hemorrhage", "none": "no hemorrhage", "unsure": "unsure"}
-_SLICES = Code("{slice}", "UCUM", "slice")
-_CONTAINS = sr.RelationshipTypeValues.CONTAINS
+_CALLS: dict[Call, str] = {"hemorrhage": "hemorrhage", "none": "no hemorrhage", "unsure": "unsure"}
 _MAKER = "hemodetect"
 _UTF_8 = "ISO_IR 192"
-_LINE = 64
-_SPACES = str.maketrans({"\t": " ", **dict.fromkeys("\r\v\f\x85\u2028\u2029", "\n")})
-_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_Item = TypeVar("_Item", bound=sr.ContentItem)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,29 +58,19 @@ class OverlayPicture:
     family: str = "cnn"
 
 
-@dataclass(frozen=True)
-class ReaderCall:
-    """What the reader says; who that is, is not asked.
-
-    Attributes:
-        call: for the patient.
-        confidence: 1 (guess) to 5 (certain).
-        slices: those the reader named, from 0.
-        types: of hemorrhage, e.g. "Subdural".
-        note: free text.
-    """
-
-    call: Literal["hemorrhage", "none", "unsure"]
-    confidence: int
-    slices: tuple[int, ...] = ()
-    types: tuple[str, ...] = ()
-    note: str = ""
+def overlay_pictures(pictures: Sequence[SlicePicture]) -> tuple[OverlayPicture, ...]:
+    """Those of `pictures` that have an overlay, as `dicom_results` takes them."""
+    return tuple(
+        OverlayPicture(picture.index, picture.overlay, "Grad-CAM")
+        for picture in pictures
+        if picture.overlay is not None
+    )
 
 
 def dicom_results(
     prediction: StudyPrediction,
     pictures: Sequence[OverlayPicture],
-    reader: ReaderCall | None,
+    reader: Answer | None,
     when: datetime,
 ) -> dict[str, bytes]:
     """The results as DICOM files; the same arguments give the same bytes.
@@ -118,7 +78,7 @@ def dicom_results(
     Args:
         prediction: of one model at least.
         pictures: of slices of this study; may be none.
-        reader: the reader's own call, or None.
+        reader: the reader's own call, or None; who that is, is not asked.
         when: the moment of making, with its time zone. Results of another moment or content are
             another study (other UIDs) of the same pseudonymous patient.
 
@@ -128,6 +88,7 @@ def dicom_results(
 
     Raises:
         ValueError: an argument is not as said here or in its class.
+        ReviewError: the reader's call can be of no study, see `Answer.check`.
         SettingError: there is no key for pseudonyms and none can be made.
     """
     _check(prediction, pictures, reader, when)
@@ -138,6 +99,20 @@ def dicom_results(
     shown = list(zip(pictures, captures, strict=True))
     files["report.dcm"] = _report(prediction, shown, reader, made)
     return {name: _part_10(data_set) for name, data_set in files.items()}
+
+
+def zipped_results(
+    prediction: StudyPrediction,
+    pictures: Sequence[OverlayPicture],
+    reader: Answer | None,
+    when: datetime,
+) -> bytes:
+    """`dicom_results` as a zip; arguments and errors are the same."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in dicom_results(prediction, pictures, reader, when).items():
+            archive.writestr(name, data)
+    return packed.getvalue()
 
 
 @dataclass(frozen=True)
@@ -188,7 +163,7 @@ def _uid(role: str, *content: str) -> str:
 def _content(
     prediction: StudyPrediction,
     pictures: Sequence[OverlayPicture],
-    reader: ReaderCall | None,
+    reader: Answer | None,
     when: datetime,
 ) -> tuple[str, ...]:
     families = (
@@ -208,8 +183,8 @@ def _content(
 def _capture(picture: OverlayPicture, number: int, slices: int, made: _Made) -> Dataset:
     """A secondary capture, RGB, not compressed."""
     what = (
-        f"Heat map ({_line(picture.method)}) of the {FAMILY_NAMES[picture.family]} model over slice "
-        f"{picture.index + 1} of {slices}"
+        f"Heat map ({items.clean_line(picture.method)}) of the {FAMILY_NAMES[picture.family]} model"
+        f" over slice {picture.index + 1} of {slices}"
     )
     image = Dataset()
     made.label(image, "heat maps")
@@ -241,7 +216,7 @@ def _capture(picture: OverlayPicture, number: int, slices: int, made: _Made) -> 
 def _report(
     prediction: StudyPrediction,
     shown: Sequence[tuple[OverlayPicture, Dataset]],
-    reader: ReaderCall | None,
+    reader: Answer | None,
     made: _Made,
 ) -> Dataset:
     """Comprehensive SR; it names the captures of `shown` as its evidence."""
@@ -272,7 +247,7 @@ def _report(
         is_complete=True,
         coding_schemes=[
             coding_schemes.CodingSchemeIdentificationItem(
-                SCHEME, name="Private codes of hemodetect", responsible_organization=_MAKER
+                items.SCHEME, name="Private codes of hemodetect", responsible_organization=_MAKER
             )
         ],
     )
@@ -305,7 +280,7 @@ def _model_group(
     shown: Sequence[tuple[OverlayPicture, Dataset]],
     made: _Made,
 ) -> sr.MeasurementsAndQualitativeEvaluations:
-    name, version = FAMILY_NAMES[family], _line(found.version)
+    name, version = FAMILY_NAMES[family], items.clean_line(found.version)
     call = "cannot tell" if found.undecided else found.call
     top = ", ".join(str(index + 1) for index in found.top_slices)
     sentence = (
@@ -314,30 +289,35 @@ def _model_group(
     )
     group = sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(made.uid(f"tracking {family}"), name),
-        finding_type=_HEMORRHAGE,
+        finding_type=items.HEMORRHAGE,
         algorithm_id=sr.AlgorithmIdentification(f"{_MAKER} {name}", version, manufacturer=_MAKER),
     )
-    slices = [_with(_number(_SLICE, found.probabilities[i]), _slice(i)) for i in found.top_slices]
+    slices = [
+        items.with_children(
+            items.number(items.SLICE_PROBABILITY, found.probabilities[i]), items.slice_number(i)
+        )
+        for i in found.top_slices
+    ]
     group[0].ContentSequence.extend(
         [
             *(_explanation(*each) for each in shown),
-            _number(_PATIENT, found.patient),
-            _number(_THRESHOLD, found.threshold),
+            items.number(items.PATIENT_PROBABILITY, found.patient),
+            items.number(items.OPERATING_POINT, found.threshold),
             *slices,
-            sr.CodeContentItem(_PRESENCE, _PRESENT[call], _CONTAINS),
-            _text(codes.DCM.Conclusion, sentence),
+            items.presence(call),
+            items.text(codes.DCM.Conclusion, sentence),
         ]
     )
     return group
 
 
-def _reader_group(reader: ReaderCall, made: _Made) -> sr.MeasurementsAndQualitativeEvaluations:
-    call = _READER_WORDS[reader.call]
+def _reader_group(reader: Answer, made: _Made) -> sr.MeasurementsAndQualitativeEvaluations:
+    call = _CALLS[reader.call]
     sentence = f"Reader: {call}. Confidence {reader.confidence} of 5."
-    note = _cleaned(reader.note, NOTE_LENGTH)
+    note = items.clean_text(reader.note, NOTE_LENGTH)
     group = sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(made.uid("tracking reader"), "Reader"),
-        finding_type=_HEMORRHAGE,
+        finding_type=items.HEMORRHAGE,
     )
     # Here it takes the place of the observer of the whole report, which is the device.
     observer = sr.ObserverContext(
@@ -347,12 +327,12 @@ def _reader_group(reader: ReaderCall, made: _Made) -> sr.MeasurementsAndQualitat
         [
             *observer,
             *group[0].ContentSequence,
-            _number(_CONFIDENCE, int(reader.confidence)),
-            *(_number(_POINTED, int(index) + 1, _SLICES) for index in reader.slices),
-            sr.CodeContentItem(_PRESENCE, _PRESENT[call], _CONTAINS),
-            *(_text(_TYPE, _line(kind)) for kind in reader.types),
-            _text(codes.DCM.Conclusion, sentence),
-            *([_text(codes.DCM.Comment, note)] if note else []),
+            items.number(items.CONFIDENCE, int(reader.confidence)),
+            *(items.named_slice(number) for number in reader.slices),
+            items.presence(call),
+            *(items.text(items.TYPE, kind) for kind in reader.types),
+            items.text(codes.DCM.Conclusion, sentence),
+            *([items.text(codes.DCM.Comment, note)] if note else []),
         ]
     )
     return group
@@ -362,78 +342,32 @@ def _evaluations(prediction: StudyPrediction) -> sr.ContainerContentItem:
     """What is said of the study as a whole."""
     top = ", ".join(str(index + 1) for index in prediction.top_slices())
     count = len(prediction.study.slices)
-    return _with(
-        sr.ContainerContentItem(_EVALUATIONS, relationship_type=_CONTAINS),
-        _text(codes.DCM.Comment, NOT_FOR_CARE),
-        _text(codes.DCM.Conclusion, agreement_sentence(prediction)),
-        _text(_TOP, f"{top} (by the mean of the models; of {count}, from 1 as in the series)"),
+    return items.with_children(
+        sr.ContainerContentItem(items.EVALUATIONS, relationship_type=items.CONTAINS),
+        items.text(codes.DCM.Comment, NOT_FOR_CARE),
+        items.text(codes.DCM.Conclusion, agreement_sentence(prediction)),
+        items.text(
+            items.TOP_SLICES,
+            f"{top} (by the mean of the models; of {count}, from 1 as in the series)",
+        ),
     )
 
 
 def _explanation(picture: OverlayPicture, capture: Dataset) -> sr.ImageContentItem:
-    return _with(
+    return items.with_children(
         sr.ImageContentItem(
             codes.DCM.VisualExplanation,
             capture.SOPClassUID,
             capture.SOPInstanceUID,
-            relationship_type=_CONTAINS,
+            relationship_type=items.CONTAINS,
         ),
-        _text(_METHOD, _line(picture.method), sr.RelationshipTypeValues.HAS_CONCEPT_MOD),
-        _slice(picture.index, sr.RelationshipTypeValues.HAS_ACQ_CONTEXT),
+        items.text(
+            items.MAP_METHOD,
+            items.clean_line(picture.method),
+            sr.RelationshipTypeValues.HAS_CONCEPT_MOD,
+        ),
+        items.slice_number(picture.index, sr.RelationshipTypeValues.HAS_ACQ_CONTEXT),
     )
-
-
-def _with(item: _Item, *children: sr.ContentItem) -> _Item:
-    item.ContentSequence = sr.ContentSequence(children)
-    return item
-
-
-def _slice(
-    index: int, relation: sr.RelationshipTypeValues = sr.RelationshipTypeValues.HAS_PROPERTIES
-) -> sr.NumContentItem:
-    return _number(_NUMBER, int(index) + 1, _SLICES, relation)
-
-
-def _number(
-    name: Code,
-    value: float,
-    unit: Code = codes.UCUM.NoUnits,
-    relation: sr.RelationshipTypeValues = _CONTAINS,
-) -> sr.NumContentItem:
-    """A whole number as such, any other to six decimals."""
-    if isinstance(value, int):
-        item = sr.NumContentItem(name, value, unit, relationship_type=relation)
-        item.MeasuredValueSequence[0].NumericValue = str(value)  # highdicom writes 9 as 9.0
-        return item
-    return sr.NumContentItem(name, round(float(value), 6), unit, relationship_type=relation)
-
-
-def _text(
-    name: Code, value: str, relation: sr.RelationshipTypeValues = _CONTAINS
-) -> sr.TextContentItem:
-    return sr.TextContentItem(name, value, relation)
-
-
-def _line(text: str) -> str:
-    return " ".join(_cleaned(text, _LINE).split()) or "not stated"
-
-
-def _cleaned(text: str, limit: int) -> str:
-    """`text` without what DICOM allows in no text (PS3.5, 6.1.3), cut to `limit` characters.
-
-    Line ends become CR LF. Marks that turn the direction of what follows go too, lest it be read
-    in another order than it was written.
-    """
-    taken = text[: 4 * limit].replace("\r\n", "\n").translate(_SPACES)
-    kept = "".join(
-        c
-        for c in taken
-        if c == "\n" or (unicodedata.category(c) not in ("Cc", "Cs") and c not in _TURNING)
-    )
-    lines = kept.strip().replace("\n", "\r\n")
-    if len(lines) <= limit and len(text) <= 4 * limit:
-        return lines
-    return lines[: limit - 1].rstrip() + "…"
 
 
 def _part_10(data_set: Dataset) -> bytes:
@@ -445,7 +379,7 @@ def _part_10(data_set: Dataset) -> bytes:
 def _check(
     prediction: StudyPrediction,
     pictures: Sequence[OverlayPicture],
-    reader: ReaderCall | None,
+    reader: Answer | None,
     when: datetime,
 ) -> None:
     count = len(prediction.study.slices)
@@ -470,10 +404,7 @@ def _check(
             )
     if reader is None:
         return
-    if reader.call not in _READER_WORDS:
-        raise ValueError(f"call is {reader.call!r}; expected {', '.join(_READER_WORDS)}.")
-    if reader.confidence not in range(1, 6):
-        raise ValueError(f"confidence is {reader.confidence}; expected 1 to 5.")
-    for index in reader.slices:
-        if not 0 <= index < count:
-            raise ValueError(f"the reader names slice {index}; expected 0 to {count - 1}.")
+    reader.check()
+    for number in reader.slices:
+        if number > count:
+            raise ValueError(f"the reader names slice {number}; expected 1 to {count}.")

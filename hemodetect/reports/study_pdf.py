@@ -5,127 +5,56 @@ No file name is printed, because files may be named after patients.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
 
-import numpy as np
-from PIL import Image
-from reportlab.platypus import Flowable, KeepTogether, Spacer, Table, TableStyle
-from reportlab.platypus import Image as Picture
+from reportlab.platypus import Flowable, KeepTogether, Spacer
 
 from hemodetect import RESEARCH_USE_ONLY, __version__
 from hemodetect.evaluation.levels import EvaluationError
 from hemodetect.evaluation.metrics import Metric, Scores, scores_of_card
 from hemodetect.families import FAMILY_NAMES
-from hemodetect.imaging.overlay import heatmap_overlay
-from hemodetect.imaging.study import Study, Units
-from hemodetect.imaging.windows import BRAIN, brain_grey
+from hemodetect.imaging.study import Study
 from hemodetect.models.bundle import Card
 from hemodetect.models.prediction import FamilyPrediction, StudyPrediction
 from hemodetect.reports.pdf import (
     BODY,
     CAPTION,
-    CELL,
     HEADING,
     NAME_LENGTH,
     TITLE,
-    WIDTH,
     document,
     paragraph,
     printable,
     table,
 )
-from hemodetect.reports.words import agreement_sentence, reliability_sentence
+from hemodetect.reports.study_pictures import SlicePicture, picture_section
+from hemodetect.reports.words import (
+    CANNOT_TELL,
+    NO_HOUNSFIELD_UNITS,
+    agreement_sentence,
+    no_head_sentence,
+    reliability_sentence,
+)
+from hemodetect.reviews.session import Call, Read, Stage
 
-MOST_PICTURES = 4
-"""Slices that are shown."""
 NOTE_LENGTH = 1000
 """Most characters of a reader's note."""
-PICTURE_SIDE = 512
-"""Most pixels along a picture's side: 300 to the inch where four stand in a row."""
-_LARGEST, _GAP = 160.0, 6.0
-"""Points: the side of a picture at most, and between two."""
-_OPACITY = 0.6
 _MOST_FILES, _MOST_REMARKS = 8, 4
 _ID_LENGTH, _SLICES_LENGTH, _TYPES_LENGTH = 40, 80, 120
 """Most characters of the pseudonym, and of a read's slices and types."""
-_STAGES = {"blind": "Before seeing the models", "shown": "After seeing the models"}
-_CALLS = {"hemorrhage": "Hemorrhage", "none": "No hemorrhage", "unsure": "Unsure"}
-_CANNOT_TELL = (
-    "Cannot tell: measured on patients the model had not seen, a probability like this one does not"
-    " settle the answer at 90 % confidence; or there were too few slices to judge a study by, or no"
-    " head could be made out."
-)
-
-
-@dataclass(frozen=True, eq=False)
-class SlicePicture:
-    """A suspicious slice as it is printed.
-
-    Attributes:
-        index: of the slice in its series, from 0.
-        grey: (rows, columns) uint8, in the brain window, or the picture's own grey.
-        overlay: (rows, columns, 3) uint8 RGB, the same with the CNN's heat map; None without one.
-        mean_probability: of the models in use, for this slice.
-    """
-
-    index: int
-    grey: np.ndarray
-    overlay: np.ndarray | None
-    mean_probability: float
-
-
-@dataclass(frozen=True)
-class ReaderCall:
-    """What a reader said of the study.
-
-    Attributes:
-        stage: "blind" before the reader saw the models, "shown" after.
-        call: "none" is no hemorrhage.
-        confidence: 1 (least sure) to 5.
-        slices: that show it, from 0.
-        types: of hemorrhage.
-        note: in the reader's words; may be empty.
-    """
-
-    stage: Literal["blind", "shown"]
-    call: Literal["hemorrhage", "none", "unsure"]
-    confidence: int
-    slices: tuple[int, ...] = ()
-    types: tuple[str, ...] = ()
-    note: str = ""
-
-
-def slice_pictures(
-    prediction: StudyPrediction, maps: np.ndarray | None
-) -> tuple[SlicePicture, ...]:
-    """The slices most suspicious by the models' mean, highest first, no larger than they are printed.
-
-    Args:
-        prediction: of the study; without any model there is no picture.
-        maps: (n, rows, columns) float32 as `hemodetect.explain.study_maps` makes them, not below 0;
-            full strength is the strongest of the study. None where there is no CNN.
-    """
-    if not prediction.families:
-        return ()
-    strongest = 1.0 if maps is None else float(maps.max()) or 1.0
-    pictures = []
-    for index in prediction.top_slices()[:MOST_PICTURES]:
-        grey = _shrunk(brain_grey(prediction.study.slices[index]))
-        mean = np.mean([found.probabilities[index] for found in prediction.families.values()])
-        overlay = None if maps is None else _overlaid(grey, maps[index] / strongest)
-        pictures.append(SlicePicture(index, grey, overlay, float(mean)))
-    return tuple(pictures)
+_STAGES: dict[Stage, str] = {
+    "blind": "Before seeing the models",
+    "shown": "After seeing the models",
+}
+_CALLS: dict[Call, str] = {"hemorrhage": "Hemorrhage", "none": "No hemorrhage", "unsure": "Unsure"}
 
 
 def study_pdf(
     prediction: StudyPrediction,
     cards: Mapping[str, Card],
     pictures: Sequence[SlicePicture],
-    reads: Sequence[ReaderCall],
+    reads: Sequence[Read],
     when: datetime,
 ) -> bytes:
     """A PDF on A4 of one study, two pages as a rule; the same arguments give the same bytes.
@@ -134,8 +63,8 @@ def study_pdf(
         prediction: of the models in use.
         cards: family -> card of the bundle that predicted. Where it is missing, or is another
             bundle's, the track record and the files are printed as not known.
-        pictures: see `slice_pictures`; the first four are shown.
-        reads: of one reader; may be empty.
+        pictures: see `hemodetect.reports.study_pictures.slice_pictures`; the first four are shown.
+        reads: of this study by one reader; may be empty.
         when: the report was made; without a time zone it is taken for UTC.
     """
     study = prediction.study
@@ -156,7 +85,7 @@ def study_pdf(
         paragraph(_what_was_read(study), f"{RESEARCH_USE_ONLY} Made {made:%Y-%m-%d %H:%M} UTC."),
         *_first_words(prediction, {family: known[family] for family in records}),
         *_models(prediction, records),
-        *_pictures(pictures[:MOST_PICTURES], study.units, len(study.slices)),
+        *picture_section(pictures, study.units, len(study.slices)),
         *_reads(reads),
         *_bundles(prediction, known),
     ]
@@ -194,24 +123,10 @@ def _first_words(prediction: StudyPrediction, recorded: Mapping[str, Card]) -> l
     lost = [FAMILY_NAMES[family] for family in prediction.families if family not in recorded]
     if lost:
         lines.append(f"How often it is right is not known here for: {', '.join(lost)}.")
-    unseen = max(
-        (
-            int((~found.seen).sum())
-            for found in prediction.families.values()
-            if found.seen is not None
-        ),
-        default=0,
-    )
-    if unseen:
-        lines.append(
-            f"In {unseen} of {_counted(len(prediction.study.slices), 'slice')} no head could be made"
-            " out; models that look for one say nothing of these."
-        )
+    if no_head := no_head_sentence(prediction):
+        lines.append(no_head)
     if prediction.study.units == "grey":
-        lines.append(
-            "These are pictures without Hounsfield units. The models take them for slices in a brain"
-            " window."
-        )
+        lines.append(NO_HOUNSFIELD_UNITS)
     return [
         paragraph(agreement_sentence(prediction), style=HEADING),
         *(paragraph(line) for line in lines),
@@ -237,7 +152,7 @@ def _models(prediction: StudyPrediction, records: Mapping[str, Scores]) -> list[
         " study gives every slice a probability in the light of the others."
     ]
     if any(found.undecided for found in families.values()):
-        notes.insert(0, _CANNOT_TELL)
+        notes.insert(0, f"Cannot tell: {CANNOT_TELL[0].lower()}{CANNOT_TELL[1:]}")
     return [
         paragraph("What the models say", style=HEADING),
         table(heads, rows, (109, 67, 51, 56, 80, 73.5, 73.5)),
@@ -289,130 +204,17 @@ def _percent(probability: float) -> str:
     return f"{100 * probability:.1f} %"
 
 
-def _pictures(pictures: Sequence[SlicePicture], units: Units, slices: int) -> list[Flowable]:
-    """Slices with the heat map beside each, as many in a row as leaves four panels at most."""
-    if not pictures:
-        return []
-    mapped = any(picture.overlay is not None for picture in pictures)
-    panels = 2 if mapped else 1
-    per_row = min(MOST_PICTURES // panels, len(pictures))
-    side = min(WIDTH / (panels * per_row) - _GAP, _LARGEST)
-    window = (
-        f"Slices in the brain window (width {BRAIN.width:.0f} HU, level {BRAIN.level:.0f} HU)."
-        if units == "HU"
-        else "Slices in their own grey levels."
-    )
-    heading = paragraph("Most suspicious slices (mean of the models)", style=HEADING)
-    block: list[Flowable] = [heading]
-    for start in range(0, len(pictures), per_row):
-        block.append(_row_of(pictures[start : start + per_row], per_row, panels, side, slices))
-    if mapped:
-        block += [Spacer(0, 3), _colour_scale()]
-    maps = (
-        "Heat maps show what moved a model's answer towards hemorrhage, not where a hemorrhage is."
-        " The strongest of a study has the full colour even where no model calls hemorrhage."
-        if mapped
-        else "There are no heat maps, which need the CNN."
-    )
-    block.append(paragraph(f"{maps} {window}", style=CAPTION))
-    return [KeepTogether(block)]
-
-
-def _row_of(
-    pictures: Sequence[SlicePicture], per_row: int, panels: int, side: float, slices: int
-) -> Table:
-    images: list[Flowable | str] = []
-    captions: list[Flowable | str] = []
-    for picture in pictures:
-        images.append(_picture(picture.grey, side))
-        mean = _percent(picture.mean_probability)
-        where = f"Slice {picture.index + 1} of {slices}, mean probability {mean}"
-        captions.append(paragraph(where, style=CELL))
-        if panels == 2:
-            images.append(
-                paragraph("no heat map", style=CAPTION)
-                if picture.overlay is None
-                else _picture(picture.overlay, side)
-            )
-            captions.append("")
-    empty = [""] * (panels * per_row - len(images))
-    spans = [
-        ("SPAN", (start, 1), (start + panels - 1, 1)) for start in range(0, len(images), panels)
-    ]
-    return _bare([images + empty, captions + empty], [side + _GAP] * len(images + empty), spans)
-
-
-def _colour_scale() -> Table:
-    """The colours as they look over mid grey."""
-    heat = np.tile(np.linspace(0, 1, 256), (8, 1))
-    bar = _encoded(heatmap_overlay(np.full(heat.shape, 100, np.uint8), heat, _OPACITY), "png")
-    ends = ("CNN (Grad-CAM), evidence for hemorrhage: none", "strongest in this study")
-    left, right = (paragraph(text, style=CAPTION) for text in ends)
-    return _bare([[left, Picture(bar, 96, 7), right]], [190, 96 + _GAP, 120])
-
-
-def _bare(
-    cells: Sequence[Sequence[Flowable | str]],
-    widths: Sequence[float],
-    spans: Sequence[tuple[str, tuple[int, int], tuple[int, int]]] = (),
-) -> Table:
-    """A table without lines, from the left margin; widths in points."""
-    style = [
-        *spans,
-        ("VALIGN", (0, 0), (-1, -1), "MIDDLE"),
-        ("LEFTPADDING", (0, 0), (-1, -1), 0),
-        ("RIGHTPADDING", (0, 0), (-1, -1), _GAP),
-        ("TOPPADDING", (0, 0), (-1, -1), 0),
-        ("BOTTOMPADDING", (0, 0), (-1, -1), 2.5),
-    ]
-    return Table(cells, colWidths=widths, hAlign="LEFT", style=TableStyle(style))
-
-
-def _picture(image: np.ndarray, side: float) -> Picture:
-    """A uint8 image, (rows, columns) or with 3 colours, in a square of `side` points."""
-    rows, columns = image.shape[:2]
-    scale = side / max(rows, columns)
-    # Grey stays lossless; overlays are colour over anatomy, and far smaller so.
-    data = _encoded(_shrunk(image), "png" if image.ndim == 2 else "jpeg")
-    return Picture(data, max(scale * columns, 1), max(scale * rows, 1))
-
-
-def _encoded(image: np.ndarray, kind: Literal["png", "jpeg"]) -> io.BytesIO:
-    data = io.BytesIO()
-    options = {"quality": 90} if kind == "jpeg" else {}
-    Image.fromarray(np.ascontiguousarray(image)).save(data, kind, **options)
-    data.seek(0)
-    return data
-
-
-def _shrunk(image: np.ndarray) -> np.ndarray:
-    """A uint8 image, its longer side `PICTURE_SIDE` pixels at most."""
-    if max(image.shape[:2]) <= PICTURE_SIDE:
-        return image
-    smaller = Image.fromarray(np.ascontiguousarray(image))
-    smaller.thumbnail((PICTURE_SIDE, PICTURE_SIDE), Image.Resampling.BILINEAR)
-    return np.asarray(smaller)
-
-
-def _overlaid(grey: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    # Here, not above: it brings TensorFlow, which takes seconds that a report without maps is spared.
-    from hemodetect.explain import in_register
-
-    shape = (grey.shape[0], grey.shape[1])
-    return heatmap_overlay(grey, np.clip(in_register(heat, shape), 0, 1), _OPACITY)
-
-
-def _reads(reads: Sequence[ReaderCall]) -> list[Flowable]:
+def _reads(reads: Sequence[Read]) -> list[Flowable]:
     if not reads:
         return []
     ordered = sorted(reads, key=lambda read: list(_STAGES).index(read.stage))
     rows = [
         (
             _STAGES[read.stage],
-            _CALLS[read.call],
-            f"{read.confidence} of 5",
-            _slices(read.slices),
-            printable(", ".join(read.types), _TYPES_LENGTH) or "none named",
+            _CALLS[read.answer.call],
+            f"{read.answer.confidence} of 5",
+            _slices(read.answer.slices),
+            printable(", ".join(read.answer.types), _TYPES_LENGTH) or "none named",
         )
         for read in ordered
     ]
@@ -426,15 +228,16 @@ def _reads(reads: Sequence[ReaderCall]) -> list[Flowable]:
     ]
     if [read.stage for read in ordered] == list(_STAGES):
         before, after = ordered
-        kept = "stayed the same" if before.call == after.call else "changed"
+        kept = "stayed the same" if before.answer.call == after.answer.call else "changed"
         story.append(paragraph(f"The call {kept} after the models were seen.", style=CAPTION))
     story.append(Spacer(0, 2))
     story += [line for read in ordered for line in _note(read)]
     return story
 
 
-def _note(read: ReaderCall) -> list[Flowable]:
-    whole = printable(read.note, max(len(read.note), 1))
+def _note(read: Read) -> list[Flowable]:
+    note = read.answer.note
+    whole = printable(note, max(len(note), 1))
     if not whole:
         return []
     stage = _STAGES[read.stage].lower()
@@ -448,8 +251,8 @@ def _note(read: ReaderCall) -> list[Flowable]:
 
 
 def _slices(slices: Iterable[int]) -> str:
-    """Slices from 0 as numbers from 1, e.g. ``3-5, 9``; those that find no room are counted."""
-    numbers = sorted({index + 1 for index in slices})
+    """Numbers of slices, e.g. ``3-5, 9``; those that find no room are counted."""
+    numbers = sorted(set(slices))
     runs: list[list[int]] = []
     for number in numbers:
         if runs and number == runs[-1][1] + 1:

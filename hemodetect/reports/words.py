@@ -8,6 +8,18 @@ from hemodetect.families import FAMILY_NAMES
 from hemodetect.models.bundle import Card
 from hemodetect.models.prediction import Call, StudyPrediction
 
+CANNOT_TELL = (
+    "Measured on patients the model had not seen, a probability like this one does not settle the"
+    " answer at 90 % confidence; or there were too few slices to judge a study by, or no head could"
+    " be made out."
+)
+"""Why a model cannot tell."""
+NO_HOUNSFIELD_UNITS = (
+    "These are pictures without Hounsfield units. The models take them for slices in a brain"
+    " window."
+)
+"""Of a study whose units are "grey"."""
+
 _NUMBERS = ("none", "one", "two", "three", "four", "five")
 
 
@@ -67,6 +79,25 @@ def reliability_sentence(cards: Mapping[str, Card]) -> str:
         f"On patients held out of training, only {_listed(useful)}"
         f" {'was' if len(useful) == 1 else 'were'} shown to be right more often than always giving"
         " the commoner answer."
+    )
+
+
+def no_head_sentence(prediction: StudyPrediction) -> str:
+    """In how many slices no head could be made out; empty where one was in all of them."""
+    unseen = max(
+        (
+            int((~found.seen).sum())
+            for found in prediction.families.values()
+            if found.seen is not None
+        ),
+        default=0,
+    )
+    if not unseen:
+        return ""
+    n = len(prediction.study.slices)
+    return (
+        f"In {unseen} of {n:,} slice{'' if n == 1 else 's'} no head could be made out; models that"
+        " look for one say nothing of these."
     )
 
 

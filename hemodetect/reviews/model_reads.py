@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sql
 
-from hemodetect.database import engine, writing
+from hemodetect.database import reading, writing
 from hemodetect.models.prediction import Call, StudyPrediction
 from hemodetect.reviews import tables
 
@@ -58,7 +58,7 @@ def keep_model_reads(session_id: str, study: int, prediction: StudyPrediction) -
 
 def model_reads(session_id: str) -> list[ModelRead]:
     """Of every study that the models have been asked about, by study and family."""
-    with engine().connect() as connection:
+    with reading() as connection:
         return _kept(connection, session_id)
 
 

@@ -16,6 +16,7 @@ from statistics import median
 import numpy as np
 
 from hemodetect.evaluation import Confusion
+from hemodetect.evaluation.curves import RocCurve, roc_curve_with_band
 from hemodetect.evaluation.differences import McNemar, agreement, mcnemar
 from hemodetect.evaluation.kappa import cohen_kappa_with_interval, fleiss_kappa_with_interval
 from hemodetect.evaluation.metrics import Metric, Scores, judged
@@ -43,25 +44,29 @@ class Rater:
     stage: Stage | None
 
 
-@dataclass(frozen=True)
-class Judged:
+@dataclass(frozen=True, eq=False)
+class Rated:
     """A rater against the truth.
 
     Attributes:
         n: studies called.
         unsure: of these, those that readers called not sure (counted as hemorrhage), or of which a
             model cannot tell (counted by its operating point).
-        confusion: over studies whose truth is known; None where that is of none.
+        cases: numbers of the studies whose truth is known, by cell ("tn", "fp", "fn", "tp").
+        confusion: how many these are; None where the truth of none is known.
         scores: with intervals; None where the truth is of one class only. The AUROC is of the
             reader's rating (`rating`) or of the model's probability.
+        roc: the curve of that rating; None where there are no scores.
         median_seconds: a study took; None for models and the majority.
     """
 
     rater: Rater
     n: int
     unsure: int
+    cases: Mapping[str, tuple[int, ...]]
     confusion: Confusion | None
     scores: Scores | None
+    roc: RocCurve | None
     median_seconds: float | None
 
 
@@ -85,14 +90,14 @@ class Change:
     test: McNemar | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Results:
     """All of a session.
 
     Attributes:
         session: it.
         done: share of its reads that were made.
-        judged: readers at each stage, their majority at each stage, models.
+        rated: readers at each stage, their majority at each stage, models.
         kappas: (name of one rater, of another, stage) -> Cohen's kappa of their three kinds of call.
         fleiss: stage -> Fleiss' kappa of all readers, on the studies that all have read.
         changes: a reader each, in mode blind-first.
@@ -101,7 +106,7 @@ class Results:
 
     session: ReviewSession
     done: float
-    judged: tuple[Judged, ...]
+    rated: tuple[Rated, ...]
     kappas: dict[tuple[str, str, Stage], Metric]
     fleiss: dict[Stage, Metric]
     changes: tuple[Change, ...]
@@ -117,7 +122,7 @@ def results(session: ReviewSession, reads: Sequence[Read], models: Sequence[Mode
         for study in session.studies
     )
     stages = [stage for stage in STAGE_WORDS if any(read.stage == stage for read in reads)]
-    found: list[Judged] = []
+    found: list[Rated] = []
     for stage in stages:
         calls = _calls(session, reads, stage)
         for place, reader in enumerate(session.readers):
@@ -126,7 +131,7 @@ def results(session: ReviewSession, reads: Sequence[Read], models: Sequence[Mode
                 rater = Rater(f"reader:{place}:{stage}", f"{reader}, {STAGE_WORDS[stage]}", stage)
                 ratings = {read.study: rating(read) for read in own}
                 seconds = median(read.seconds for read in own)
-                found.append(_judged(rater, calls[reader], ratings, truth, seconds))
+                found.append(_rated(rater, calls[reader], ratings, truth, seconds))
         if len(calls) > 1:
             together = majority(calls)
             rater = Rater(f"{MAJORITY}:{stage}", f"Majority, {STAGE_WORDS[stage]}", stage)
@@ -134,7 +139,7 @@ def results(session: ReviewSession, reads: Sequence[Read], models: Sequence[Mode
                 number: float(np.mean([c[number] != "none" for c in calls.values() if number in c]))
                 for number in together
             }
-            found.append(_judged(rater, together, shares, truth, None))
+            found.append(_rated(rater, together, shares, truth, None))
     for family in FAMILY_NAMES:
         own_models = [read for read in models if read.family == family]
         if own_models:
@@ -144,13 +149,13 @@ def results(session: ReviewSession, reads: Sequence[Read], models: Sequence[Mode
             }
             probabilities = {read.study: read.probability for read in own_models}
             rater = Rater(family, FAMILY_NAMES[family], None)
-            one = _judged(rater, called, probabilities, truth, None)
+            one = _rated(rater, called, probabilities, truth, None)
             found.append(replace(one, unsure=sum(read.undecided for read in own_models)))
     ones = sum(truth.values())
     return Results(
         session=session,
         done=len(reads) / asked,
-        judged=tuple(found),
+        rated=tuple(found),
         kappas=_kappas(session, reads, stages),
         fleiss=_fleiss(session, reads, stages),
         changes=_changes(session, reads, truth),
@@ -196,26 +201,28 @@ def _calls(
     return found
 
 
-def _judged(
+def _rated(
     rater: Rater,
     calls: Mapping[int, Call],
     ratings: Mapping[int, float],
     truth: Mapping[int, int],
     seconds: float | None,
-) -> Judged:
+) -> Rated:
     unsure = sum(call == "unsure" for call in calls.values())
     known = [number for number in calls if number in truth]
     if not known:
-        return Judged(rater, len(calls), unsure, None, None, seconds)
+        return Rated(rater, len(calls), unsure, {}, None, None, None, seconds)
     labels = np.array([truth[number] for number in known])
     called = np.array([calls[number] != "none" for number in known])
-    confusion = Confusion(
-        tn=int((~called & (labels == 0)).sum()),
-        fp=int((called & (labels == 0)).sum()),
-        fn=int((~called & (labels == 1)).sum()),
-        tp=int((called & (labels == 1)).sum()),
-    )
-    scores = None
+    inside = {
+        "tn": ~called & (labels == 0),
+        "fp": called & (labels == 0),
+        "fn": ~called & (labels == 1),
+        "tp": called & (labels == 1),
+    }
+    cells = {cell: tuple(np.array(known)[mask].tolist()) for cell, mask in inside.items()}
+    confusion = Confusion(**{cell: len(numbers) for cell, numbers in cells.items()})
+    scores, roc = None, None
     if 0 < labels.sum() < len(labels):
         # What was called is known; a threshold of 0 or 1 for each case says the same.
         cases = judged(
@@ -225,7 +232,8 @@ def _judged(
             np.arange(len(known)),
         )
         scores = cases.at(np.where(called, 0.0, 1.0))
-    return Judged(rater, len(calls), unsure, confusion, scores, seconds)
+        roc = roc_curve_with_band(labels, cases.probabilities, cases.codes, cases.drawn)
+    return Rated(rater, len(calls), unsure, cells, confusion, scores, roc, seconds)
 
 
 def _kappas(

@@ -13,7 +13,7 @@ from typing import get_args
 import sqlalchemy as sql
 
 from hemodetect import audit_trail
-from hemodetect.database import engine, writing
+from hemodetect.database import reading, writing
 from hemodetect.people import LONGEST_NAME, Person
 from hemodetect.reviews import tables
 from hemodetect.reviews.session import (
@@ -120,25 +120,25 @@ def create(
 def sessions() -> list[ReviewSession]:
     """All sessions, newest first."""
     query = sql.select(tables.sessions.c.id).order_by(tables.sessions.c.created.desc())
-    with engine().connect() as connection:
+    with reading() as connection:
         return [_session(connection, name) for name in connection.scalars(query).all()]
 
 
 def session(session_id: str) -> ReviewSession:
     """One session; raises `ReviewError` where there is none."""
-    with engine().connect() as connection:
+    with reading() as connection:
         return _session(connection, session_id)
 
 
 def reads(session_id: str) -> list[Read]:
     """Every read of a session, in the order they were made."""
-    with engine().connect() as connection:
+    with reading() as connection:
         return _reads(connection, session_id)
 
 
 def next_assignment(of: ReviewSession, reader: str) -> Assignment | None:
     """Where this reader goes on; None where all is read."""
-    with engine().connect() as connection:
+    with reading() as connection:
         return _next(of, reader, _reads(connection, of.id))
 
 

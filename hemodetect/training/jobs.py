@@ -24,11 +24,12 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from hemodetect import __version__
+from hemodetect import __version__, audit_trail
 from hemodetect.dataset.lookup import data_folders
 from hemodetect.dataset.upload import remove_set
 from hemodetect.errors import BundleError
 from hemodetect.models.bundle import read_card
+from hemodetect.people import Person
 from hemodetect.settings import settings
 from hemodetect.training.job_rows import (
     ALIVE,
@@ -51,13 +52,15 @@ _PARTING_SECONDS = 10.0  # a supervisor that has written down the end may not be
 _LIBRARIES = ("keras", "tensorflow-cpu", "tensorflow", "jax", "scikit-learn", "numpy")
 
 
-def start(plan: TrainingPlan, who: str) -> Job:
+def start(plan: TrainingPlan, who: Person) -> Job:
     """Queues a training and returns at once.
 
     Raises:
+        NotAllowed: not a trainer.
         PlanError: a value out of range, or data outside the folders that data sets may lie in.
         JobError: no process could be started.
     """
+    who.require("trainer")
     plan.checked_recipe()
     for folder in (plan.data, plan.teacher_data):
         if folder is not None:
@@ -75,8 +78,6 @@ def start(plan: TrainingPlan, who: str) -> Job:
             raise PlanError(f"{plan.teacher}: a job's teacher is a bundle inside {teachers}.")
     if plan.device == "gpus" and settings().ray_address:
         raise PlanError("A cluster gives a job one GPU; choose gpu.")
-    if not who.strip():
-        raise PlanError("A job needs the name of whoever asks for it.")
     job_id = secrets.token_hex(6)
     held = _held(job_id)
     if held is None:
@@ -87,7 +88,7 @@ def start(plan: TrainingPlan, who: str) -> Job:
             "id": job_id,
             "plan": asdict(plan),
             "device": "gpu:0" if plan.device == "gpu" else plan.device,
-            "who": who,
+            "who": who.name,
             "host": host(),
             "state": "queued",
             "reason": "",
@@ -97,6 +98,7 @@ def start(plan: TrainingPlan, who: str) -> Job:
             "versions": {"python": sys.version.split()[0], "hemodetect": __version__}
             | installed(_LIBRARIES),
         }
+        audit_trail.record(who.name, "train", job_id, asdict(plan))
         add(row)
         _supervise(job_id, held)
     finally:
@@ -118,24 +120,28 @@ def job(job_id: str) -> Job:
     return _settled(read(job_id))
 
 
-def cancel(job_id: str) -> Job:
+def cancel(job_id: str, who: Person) -> Job:
     """Asks for a job's end; its supervisor ends the training's whole process tree within seconds.
 
     Raises:
+        NotAllowed: not a trainer.
         JobError: it is neither queued nor running.
     """
+    who.require("trainer")
     asked = job(job_id)
     if not change(job_id, ALIVE, cancelling=True):
         raise JobError(f"Job {asked.number} is {job(job_id).state}; there is nothing to cancel.")
     return job(job_id)
 
 
-def resume(job_id: str) -> Job:
+def resume(job_id: str, who: Person) -> Job:
     """Queues a job again; it goes on from its last epoch.
 
     Raises:
+        NotAllowed: not a trainer.
         JobError: it is alive, finished, of another machine, or somebody else resumed it just now.
     """
+    who.require("trainer")
     old = job(job_id)
     if old.host != host():
         raise JobError(f"Job {old.number} was started on another machine; resume it there.")
@@ -166,10 +172,11 @@ def resume(job_id: str) -> Job:
     return job(job_id)
 
 
-def remove_data(folder: Path) -> None:
+def remove_data(folder: Path, who: Person) -> None:
     """Removes an uploaded set that no job trains on.
 
     Raises:
+        NotAllowed: not a trainer.
         JobError: one does.
         DatasetError: it was not uploaded.
     """
@@ -177,7 +184,7 @@ def remove_data(folder: Path) -> None:
         needed = [Path(data) for data in (one.plan.data, one.plan.teacher_data) if data]
         if one.state in ALIVE and folder in needed:
             raise JobError(f"Job {one.number} trains on {folder.name}; cancel it first.")
-    remove_set(folder)
+    remove_set(folder, who)
 
 
 def host() -> str:

@@ -13,9 +13,15 @@ from hemodetect.dataset.cache import open_dataset
 from hemodetect.dataset.lookup import data_folders, uploaded_sets
 from hemodetect.dataset.upload import keep_set, remove_set
 from hemodetect.errors import DatasetError
+from hemodetect.people import NotAllowed, Person, local_person
 from hemodetect.settings import settings
 
 Entries = list[tuple[str, bytes]]
+ADA = local_person("ada")
+
+
+def kept(name: str, zipped: io.BytesIO) -> Path:
+    return keep_set(name, zipped, ADA)
 
 
 @pytest.fixture(autouse=True)
@@ -52,25 +58,25 @@ def test_a_set_is_kept_as_it_was_whatever_folder_lay_around_it(
     around: str, entries: Entries, blob_folder: Path
 ) -> None:
     rest = [("readme.txt", b"x"), ("__MACOSX/NORMAL/._1.png", b"x")]
-    found = keep_set("mine", packed([(around + name, data) for name, data in entries] + rest))
+    found = kept("mine", packed([(around + name, data) for name, data in entries] + rest))
     assert found.parent in data_folders()
-    kept = {
+    files = {
         f.relative_to(found).as_posix(): f.read_bytes() for f in found.rglob("*") if f.is_file()
     }
-    assert kept == dict(entries)
+    assert files == dict(entries)
     assert open_dataset(found).fingerprint == open_dataset(blob_folder).fingerprint
 
 
 def test_a_name_is_given_once(entries: Entries) -> None:
-    keep_set("mine", packed(entries))
+    kept("mine", packed(entries))
     with pytest.raises(DatasetError, match="There is a set mine already"):
-        keep_set("mine", packed(entries))
+        kept("mine", packed(entries))
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", ".hidden", "a" * 61, "a b", "x\n"])
 def test_a_name_that_is_no_plain_name_is_refused(name: str, entries: Entries) -> None:
     with pytest.raises(DatasetError, match="cannot be a set's name"):
-        keep_set(name, packed(entries))
+        kept(name, packed(entries))
 
 
 @pytest.mark.parametrize(
@@ -78,7 +84,7 @@ def test_a_name_that_is_no_plain_name_is_refused(name: str, entries: Entries) ->
 )
 def test_an_entry_that_leads_out_is_refused(name: str, entries: Entries, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="lead out of it"):
-        keep_set("mine", packed([*entries, (name, b"x")]))
+        kept("mine", packed([*entries, (name, b"x")]))
     assert_nothing_kept()
     assert not list(tmp_path.rglob("evil*"))
 
@@ -90,14 +96,14 @@ def test_a_link_a_bomb_and_an_entry_given_twice_are_refused_by_name(entries: Ent
     with zipfile.ZipFile(with_link, "a") as archive:
         archive.writestr(link, "/etc/passwd")
     with pytest.raises(DatasetError, match=r"link\.png: It is a symbolic link"):
-        keep_set("mine", with_link)
+        kept("mine", with_link)
     bomb = packed([*entries, ("NORMAL/p/bomb.png", bytes(64 * 1024 * 1024))])
     with pytest.raises(DatasetError, match=r"bomb\.png: It unpacks to"):
-        keep_set("mine", bomb)
+        kept("mine", bomb)
     with pytest.warns(UserWarning, match="Duplicate"):
         twice = packed([*entries, entries[0]])
     with pytest.raises(DatasetError, match="is in the zip twice"):
-        keep_set("mine", twice)
+        kept("mine", twice)
     assert_nothing_kept()
 
 
@@ -105,22 +111,32 @@ def test_what_is_no_set_or_damaged_or_too_much_is_refused(
     entries: Entries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(DatasetError, match="holds no JPEG"):
-        keep_set("mine", packed([("notes.txt", b"x")]))
+        kept("mine", packed([("notes.txt", b"x")]))
     with pytest.raises(DatasetError, match="The zip: only normal slices"):
-        keep_set("mine", packed([e for e in entries if e[0].startswith("NORMAL")]))
+        kept("mine", packed([e for e in entries if e[0].startswith("NORMAL")]))
     with pytest.raises(DatasetError, match="damaged"):
-        keep_set("mine", io.BytesIO(b"PK\x03\x04 no zip at all"))
+        kept("mine", io.BytesIO(b"PK\x03\x04 no zip at all"))
     monkeypatch.setenv("HEMODETECT_MAX_SET_FILES", "10")
     settings.cache_clear()
     with pytest.raises(DatasetError, match=r"a set may have.*HEMODETECT_MAX_SET_FILES"):
-        keep_set("mine", packed(entries))
+        kept("mine", packed(entries))
     assert_nothing_kept()
 
 
 def test_only_an_uploaded_set_is_removed(entries: Entries, blob_folder: Path) -> None:
-    found = keep_set("mine", packed(entries))
+    found = kept("mine", packed(entries))
     with pytest.raises(DatasetError, match="was not uploaded here"):
-        remove_set(blob_folder)
-    remove_set(found)
+        remove_set(blob_folder, ADA)
+    remove_set(found, ADA)
     assert_nothing_kept()
     assert blob_folder.is_dir()
+
+
+def test_only_a_trainer_keeps_or_removes_a_set(entries: Entries) -> None:
+    reader = Person("eve", frozenset({"reader", "lead"}))
+    with pytest.raises(NotAllowed):
+        keep_set("mine", packed(entries), reader)
+    found = kept("mine", packed(entries))
+    with pytest.raises(NotAllowed):
+        remove_set(found, reader)
+    assert found.is_dir()

@@ -24,8 +24,9 @@ from hemodetect.models.promotion import (
     rollback,
     settle,
 )
+from hemodetect.people import local_person
 
-WHY = {"who": "ada", "why": "better on unseen patients"}
+WHY = {"who": local_person("ada"), "why": "better on unseen patients"}
 NEW = {**WHY, "check": read_card}
 
 
@@ -58,7 +59,7 @@ def test_a_promoted_bundle_is_in_use_and_the_old_one_can_come_back(two, tmp_path
     first, second = promote(a, artifacts, **NEW), promote(b, artifacts, **NEW)
     assert (first.old, second.old) == (None, first.new)
     assert in_use(artifacts) == second.new == read_card(b).version
-    back = rollback("svm", artifacts, who="bo", why="missed a bleed")
+    back = rollback("svm", artifacts, who=local_person("bo"), why="missed a bleed")
     assert in_use(artifacts) == back.new == first.new
     assert [p.action for p in promotions(artifacts)] == ["promote", "promote", "rollback"]
     assert {f.name for f in (artifacts / EARLIER / "svm").iterdir()} == {first.new, second.new}
@@ -89,7 +90,7 @@ def test_what_cannot_be_used_is_refused(change, match, tmp_path: Path) -> None:
 def test_a_promotion_needs_a_reason_and_changes_something(two, tmp_path: Path) -> None:
     artifacts = tmp_path / "artifacts"
     with pytest.raises(BundleError, match="reason"):
-        promote(two[0], artifacts, who="ada", why=" ", check=read_card)
+        promote(two[0], artifacts, who=local_person("ada"), why=" ", check=read_card)
     promote(two[0], artifacts, **NEW)
     with pytest.raises(BundleError, match="in use already"):
         promote(two[0], artifacts, **NEW)
@@ -129,6 +130,7 @@ def test_a_kill_at_any_moment_leaves_one_release_and_a_whole_trail(two, tmp_path
     code = (
         "import sys; from pathlib import Path\n"
         "from hemodetect.models.promotion import promote\n"
+        "from hemodetect.people import local_person\n"
         "artifacts, a, b = (Path(x) for x in sys.argv[1:])\n"
         "from hemodetect.models.bundle import read_card\n"
         "print('ready', flush=True)\n"
@@ -137,7 +139,7 @@ def test_a_kill_at_any_moment_leaves_one_release_and_a_whole_trail(two, tmp_path
         "while True:\n"
         "    for one in (a, b):\n"
         "        try:\n"
-        "            promote(one, artifacts, who='loop', why='test', check=read_card)\n"
+        "            promote(one, artifacts, who=local_person('loop'), why='test', check=read_card)\n"
         "        except Exception as error:\n"
         "            assert 'in use already' in str(error), error\n"
     )

@@ -265,7 +265,7 @@ def test_a_model_without_a_curve_is_left_out_of_the_chart_only():
 def test_a_matrix_shows_counts_percentages_of_the_row_and_what_a_cell_is():
     board = board_of(("svm",))
     scores = board.scores({"svm": 0.5})
-    drawing = confusion_drawing(board.comparison.models, scores)
+    drawing = confusion_drawing([("SVM", "paper", scores["svm"].confusion)])
     shown = [shape.text for shape in drawing.contents if isinstance(shape, String)]
     counts = scores["svm"].confusion
     assert shown[shown.index("missed") - 2 : shown.index("missed")] == [

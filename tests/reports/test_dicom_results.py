@@ -28,14 +28,16 @@ from hemodetect.models.prediction import FamilyPrediction, StudyPrediction
 from hemodetect.reports.dicom_results import (
     NOTE_LENGTH,
     OverlayPicture,
-    ReaderCall,
     dicom_results,
+    overlay_pictures,
 )
+from hemodetect.reports.study_pictures import SlicePicture
+from hemodetect.reviews.session import Answer, ReviewError
 from hemodetect.settings import settings
 
 WHEN = datetime(2026, 3, 4, 15, 6, 7, tzinfo=timezone(timedelta(hours=-3, minutes=-30)))
 SLICES = 9
-READER = ReaderCall("hemorrhage", 4, (8, 6), ("Subdural", "Epidural"), "Left, thin.\nÖdem? 🧠")
+READER = Answer("hemorrhage", 4, (9, 7), ("Subdural", "Epidural"), "Left, thin.\nÖdem? 🧠")
 HOSTILE = ("\x00\x1b[31m\x9b\x7f\ud800\u202e\\\\ <script> \r\n\r\v\u2028🧠👩🏽‍⚕️ İ漢字\t" * 400)[
     :10_000
 ]
@@ -71,7 +73,7 @@ PICTURES = (picture(8), picture(7), picture(8, "attention_rnn", (5, 7)))
 def made(
     prediction: StudyPrediction | None = None,
     pictures: tuple[OverlayPicture, ...] = PICTURES,
-    reader: ReaderCall | None = READER,
+    reader: Answer | None = READER,
     when: datetime = WHEN,
 ) -> dict[str, bytes]:
     return dicom_results(prediction or predicted(), pictures, reader, when)
@@ -231,7 +233,7 @@ def test_the_reader_is_anonymous_and_the_call_is_there(files: dict[str, bytes]) 
 
 @pytest.mark.parametrize(("call", "meaning"), [("none", "Absent"), ("unsure", "Undetermined")])
 def test_a_reader_may_see_no_hemorrhage_or_be_unsure(call: str, meaning: str) -> None:
-    reader = ReaderCall(call, 1)  # type: ignore[arg-type]
+    reader = Answer(call, 1)  # type: ignore[arg-type]
     group = groups(made(reader=reader)["report.dcm"])["Reader"]
     assert items(group, "Presence")[0].ConceptCodeSequence[0].CodeMeaning == meaning
     assert not items(group, "Comment")
@@ -340,7 +342,7 @@ def test_the_only_names_are_the_pseudonym_and_reader(files: dict[str, bytes]) ->
 
 
 def test_a_hostile_note_is_taken_cut_and_without_what_dicom_forbids() -> None:
-    data = made(reader=replace(READER, note=HOSTILE, types=(HOSTILE, "\x00")))["report.dcm"]
+    data = made(reader=replace(READER, note=HOSTILE))["report.dcm"]
     group = groups(data)["Reader"]
     (note,) = texts(group, "Comment")
     assert NOTE_LENGTH - 2 <= len(note) <= NOTE_LENGTH
@@ -348,10 +350,25 @@ def test_a_hostile_note_is_taken_cut_and_without_what_dicom_forbids() -> None:
     assert note.endswith("…")
     assert not {c for c in note if (ord(c) < 32 or 127 <= ord(c) < 160) and c not in "\r\n"}
     assert "\u202e" not in note
-    long_type, no_type = texts(group, "Type of hemorrhage")
-    assert len(long_type) <= 64
-    assert "\n" not in long_type
-    assert no_type == "not stated"
+
+
+def test_a_hostile_method_becomes_a_short_line_or_not_stated() -> None:
+    pictures = tuple(replace(picture(8), method=method) for method in (HOSTILE, "\x00"))
+    shown = items(groups(made(pictures=pictures)["report.dcm"])["CNN"], "Visual explanation")
+    (long_method,), (no_method,) = (texts(image, "Method of the heat map") for image in shown)
+    assert len(long_method) <= 64
+    assert "\n" not in long_method
+    assert no_method == "not stated"
+
+
+def test_pictures_with_an_overlay_are_exported_and_the_others_are_left_out() -> None:
+    rgb = np.full((4, 4, 3), 7, np.uint8)
+    grey = np.zeros((4, 4), np.uint8)
+    given = (SlicePicture(8, grey, None, 0.9), SlicePicture(3, grey, rgb, 0.8))
+    (found,) = overlay_pictures(given)
+    assert (found.index, found.method, found.family) == (3, "Grad-CAM", "cnn")
+    image = read(made(pictures=(found,))["overlay-01.dcm"])
+    np.testing.assert_array_equal(image.pixel_array, rgb)
 
 
 @pytest.mark.parametrize(
@@ -363,9 +380,7 @@ def test_a_hostile_note_is_taken_cut_and_without_what_dicom_forbids() -> None:
         ({"pictures": (replace(picture(1), rgb=np.zeros((4, 4, 3))),)}, "picture 1 is .* float64"),
         ({"pictures": (picture(8), picture(9))}, "picture 2 is of slice 9; expected 0 to 8"),
         ({"pictures": (picture(1, "forest"),)}, "picture 1 explains 'forest'"),
-        ({"reader": ReaderCall("maybe", 1)}, "call is 'maybe'"),  # type: ignore[arg-type]
-        ({"reader": replace(READER, confidence=6)}, "confidence is 6; expected 1 to 5"),
-        ({"reader": replace(READER, slices=(-1,))}, "the reader names slice -1; expected 0 to 8"),
+        ({"reader": replace(READER, slices=(9, 10))}, "names slice 10; expected 1 to 9"),
     ],
 )
 def test_an_argument_that_cannot_be_is_refused_with_what_was_expected(
@@ -373,6 +388,16 @@ def test_an_argument_that_cannot_be_is_refused_with_what_was_expected(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         made(**other)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"call": "maybe"}, {"confidence": 6}, {"slices": (0,)}, {"types": (HOSTILE,)}],
+    ids=["call", "confidence", "slice", "type"],
+)
+def test_a_call_that_no_reader_can_make_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ReviewError):
+        made(reader=replace(READER, **change))
 
 
 @pytest.fixture(scope="module")

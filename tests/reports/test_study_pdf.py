@@ -21,21 +21,32 @@ from hemodetect.imaging.study import RefusedFile, Series, Slice, Study
 from hemodetect.imaging.windows import BRAIN, windowed
 from hemodetect.models.bundle import Card
 from hemodetect.models.prediction import FamilyPrediction, StudyPrediction
-from hemodetect.reports.study_pdf import (
-    NOTE_LENGTH,
-    PICTURE_SIDE,
-    ReaderCall,
-    SlicePicture,
-    slice_pictures,
-    study_pdf,
+from hemodetect.reports.study_pdf import NOTE_LENGTH, study_pdf
+from hemodetect.reports.study_pictures import PICTURE_SIDE, SlicePicture, slice_pictures
+from hemodetect.reports.words import (
+    CANNOT_TELL,
+    NO_HOUNSFIELD_UNITS,
+    agreement_sentence,
+    no_head_sentence,
+    reliability_sentence,
 )
-from hemodetect.reports.words import agreement_sentence, reliability_sentence
+from hemodetect.reviews.session import Answer, Read, Stage
 
 FAMILIES = tuple(FAMILY_NAMES)
 WHEN = datetime(2026, 11, 27, 14, 3, tzinfo=UTC)
 MARKUP = "<b>&<para><img src='file:///etc/passwd'/>"
-BLIND = ReaderCall("blind", "unsure", 2, (13, 14, 15, 20), ("subdural",), "A dense rim.")
-SHOWN = ReaderCall("shown", "hemorrhage", 5, (13,), ("subdural", "epidural"), "It is blood.")
+
+
+def read_of(stage: Stage, answer: Answer) -> Read:
+    return Read(study=1, reader="ada", stage=stage, answer=answer, seconds=30.0, at=WHEN)
+
+
+def with_note(read: Read, note: str) -> Read:
+    return dataclasses.replace(read, answer=dataclasses.replace(read.answer, note=note))
+
+
+BLIND = read_of("blind", Answer("unsure", 2, (14, 15, 16, 21), ("Subdural",), "A dense rim."))
+SHOWN = read_of("shown", Answer("hemorrhage", 5, (14,), ("Subdural", "Epidural"), "It is blood."))
 
 
 def card_of(family: str, digit: str = "a", **changes: object) -> Card:
@@ -98,7 +109,7 @@ def pdf_of(
     cards: Mapping[str, Card] | None = None,
     *,
     pictures: Sequence[SlicePicture] = (),
-    reads: Sequence[ReaderCall] = (),
+    reads: Sequence[Read] = (),
     when: datetime = WHEN,
 ) -> bytes:
     cards = cards_of() if cards is None else cards
@@ -176,7 +187,7 @@ def test_a_model_that_cannot_tell_is_not_given_a_call():
     cards = {"svm": card_of("svm", cannot_tell=(0.4, 0.6)), "cnn": card_of("cnn")}
     text = words(pdf_of(predicted(cards, {"svm": 0.55}), cards))
     assert f"SVM {cards['svm'].version} Cannot tell 55.0 %" in text
-    assert "does not settle the answer at 90 % confidence" in text
+    assert f"Cannot tell: m{CANNOT_TELL[1:]}" in text
     assert "does not settle" not in words(pdf_of())
 
 
@@ -295,9 +306,11 @@ def test_slices_without_a_head_and_pictures_without_hounsfield_units_are_told():
         family: dataclasses.replace(found, seen=seen)
         for family, found in prediction.families.items()
     }
-    text = words(pdf_of(StudyPrediction(prediction.study, families)))
-    assert "In 3 of 30 slices no head could be made out" in text
-    assert "pictures without Hounsfield units" in text
+    prediction = StudyPrediction(prediction.study, families)
+    text = words(pdf_of(prediction))
+    assert no_head_sentence(prediction)
+    assert no_head_sentence(prediction) in text
+    assert NO_HOUNSFIELD_UNITS in text
     plain = words(pdf_of())
     assert "no head could" not in plain
     assert "without Hounsfield" not in plain
@@ -402,8 +415,8 @@ def test_large_pictures_given_from_elsewhere_are_made_smaller():
 
 def test_reads_stand_in_order_with_slices_from_one():
     text = words(pdf_of(reads=[SHOWN, BLIND]))
-    before = "Before seeing the models Unsure 2 of 5 14-16, 21 subdural"
-    after = "After seeing the models Hemorrhage 5 of 5 14 subdural, epidural"
+    before = "Before seeing the models Unsure 2 of 5 14-16, 21 Subdural"
+    after = "After seeing the models Hemorrhage 5 of 5 14 Subdural, Epidural"
     assert f"{before} {after}" in text
     assert "Note before seeing the models: A dense rim." in text
     assert "Note after seeing the models: It is blood." in text
@@ -413,13 +426,13 @@ def test_reads_stand_in_order_with_slices_from_one():
     ("reads", "sentence"),
     [
         ((BLIND, SHOWN), "The call changed after"),
-        ((BLIND, dataclasses.replace(SHOWN, call="unsure")), "The call stayed the same after"),
+        ((BLIND, read_of("shown", Answer("unsure", 5))), "The call stayed the same after"),
         ((BLIND,), None),
         ((SHOWN,), None),
     ],
 )
 def test_a_change_of_call_is_told_where_both_reads_exist(
-    reads: tuple[ReaderCall, ...], sentence: str | None
+    reads: tuple[Read, ...], sentence: str | None
 ):
     text = words(pdf_of(reads=reads))
     assert ("The call " in text) == (sentence is not None)
@@ -431,22 +444,23 @@ def test_without_reads_nothing_is_said_of_a_reader():
 
 
 def test_a_read_of_no_hemorrhage_names_neither_slices_nor_types():
-    text = words(pdf_of(reads=[ReaderCall("blind", "none", 4)]))
+    text = words(pdf_of(reads=[read_of("blind", Answer("none", 4))]))
     assert "Before seeing the models No hemorrhage 4 of 5 none named none named" in text
     assert "Note " not in text
 
 
 def test_slices_that_find_no_room_are_counted():
-    text = words(pdf_of(reads=[ReaderCall("blind", "hemorrhage", 4, tuple(range(0, 300, 2)))]))
+    answer = Answer("hemorrhage", 4, tuple(range(1, 301, 2)))
+    text = words(pdf_of(reads=[read_of("blind", answer)]))
     assert "(150 in all)" in text
     assert "299" not in text
 
 
 def test_a_long_note_is_cut_and_says_so():
-    text = words(pdf_of(reads=[dataclasses.replace(BLIND, note="word " * 2000)]))
+    text = words(pdf_of(reads=[with_note(BLIND, "word " * 2000)]))
     assert "The note is cut here; it has 9,999 characters." in text
     assert text.count("word") == NOTE_LENGTH // 5
-    whole = words(pdf_of(reads=[dataclasses.replace(BLIND, note="x" * 800)]))
+    whole = words(pdf_of(reads=[with_note(BLIND, "x" * 800)]))
     assert "is cut" not in whole
 
 
@@ -463,13 +477,13 @@ def test_a_long_note_is_cut_and_says_so():
     ],
 )
 def test_no_text_breaks_the_document(text: str):
-    read = ReaderCall("blind", "hemorrhage", 3, tuple(range(300)), (text, text), text)
+    answer = Answer("hemorrhage", 3, tuple(range(1, 301)), (text, text), text)
     prediction = predicted(cards_of())
     study = dataclasses.replace(prediction.study, id=text)
     pdf = pdf_of(
         StudyPrediction(study, prediction.families),
         pictures=[picture_of(index=n) for n in range(4)],
-        reads=[read, dataclasses.replace(read, stage="shown")],
+        reads=[read_of("blind", answer), read_of("shown", answer)],
     )
     found = pages(pdf)
     assert len(found) <= 3
@@ -479,12 +493,12 @@ def test_no_text_breaks_the_document(text: str):
 
 def test_two_long_notes_of_words_stay_on_two_pages():
     note = "Hyperdense collection along the left convexity, 9 mm deep; midline kept. " * 140
-    reads = [dataclasses.replace(BLIND, note=note), dataclasses.replace(SHOWN, note=note)]
+    reads = [with_note(BLIND, note), with_note(SHOWN, note)]
     assert len(pages(pdf_of(pictures=[picture_of(index=n) for n in range(4)], reads=reads))) == 2
 
 
 def test_markup_in_a_note_is_printed_and_not_obeyed():
-    pdf = pdf_of(reads=[dataclasses.replace(BLIND, note=MARKUP)])
+    pdf = pdf_of(reads=[with_note(BLIND, MARKUP)])
     # Drawn in pieces, between which the words have spaces.
     assert "<b>&<para><imgsrc=" in words(pdf).replace(" ", "")
     assert not images(pdf)

@@ -14,6 +14,7 @@ from hemodetect.models.prediction import FamilyPrediction, StudyPrediction
 from hemodetect.reports.words import (
     agreement_sentence,
     beats_baseline,
+    no_head_sentence,
     reliability_sentence,
     track_record,
 )
@@ -95,6 +96,34 @@ def test_where_all_models_beat_the_baseline_each_is_said_to() -> None:
 
 def test_without_models_there_is_nothing_to_rely_on() -> None:
     assert reliability_sentence({}) == "No model is in use."
+
+
+@pytest.mark.parametrize(
+    ("svm", "cnn", "sentence"),
+    [
+        ([1, 0, 0], [1, 1, 0], "In 2 of 3 slices no head could be made out; models that look for one"
+         " say nothing of these."),
+        ([0], None, "In 1 of 1 slice no head could be made out; models that look for one say nothing"
+         " of these."),
+        ([1, 1], [1, 1], ""),
+        (None, None, ""),
+    ],
+    ids=["some slices", "the only slice", "none", "no model looks for heads"],
+)  # fmt: skip
+def test_slices_without_a_head_are_counted_by_the_model_that_misses_most(
+    svm: list[int] | None, cnn: list[int] | None, sentence: str
+) -> None:
+    n = len(svm or [0])
+    slices = tuple(Slice(np.zeros((2, 2), np.uint8), "grey", f"{i}.png") for i in range(n))
+    families = {
+        family: FamilyPrediction(
+            np.full(n, 0.5, np.float32), 0.5, 0.5, "v",
+            seen=None if seen is None else np.array(seen, bool),
+        )
+        for family, seen in (("svm", svm), ("cnn", cnn))
+    }  # fmt: skip
+    study = Study("S", (Series("R", "slices", slices),))
+    assert no_head_sentence(StudyPrediction(study, families)) == sentence
 
 
 def test_a_track_record_gives_patients_interval_and_baseline() -> None:

@@ -34,7 +34,7 @@ def found(make: Make) -> Results:
 
 
 def test_readers_their_majority_and_models_stand_beside_the_truth(found: Results) -> None:
-    told = {one.rater.name: one for one in found.judged}
+    told = {one.rater.name: one for one in found.rated}
     assert list(told) == [
         "Ada, without models", "Bo, without models", "Majority, without models",
         "Ada, with models", "Bo, with models", "Majority, with models", "SVM",
@@ -95,7 +95,7 @@ def test_without_truth_there_are_counts_and_agreement_alone(make: Make) -> None:
     blank = replace(made, studies=tuple(replace(study, truth=None) for study in made.studies))
     found = results(blank, reads(made.id), MODELS)
     assert found.baseline is None
-    assert all(one.confusion is None and one.scores is None for one in found.judged)
+    assert all(one.confusion is None and one.scores is None for one in found.rated)
     assert [change.test for change in found.changes] == [None, None]
     assert found.changes[0].changed == 1
     assert math.isfinite(found.kappas["Ada", "Bo", "shown"].value)
@@ -104,7 +104,7 @@ def test_without_truth_there_are_counts_and_agreement_alone(make: Make) -> None:
 def test_a_session_that_nobody_has_read_has_results_without_anything_in_them(make: Make) -> None:
     made = make()
     found = results(made, [], [])
-    assert (found.done, found.judged, found.kappas, found.changes) == (0, (), {}, ())
+    assert (found.done, found.rated, found.kappas, found.changes) == (0, (), {}, ())
 
 
 def test_a_rating_runs_from_surely_none_to_surely_hemorrhage() -> None:

@@ -7,10 +7,12 @@ from collections.abc import Callable
 
 import psutil
 
+from hemodetect.people import local_person
 from hemodetect.training import jobs
 from hemodetect.training.job_rows import ALIVE, Job
 
 PATIENCE = 120.0
+ADA, BO = local_person("ada"), local_person("bo")
 
 
 def until(asked: Callable[[], bool], what: str) -> None:

@@ -14,15 +14,27 @@ from pathlib import Path
 
 import psutil
 import pytest
-from job_processes import PATIENCE, ended, epochs_done, processes, running, supervisor, until
+from job_processes import (
+    ADA,
+    BO,
+    PATIENCE,
+    ended,
+    epochs_done,
+    processes,
+    running,
+    supervisor,
+    until,
+)
 
+from hemodetect import audit_trail
 from hemodetect.errors import HemodetectError
 from hemodetect.figures.searching import search_map
 from hemodetect.models.bundle import read_card
+from hemodetect.people import NotAllowed, Person, local_person
 from hemodetect.settings import settings
 from hemodetect.training import jobs
 from hemodetect.training.job_rows import ALIVE, Job, JobError
-from hemodetect.training.plan import PlanError, TrainingPlan
+from hemodetect.training.plan import TrainingPlan
 from hemodetect.training.search import Search
 from hemodetect.training.supervisor import _in_the_way, _taken, device_locks
 
@@ -36,7 +48,7 @@ def place(blob_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     yield
     for one in jobs.jobs():
         if one.state in ALIVE:
-            jobs.cancel(one.id)
+            jobs.cancel(one.id, ADA)
             ended(one)
     settings.cache_clear()
 
@@ -52,7 +64,7 @@ def long_plan(blob_folder: Path) -> TrainingPlan:
 
 
 def test_a_job_ends_with_a_bundle_and_all_that_is_known_of_it(plan: TrainingPlan) -> None:
-    asked = jobs.start(plan, "ada")
+    asked = jobs.start(plan, ADA)
     assert asked.state == "queued"
     job = ended(asked)
     assert (job.state, job.reason, job.exit_status) == ("finished", "", 0)
@@ -69,31 +81,31 @@ def test_a_job_ends_with_a_bundle_and_all_that_is_known_of_it(plan: TrainingPlan
 
 def test_a_search_is_a_job_too_and_its_workers_die_with_it(plan: TrainingPlan) -> None:
     wanted = replace(plan, task="search")
-    job = ended(jobs.start(wanted, "ada"))
+    job = ended(jobs.start(wanted, ADA))
     assert (job.state, job.reason) == ("finished", "")
     assert len(Search.read(job.result).grid) == 55
     assert job.fingerprint == Search.read(job.result).fingerprint
     assert len(search_map(Search.read(job.result)).data) == 3
     # Killed in the middle, nothing of it keeps the device.
-    second = jobs.start(wanted, "ada")
+    second = jobs.start(wanted, ADA)
     until(lambda: len(processes(second)) >= 3, "the search's workers")
     tree = processes(second)
     os.kill(supervisor(second).pid, signal.SIGKILL)
     assert ended(second).state == "interrupted"
     assert not psutil.wait_procs(tree, timeout=PATIENCE)[1]
-    assert ended(jobs.start(plan, "ada")).state == "finished"
+    assert ended(jobs.start(plan, ADA)).state == "finished"
 
 
 def test_one_job_a_device_and_the_rest_wait_in_order(
     plan: TrainingPlan, long_plan: TrainingPlan
 ) -> None:
-    first, second, third = (jobs.start(p, "ada") for p in (long_plan, plan, plan))
+    first, second, third = (jobs.start(p, ADA) for p in (long_plan, plan, plan))
     running(first)
     time.sleep(1.5)
     assert [jobs.job(j.id).state for j in (second, third)] == ["queued", "queued"]
-    jobs.cancel(second.id)
+    jobs.cancel(second.id, ADA)
     assert ended(second).state == "cancelled"
-    jobs.cancel(first.id)
+    jobs.cancel(first.id, ADA)
     assert ended(first).state == "cancelled"
     assert ended(third).state == "finished"
 
@@ -101,18 +113,18 @@ def test_one_job_a_device_and_the_rest_wait_in_order(
 def test_cancel_ends_every_process_and_resume_goes_on_from_the_last_epoch(
     long_plan: TrainingPlan,
 ) -> None:
-    job = jobs.start(long_plan, "ada")
+    job = jobs.start(long_plan, ADA)
     until(lambda: len(epochs_done(job)) >= 2, "the second epoch")
     tree = processes(job)
     assert len(tree) == 2
-    jobs.cancel(job.id)
+    jobs.cancel(job.id, ADA)
     found = ended(job)
     assert (found.state, found.exit_status) == ("cancelled", -signal.SIGTERM)
     until(lambda: not any(p.is_running() for p in tree), "the end of its processes")
     before = len(epochs_done(job))
     with pytest.raises(JobError, match="nothing to cancel"):
-        jobs.cancel(job.id)
-    jobs.resume(job.id)
+        jobs.cancel(job.id, ADA)
+    jobs.resume(job.id, ADA)
     until(lambda: len(epochs_done(job)) > before, "another epoch")
     number = int(epochs_done(job)[before].split("epoch ")[1].split("/")[0])
     assert number >= 3
@@ -121,7 +133,7 @@ def test_cancel_ends_every_process_and_resume_goes_on_from_the_last_epoch(
 def test_a_kill_at_any_moment_leaves_an_interrupted_job_that_can_go_on(
     long_plan: TrainingPlan,
 ) -> None:
-    job, moments = jobs.start(long_plan, "ada"), random.Random(3)
+    job, moments = jobs.start(long_plan, ADA), random.Random(3)
     for victim in ("training", "supervisor", "both"):
         until(lambda: len(processes(job)) == 2, "its processes")
         time.sleep(moments.uniform(0, 8))
@@ -137,21 +149,21 @@ def test_a_kill_at_any_moment_leaves_an_interrupted_job_that_can_go_on(
         gone, alive = psutil.wait_procs([training], timeout=PATIENCE)
         assert (gone, alive) == ([training], [])
         assert not job.bundle.exists()
-        jobs.resume(job.id)
-    jobs.cancel(job.id)
+        jobs.resume(job.id, ADA)
+    jobs.cancel(job.id, ADA)
     assert ended(job).state == "cancelled"
 
 
 def test_of_ten_who_resume_and_cancel_at_once_each_is_answered_and_none_is_stuck(
     plan: TrainingPlan, long_plan: TrainingPlan
 ) -> None:
-    job = jobs.start(long_plan, "ada")
+    job = jobs.start(long_plan, ADA)
     running(job)
     answers: list[str] = []
 
-    def ask(what: Callable[[str], Job]) -> None:
+    def ask(what: Callable[[str, Person], Job]) -> None:
         try:
-            what(job.id)
+            what(job.id, ADA)
             answers.append("done")
         except JobError as error:
             answers.append(str(error))
@@ -167,9 +179,9 @@ def test_of_ten_who_resume_and_cancel_at_once_each_is_answered_and_none_is_stuck
     assert len(answers) == 10
     assert answers[5:].count("done") == 1
     assert sum("cannot be resumed" in answer for answer in answers[5:]) == 4
-    jobs.cancel(job.id)
+    jobs.cancel(job.id, ADA)
     assert ended(job).state == "cancelled"
-    assert ended(jobs.start(plan, "bo")).state == "finished"
+    assert ended(jobs.start(plan, BO)).state == "finished"
 
 
 def test_data_that_vanish_fail_the_job_with_a_sentence(
@@ -177,7 +189,7 @@ def test_data_that_vanish_fail_the_job_with_a_sentence(
 ) -> None:
     gone = blob_folder.parent / "gone"
     gone.mkdir()
-    job = ended(jobs.start(TrainingPlan(data=str(gone), family="svm"), "ada"))
+    job = ended(jobs.start(TrainingPlan(data=str(gone), family="svm"), ADA))
     assert (job.state, job.exit_status) == ("failed", 1)
     assert "gone" in job.reason
     gone.rmdir()
@@ -207,18 +219,29 @@ def test_a_plan_out_of_range_is_refused_with_the_range(change, match, blob_folde
     values = {"data": str(blob_folder), "family": "cnn", **change}
     values["data"] = values["data"].format(root=blob_folder)
     with pytest.raises(HemodetectError, match=match):
-        jobs.start(TrainingPlan(**values), "ada")
+        jobs.start(TrainingPlan(**values), ADA)
     assert jobs.jobs() == []
 
 
-def test_a_job_needs_a_name(plan: TrainingPlan) -> None:
-    with pytest.raises(PlanError, match="name of whoever"):
-        jobs.start(plan, " ")
+@pytest.mark.parametrize("who", [local_person(" "), Person("eve", frozenset({"reader", "lead"}))])
+def test_a_job_is_started_cancelled_and_resumed_by_a_trainer_with_a_name(
+    plan: TrainingPlan, who: Person
+) -> None:
+    job = ended(jobs.start(plan, ADA))
+    for forbidden in (
+        lambda: jobs.start(plan, who),
+        lambda: jobs.cancel(job.id, who),
+        lambda: jobs.resume(job.id, who),
+    ):
+        with pytest.raises(NotAllowed, match=r"A name is needed|has not the role trainer"):
+            forbidden()
+    assert jobs.jobs() == [job]
+    assert [entry.who for entry in audit_trail.entries()][-1] == "ada"
 
 
 def test_an_unknown_job_gets_a_sentence() -> None:
     with pytest.raises(JobError, match="There is no job"):
-        jobs.cancel("../../etc")
+        jobs.cancel("../../etc", ADA)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a disk that is soon full")
@@ -232,12 +255,12 @@ def test_a_full_disk_fails_the_job_with_a_sentence_and_room_lets_it_go_on(
         pytest.skip("this machine lets nobody mount")
     try:
         # One state of the network has 3.8 MB with its optimizer.
-        job = ended(jobs.start(replace(long_plan, epochs=2), "ada"))
+        job = ended(jobs.start(replace(long_plan, epochs=2), ADA))
         assert (job.state, job.exit_status) == ("failed", 1)
         assert "The disk is full" in job.reason
         assert not job.bundle.exists()
         subprocess.run(["mount", "-o", "remount,size=200m", str(disk)], check=True)
-        jobs.resume(job.id)
+        jobs.resume(job.id, ADA)
         assert ended(job).state == "finished"
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)

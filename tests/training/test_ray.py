@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from job_processes import ended, epochs_done, running, supervisor, until
+from job_processes import ADA, ended, epochs_done, running, supervisor, until
 
 from hemodetect.models.bundle import read_card
 from hemodetect.settings import settings
@@ -81,28 +81,28 @@ def plan(
 def test_a_job_runs_on_the_cluster_and_is_watched_cancelled_and_found_again(
     plan: TrainingPlan,
 ) -> None:
-    job = ended(jobs.start(plan, "ada"))
+    job = ended(jobs.start(plan, ADA))
     assert (job.state, job.reason) == ("finished", "")
     assert read_card(job.bundle).family == "svm"
     assert "fold-1 of 2 done" in job.log.read_text()
 
-    search = ended(jobs.start(replace(plan, family="logistic", task="search"), "ada"))
+    search = ended(jobs.start(replace(plan, family="logistic", task="search"), ADA))
     assert (search.state, search.reason) == ("finished", "")
     assert Search.read(search.result).auroc_patient.value > 0.9
 
-    long = jobs.start(replace(plan, family="rnn", epochs=100), "ada")
+    long = jobs.start(replace(plan, family="rnn", epochs=100), ADA)
     running(long)
     until(lambda: len(epochs_done(long)) >= 2, "the second epoch")
     (training,) = trainings(long)
     os.kill(supervisor(long).pid, signal.SIGKILL)
     assert ended(long).state == "interrupted"
     assert training.is_running()
-    jobs.resume(long.id)
+    jobs.resume(long.id, ADA)
     before = len(epochs_done(long))
     until(lambda: len(epochs_done(long)) > before, "another epoch")
     assert trainings(long) == [training]
 
-    jobs.cancel(long.id)
+    jobs.cancel(long.id, ADA)
     assert ended(long).state == "cancelled"
     assert not psutil.wait_procs([training], timeout=60)[1]
 
@@ -122,7 +122,7 @@ def test_a_cluster_that_does_not_answer_fails_the_job_with_a_sentence(
 ) -> None:
     monkeypatch.setenv("HEMODETECT_RAY_ADDRESS", f"http://127.0.0.1:{free_port()}")
     settings.cache_clear()
-    job = ended(jobs.start(plan, "ada"))
+    job = ended(jobs.start(plan, ADA))
     assert job.state == "failed"
     assert "The Ray cluster of HEMODETECT_RAY_ADDRESS does not take the job" in job.reason
 
@@ -132,4 +132,4 @@ def test_without_ray_it_says_what_to_install(
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(JobError, match=r"hemodetect\[ray\]"):
-        jobs.start(plan, "ada")
+        jobs.start(plan, ADA)

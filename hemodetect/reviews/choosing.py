@@ -1,0 +1,41 @@
+"""Which studies a session has, drawn at random and the same again for the same seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from hemodetect.reviews.sources import MadeUp, Source, Truth
+
+Given = list[tuple[Source, Truth | None]]
+"""Studies with the answer where it is known."""
+
+_BLEEDS = ("subdural", "epidural", "intraparenchymal", "subarachnoid")
+_MILLILITRES = (5.0, 40.0)
+
+
+def balanced_patients(truth: Mapping[str, Truth], n: int, seed: int) -> list[str]:
+    """`n` of the patients, half of them with a hemorrhage as far as there are enough of each."""
+    random = np.random.default_rng(seed)
+    of = {
+        label: list(random.permutation(sorted(p for p in truth if truth[p] == label)))
+        for label in ("hemorrhage", "none")
+    }
+    bleeding = min(max(n // 2, n - len(of["none"])), len(of["hemorrhage"]))
+    return [str(p) for p in of["hemorrhage"][:bleeding] + of["none"][: n - bleeding]]
+
+
+def made_up_heads(n: int, first_seed: int) -> Given:
+    """`n` made-up heads; every second one, the first among them, has a bleed of 5 to 40 ml."""
+    made: Given = []
+    for seed in range(first_seed, first_seed + n):
+        if (seed - first_seed) % 2:
+            made.append((MadeUp(seed), "none"))
+            continue
+        random = np.random.default_rng(seed)
+        kind = _BLEEDS[int(random.integers(len(_BLEEDS)))]
+        made.append(
+            (MadeUp(seed, kind, round(float(random.uniform(*_MILLILITRES)), 1)), "hemorrhage")
+        )
+    return made

@@ -1,0 +1,121 @@
+"""Review sessions: readers first, models after, and what came of it."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from hemodetect.errors import HemodetectError
+from hemodetect.people import Person
+from hemodetect.reports.review import MODES
+from hemodetect.reviews.session import ReviewSession
+from hemodetect.reviews.sessions import (
+    may_read,
+    may_see_results,
+    next_assignment,
+    reads,
+    session,
+    sessions,
+)
+from pages.review_new import new_session
+from pages.review_reading import reading
+from pages.review_results import result_page
+from pages.shared import has_sign_in, person, plain, routed
+
+
+def _home(me: Person) -> None:
+    st.write(
+        "A session is a list of studies that several readers call, each alone and in an order of their"
+        " own; the models are shown after, or beside, as the session says."
+    )
+    known = [one for one in sessions() if "lead" in me.roles or me.name in one.readers]
+    if not known:
+        st.caption("No session yet.")
+    for one in known:
+        with st.container(border=True):
+            _row(one, me)
+    if "lead" in me.roles:
+        with st.expander("New session", icon=":material/add:", expanded=not known):
+            new_session(me)
+
+
+def _row(one: ReviewSession, me: Person) -> None:
+    words, open_ = st.columns([6, 2], vertical_alignment="center")
+    made = f"{one.created.astimezone():%d %b %Y}, by {plain(one.created_by)}"
+    words.markdown(f"**{plain(one.title)}**")
+    words.caption(
+        f"{len(one.studies)} studies. {MODES[one.mode]}. Made {made}.  \n{_progress(one)}"
+    )
+    mine = may_read(me, one) and next_assignment(one, me.name) is not None
+    if mine:
+        label, icon = "Read", ":material/play_arrow:"
+    elif may_see_results(me, one):
+        label, icon = "Results", ":material/leaderboard:"
+    else:
+        return
+    open_.button(
+        label,
+        icon=icon,
+        type="primary" if mine else "secondary",
+        on_click=_open,
+        args=(one.id,),
+        key=f"review_open_{one.id}",
+        width="stretch",
+    )
+
+
+def _progress(one: ReviewSession) -> str:
+    made = reads(one.id)
+    told = []
+    for reader in one.readers:
+        asked = sum(len(one.stages(reader, study.number)) for study in one.studies)
+        done = sum(read.reader == reader for read in made)
+        told.append(f"{plain(reader)} {done / asked:.0%}")
+    return ", ".join(told)
+
+
+def _open(session_id: str) -> None:
+    st.query_params["session"] = session_id
+
+
+def _leave() -> None:
+    st.query_params.pop("session", None)
+
+
+def _session_page(me: Person, session_id: str) -> None:
+    one = session(session_id)
+    title, back = st.columns([6, 2], vertical_alignment="bottom")
+    title.subheader(one.title)
+    back.button("All sessions", icon=":material/list:", on_click=_leave, width="stretch")
+    if may_read(me, one) and next_assignment(one, me.name) is not None:
+        reading(one, me)
+        return
+    if may_read(me, one):
+        reading(one, me)
+    if may_see_results(me, one):
+        result_page(one, me)
+    elif not may_read(me, one):
+        st.info(f"{plain(me.name)} is not a reader of this session.", icon=":material/person_off:")
+
+
+routed()
+st.title("Review")
+who_is_here = st.container()
+me = person(who_is_here, "review_name")
+if not me.name:
+    st.caption("Write your name: it is kept with every read.")
+else:
+    try:
+        wanted = st.query_params.get("session")
+        if wanted:
+            _session_page(me, wanted)
+        else:
+            _home(me)
+    except HemodetectError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        if st.query_params.get("session"):
+            st.button("All sessions", icon=":material/list:", on_click=_leave, key="review_leave")
+if not has_sign_in():
+    st.caption(
+        ":material/info: This server has no sign-in: a name is what somebody writes, and everybody may"
+        " do everything."
+    )

@@ -1,0 +1,142 @@
+"""What came of a session: readers and models side by side."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import streamlit as st
+
+from hemodetect import audit_trail
+from hemodetect.evaluation.levels import EvaluationError
+from hemodetect.figures.comparing import CELLS, confusion_matrices
+from hemodetect.figures.reviewing import readers_roc
+from hemodetect.people import Person
+from hemodetect.reports.review import UNSURE_COUNTS, figure_rows, reads_csv, review_pdf, sentences
+from hemodetect.reviews.model_reads import ModelRead, model_reads
+from hemodetect.reviews.results import STAGE_WORDS, Rated, Results, results
+from hemodetect.reviews.session import Read, ReviewSession
+from hemodetect.reviews.sessions import reads
+from pages.shared import chart_config, plain
+
+_PER_ROW = 5
+
+
+def result_page(of: ReviewSession, me: Person) -> None:
+    """Figures of whatever has been read so far, and their exports."""
+    made, models = reads(of.id), model_reads(of.id)
+    if not made:
+        st.caption("Nobody has read yet.")
+        return
+    try:
+        found = results(of, made, models)
+    except EvaluationError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        return
+    if found.done < 1:
+        st.caption(
+            f":material/hourglass: {found.done:.0%} of the reads are made; figures will change."
+        )
+    _matrices(found)
+    st.dataframe(figure_rows(found), hide_index=True, width="stretch")
+    st.caption(UNSURE_COUNTS)
+    for sentence in sentences(found):
+        st.markdown(plain(sentence))
+    figure = readers_roc(found)
+    if figure is not None:
+        st.plotly_chart(figure, theme=None, key="review_roc", config=chart_config("readers"))
+        st.caption(
+            "A ring is a reader without the models, a full dot with them. Intervals resample studies."
+        )
+    _exports(found, made, models, me)
+
+
+def _matrices(found: Results) -> None:
+    known = {one.rater.key: one for one in found.rated if one.confusion}
+    if not known:
+        st.caption("The answers of these studies are not known, so no call can be right or wrong.")
+        return
+    keys = list(known)
+    for number, start in enumerate(range(0, len(keys), _PER_ROW)):
+        row = keys[start : start + _PER_ROW]
+        place = f"review_matrices_{number}"
+
+        def clicked(place: str = place) -> None:
+            points = st.session_state[place]["selection"]["points"]
+            if points:
+                st.session_state["review_cell"] = tuple(points[0]["customdata"])
+
+        st.plotly_chart(
+            confusion_matrices(
+                {key: counts for key in row if (counts := known[key].confusion)},
+                {key: _short(known[key]) for key in row},
+                st.session_state.get("review_cell"),
+            ),
+            theme=None,
+            key=place,
+            on_select=clicked,
+            selection_mode="points",
+            config=chart_config("readers"),
+        )
+    st.caption("Click a cell to see its studies. Percentages are of the row.")
+    opened = st.session_state.get("review_cell")
+    if opened and opened[0] in known:
+        _cases(found, known[opened[0]], opened[1])
+
+
+def _short(one: Rated) -> str:
+    """A name that fits over a matrix."""
+    name, _, stage = one.rater.name.rpartition(", ")
+    return f"{plain(name)}<br>{stage}" if one.rater.stage else one.rater.name
+
+
+def _cases(found: Results, one: Rated, cell: str) -> None:
+    label, call, meaning = CELLS[cell]
+    made, models = reads(found.session.id), model_reads(found.session.id)
+    numbers = one.cases[cell]
+    st.markdown(
+        f"**{len(numbers)} {'study' if len(numbers) == 1 else 'studies'}** — {plain(one.rater.name)}:"
+        f" labelled {label}, called {call} ({meaning})"
+    )
+    st.dataframe(
+        [_case(number, made, models) for number in numbers], hide_index=True, width="stretch"
+    )
+
+
+def _case(number: int, made: list[Read], models: list[ModelRead]) -> dict[str, str]:
+    row = {"Study": str(number)}
+    for read in made:
+        if read.study == number:
+            said = f"{read.answer.call} ({read.answer.confidence})"
+            row[f"{read.reader}, {STAGE_WORDS[read.stage]}"] = said
+    return row | {
+        model.family: f"{model.probability:.0%}" for model in models if model.study == number
+    }
+
+
+def _exports(found: Results, made: list[Read], models: list[ModelRead], me: Person) -> None:
+    of = found.session
+    as_csv, as_pdf, _ = st.columns([2, 2, 4])
+
+    def exported(kind: str) -> None:
+        audit_trail.record(me.name, "export", of.id, {"kind": kind, "reads": len(made)})
+
+    as_csv.download_button(
+        "All reads as CSV",
+        reads_csv(of, made, models),
+        f"review-{of.id}.csv",
+        "text/csv",
+        icon=":material/download:",
+        on_click=exported,
+        args=("csv",),
+        width="stretch",
+    )
+    as_pdf.download_button(
+        "Results as PDF",
+        review_pdf(found, models, datetime.now(UTC)),
+        f"review-{of.id}.pdf",
+        "application/pdf",
+        icon=":material/picture_as_pdf:",
+        on_click=exported,
+        args=("pdf",),
+        width="stretch",
+    )
