@@ -12,18 +12,25 @@ os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 import streamlit as st
 
 from hemodetect import RESEARCH_USE_ONLY
-from pages.shared import warm_up
+from pages.shared import acting, let_in, sweep_studies, warm_up
 
 st.set_page_config(page_title="hemodetect", page_icon=":material/neurology:", layout="wide")
 warm_up()
-page = st.navigation(
-    [
-        st.Page("pages/read.py", title="Read", icon=":material/radiology:"),
-        st.Page("pages/compare.py", title="Compare", icon=":material/grid_view:"),
+sweep_studies()
+let_in()
+# A page that somebody may not use is not shown to them; what it does refuses them in the library too.
+mine = acting().roles
+pages = [
+    st.Page("pages/read.py", title="Read", icon=":material/radiology:"),
+    st.Page("pages/compare.py", title="Compare", icon=":material/grid_view:"),
+]
+if mine & {"reader", "lead"}:
+    pages.insert(1, st.Page("pages/review.py", title="Review", icon=":material/reviews:"))
+if "trainer" in mine:
+    pages += [
         st.Page("pages/train.py", title="Train", icon=":material/model_training:"),
         st.Page("pages/models.py", title="Models", icon=":material/deployed_code:"),
-    ],
-    position="top",
-)
+    ]
+page = st.navigation(pages, position="top")
 st.caption(f":material/science: {RESEARCH_USE_ONLY} Do not use it for the care of a patient.")
 page.run()

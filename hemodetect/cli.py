@@ -165,6 +165,15 @@ def parser() -> argparse.ArgumentParser:
         change.add_argument("--why", required=True, help="kept in the promotions' trail")
         change.add_argument("--who", default=None, help="default: the user of this machine")
 
+    trail = _command(subparsers, "audit-trail", "who did what; verify finds a changed entry")
+    trail.add_argument("what", choices=["verify", "list"], help="check the chain, or print it")
+    trail.add_argument(
+        "--seal",
+        metavar="DIGEST",
+        help="printed by an earlier verify: shows that nothing was cut off since",
+    )
+    _command(subparsers, "sweep", "remove saved studies whose time is over")
+
     predict = _command(subparsers, "predict", "five models on folders, zips or files")
     predict.add_argument("studies", type=Path, nargs="+", metavar="STUDY", help="what to read")
     predict.add_argument(
@@ -177,7 +186,7 @@ def _command(
     subparsers: argparse._SubParsersAction, name: str, summary: str
 ) -> argparse.ArgumentParser:
     made = subparsers.add_parser(name, help=summary, description=summary, epilog=RESEARCH_USE_ONLY)
-    made.set_defaults(run=getattr(commands, name))
+    made.set_defaults(run=getattr(commands, name.replace("-", "_")))
     return made
 
 

@@ -265,6 +265,30 @@ def _told(done: Promotion) -> str:
     return f"{FAMILY_NAMES[done.family]}: {done.new} is in use{before}."
 
 
+def audit_trail(options: argparse.Namespace) -> int:
+    from hemodetect.audit_trail import entries, verify
+
+    if options.what == "list":
+        for entry in entries():
+            print(
+                entry.number, entry.at, f"{entry.who}:", entry.action, entry.subject, entry.detail
+            )
+        return 0
+    count, digest = verify(options.seal)
+    print(f"{count:,} entries, each as it was written.")
+    if count:
+        print(f"Note down this digest for --seal next time: {digest}")
+    return 0
+
+
+def sweep(options: argparse.Namespace) -> int:
+    from hemodetect.reviews.saved import sweep
+
+    removed = sweep()
+    print(f"{removed} {'study' if removed == 1 else 'studies'} removed.")
+    return 0
+
+
 def predict(options: argparse.Namespace) -> int:
     from hemodetect.imaging import read_study
     from hemodetect.models.prediction import predict_study

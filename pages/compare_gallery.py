@@ -17,9 +17,11 @@ from hemodetect.evaluation.comparison import Comparison
 from hemodetect.figures.comparing import CELLS
 from hemodetect.imaging import UploadedFile, read_study
 from hemodetect.imaging.pictures import decode_grey
+from hemodetect.reviews.sessions import MOST_STUDIES
+from hemodetect.reviews.sources import OfSet
 from hemodetect.settings import settings
 from hemodetect.viewer import png_bytes
-from pages.shared import plain
+from pages.shared import acting, plain
 
 PER_PAGE, PER_ROW = 12, 6
 _THUMBNAIL = 200
@@ -47,7 +49,27 @@ def gallery(
         if not len(rows):
             st.caption("No case is in this cell at these thresholds.")
             return
-        _pictures(board, key, rows[_page(len(rows))])
+        shown = rows[_page(len(rows))]
+        if "lead" in acting().roles:
+            _to_a_session(board, rows)
+        _pictures(board, key, shown)
+
+
+def _to_a_session(board: Board, rows: np.ndarray) -> None:
+    """The patients behind all of `rows`, as the studies of a new review session."""
+    patients = board.cases.iloc[rows][["set", "patient"]].drop_duplicates().head(MOST_STUDIES)
+    if not st.button(
+        f"Review {_counted(len(patients), 'patient')} in a session",
+        icon=":material/reviews:",
+        key="compare_review",
+    ):
+        return
+    truth = board.comparison.slices.groupby(["set", "patient"])["label"].max()
+    st.session_state["review_cases"] = [
+        (OfSet(str(name), str(patient)), "hemorrhage" if truth[name, patient] else "none")
+        for name, patient in patients.itertuples(index=False)
+    ]
+    st.switch_page("pages/review.py")
 
 
 def _counted(n: int, level: str) -> str:

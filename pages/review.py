@@ -83,37 +83,38 @@ def _leave() -> None:
 
 def _session_page(me: Person, session_id: str) -> None:
     one = session(session_id)
-    title, back = st.columns([6, 2], vertical_alignment="bottom")
-    title.subheader(one.title)
-    back.button("All sessions", icon=":material/list:", on_click=_leave, width="stretch")
+    st.subheader(plain(one.title))
     if may_read(me, one) and next_assignment(one, me.name) is not None:
         reading(one, me)
         return
     if may_read(me, one):
         reading(one, me)
     if may_see_results(me, one):
-        result_page(one, me)
+        result_page(one)
     elif not may_read(me, one):
         st.info(f"{plain(me.name)} is not a reader of this session.", icon=":material/person_off:")
 
 
 routed()
-st.title("Review")
-who_is_here = st.container()
-me = person(who_is_here, "review_name")
+wanted = st.query_params.get("session")
+if wanted:
+    # A reader's screen is for the study: no title, and who reads in one row with the way back.
+    place, _, back = st.columns([3, 5, 2], vertical_alignment="bottom")
+    back.button("All sessions", icon=":material/list:", on_click=_leave, width="stretch")
+else:
+    st.title("Review")
+    place, _ = st.columns([3, 7])
+me = person(place, "review_name")
 if not me.name:
     st.caption("Write your name: it is kept with every read.")
 else:
     try:
-        wanted = st.query_params.get("session")
         if wanted:
             _session_page(me, wanted)
         else:
             _home(me)
     except HemodetectError as error:
         st.error(plain(str(error)), icon=":material/error:")
-        if st.query_params.get("session"):
-            st.button("All sessions", icon=":material/list:", on_click=_leave, key="review_leave")
 if not has_sign_in():
     st.caption(
         ":material/info: This server has no sign-in: a name is what somebody writes, and everybody may"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 import streamlit as st
-from pages.read_answers import answers, cards, first_words
 from streamlit.delta_generator import DeltaGenerator
 
 from hemodetect import audit_trail
@@ -19,6 +18,7 @@ from hemodetect.reviews.session import TYPES, Answer, Assignment, Call, ReviewSe
 from hemodetect.reviews.sessions import answer, next_assignment, reads
 from hemodetect.reviews.sources import open_source
 from hemodetect.viewer import slice_view
+from pages.read_answers import answers, cards, first_words
 from pages.read_viewer import viewer
 from pages.shared import plain
 from pages.slice_controls import slice_control, window_control
@@ -44,21 +44,20 @@ def reading(of: ReviewSession, reader: Person) -> None:
     except HemodetectError as error:
         st.error(plain(str(error)), icon=":material/error:")
         return
-    left, right = st.columns([7, 4])
-    if due.stage == "shown":
-        prediction, maps, used = answers(study, "review_read")
-        keep_model_reads(of.id, due.study.number, prediction)
-        first_words(prediction, used)
-        cards(prediction, used)
-        # Below the cards the form stands beside the slices.
+    if due.stage == "blind":
         left, right = st.columns([7, 4])
         with left:
-            viewer(prediction, maps, used.models.get("cnn"), "review_read")
-    else:
-        with left:
             _without_models(study)
-    with right:
+        with right:
+            _form(of, due, reader)
+        return
+    prediction, maps, used = answers(study, "review_read")
+    keep_model_reads(of.id, due.study.number, prediction)
+    first_words(prediction, used)
+    cards(prediction, used)
+    with st.container(border=True):
         _form(of, due, reader)
+    viewer(prediction, maps, used.models.get("cnn"), "review_read")
 
 
 def _study(of: ReviewSession, due: Assignment, reader: Person) -> Study:
@@ -109,6 +108,7 @@ def _without_models(study: Study) -> None:
 
 
 def _form(of: ReviewSession, due: Assignment, reader: Person) -> None:
+    """What is asked: in a row above the models' heat maps, in a column beside the slices without."""
     first = _first_answer(of, due, reader)
     if first is not None:
         st.markdown("**Your call, now that you have seen the models**")
@@ -116,14 +116,19 @@ def _form(of: ReviewSession, due: Assignment, reader: Person) -> None:
     else:
         st.markdown("**Your call**")
     mark = f"{due.study.number}_{due.stage}"
-    call = st.segmented_control(
+    if due.stage == "shown":
+        left, middle, done = st.columns([4, 5, 4], vertical_alignment="bottom")
+        more: DeltaGenerator = st.expander("Slices, type and note", icon=":material/edit_note:")
+    else:
+        left, middle, more, done = (st.container() for _ in range(4))
+    call = left.segmented_control(
         "Is there a hemorrhage?",
         list(CALLS),
         format_func=CALLS.__getitem__,
         default=first.call if first else None,
         key=f"review_read_call_{mark}",
     )
-    sure = st.segmented_control(
+    sure = middle.segmented_control(
         "How sure are you?",
         list(SURE),
         format_func=SURE.__getitem__,
@@ -132,35 +137,33 @@ def _form(of: ReviewSession, due: Assignment, reader: Person) -> None:
     )
     slices: tuple[int, ...] = ()
     types: tuple[str, ...] = ()
-    if call in ("hemorrhage", "unsure"):
-        slices = _slices(mark, first)
-        types = tuple(
-            st.pills(
-                "Type",
-                TYPES,
-                selection_mode="multi",
-                default=list(first.types) if first else None,
-                key=f"review_read_types_{mark}",
+    with more:
+        if call in ("hemorrhage", "unsure"):
+            slices = _slices(mark, first)
+            types = tuple(
+                st.multiselect(
+                    "Type",
+                    TYPES,
+                    default=list(first.types) if first else None,
+                    key=f"review_read_types_{mark}",
+                )
             )
+        note = st.text_area(
+            "Note", first.note if first else "", max_chars=2000, key=f"review_read_note_{mark}"
         )
-    note = st.text_area(
-        "Note", first.note if first else "", max_chars=2000, key=f"review_read_note_{mark}"
-    )
     place = st.container()
-    done = st.button(
-        "Keep this read and go on"
-        if due.stage == of.stages(reader.name, due.study.number)[-1]
-        else "Keep this read, then show the models",
+    last = due.stage == of.stages(reader.name, due.study.number)[-1]
+    kept = done.button(
+        "Keep it and go on" if last else "Keep it, then show the models",
         type="primary",
         icon=":material/check:",
         disabled=call is None or sure is None,
+        help="A read is kept as it is given and cannot be changed afterwards.",
         key=f"review_read_done_{mark}",
         width="stretch",
     )
-    st.caption("A read is kept as it is given and cannot be changed afterwards.")
-    if done and call is not None and sure is not None:
-        given = Answer(call, int(sure), slices, types, note)
-        _keep(of, due, reader, given, place)
+    if kept and call is not None and sure is not None:
+        _keep(of, due, reader, Answer(call, int(sure), slices, types, note), place)
 
 
 def _keep(

@@ -6,22 +6,21 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from hemodetect import audit_trail
 from hemodetect.evaluation.levels import EvaluationError
 from hemodetect.figures.comparing import CELLS, confusion_matrices
 from hemodetect.figures.reviewing import readers_roc
-from hemodetect.people import Person
 from hemodetect.reports.review import UNSURE_COUNTS, figure_rows, reads_csv, review_pdf, sentences
 from hemodetect.reviews.model_reads import ModelRead, model_reads
 from hemodetect.reviews.results import STAGE_WORDS, Rated, Results, results
 from hemodetect.reviews.session import Read, ReviewSession
 from hemodetect.reviews.sessions import reads
-from pages.shared import chart_config, plain
+from pages.review_report import study_report
+from pages.shared import chart_config, noted, plain
 
 _PER_ROW = 5
 
 
-def result_page(of: ReviewSession, me: Person) -> None:
+def result_page(of: ReviewSession) -> None:
     """Figures of whatever has been read so far, and their exports."""
     made, models = reads(of.id), model_reads(of.id)
     if not made:
@@ -47,7 +46,8 @@ def result_page(of: ReviewSession, me: Person) -> None:
         st.caption(
             "A ring is a reader without the models, a full dot with them. Intervals resample studies."
         )
-    _exports(found, made, models, me)
+    _exports(found, made, models)
+    study_report(found.session, made)
 
 
 def _matrices(found: Results) -> None:
@@ -55,20 +55,36 @@ def _matrices(found: Results) -> None:
     if not known:
         st.caption("The answers of these studies are not known, so no call can be right or wrong.")
         return
-    keys = list(known)
-    for number, start in enumerate(range(0, len(keys), _PER_ROW)):
-        row = keys[start : start + _PER_ROW]
-        place = f"review_matrices_{number}"
+    for stage, title in (
+        ("blind", "Readers without the models"),
+        ("shown", "Readers with the models"),
+        (None, "Models"),
+    ):
+        keys = [key for key, one in known.items() if one.rater.stage == stage]
+        if keys:
+            st.markdown(f"**{title}**")
+        for start in range(0, len(keys), _PER_ROW):
+            _row(known, keys[start : start + _PER_ROW], f"review_matrices_{stage}_{start}")
+    st.caption("Click a cell to see its studies. Percentages are of the row.")
+    opened = st.session_state.get("review_cell")
+    if opened and opened[0] in known:
+        _cases(found, known[opened[0]], opened[1])
 
-        def clicked(place: str = place) -> None:
-            points = st.session_state[place]["selection"]["points"]
-            if points:
-                st.session_state["review_cell"] = tuple(points[0]["customdata"])
 
+def _row(known: dict[str, Rated], keys: list[str], place: str) -> None:
+    def clicked() -> None:
+        points = st.session_state[place]["selection"]["points"]
+        if points:
+            st.session_state["review_cell"] = tuple(points[0]["customdata"])
+
+    names = {key: known[key].rater.name for key in keys}
+    # A row that is not full is as wide as its matrices would be in a full one.
+    missing = _PER_ROW - len(keys)
+    with st.columns([len(keys), missing])[0] if missing else st.container():
         st.plotly_chart(
             confusion_matrices(
-                {key: counts for key in row if (counts := known[key].confusion)},
-                {key: _short(known[key]) for key in row},
+                {key: counts for key in keys if (counts := known[key].confusion)},
+                {key: plain(name.rpartition(", ")[0] or name) for key, name in names.items()},
                 st.session_state.get("review_cell"),
             ),
             theme=None,
@@ -77,16 +93,6 @@ def _matrices(found: Results) -> None:
             selection_mode="points",
             config=chart_config("readers"),
         )
-    st.caption("Click a cell to see its studies. Percentages are of the row.")
-    opened = st.session_state.get("review_cell")
-    if opened and opened[0] in known:
-        _cases(found, known[opened[0]], opened[1])
-
-
-def _short(one: Rated) -> str:
-    """A name that fits over a matrix."""
-    name, _, stage = one.rater.name.rpartition(", ")
-    return f"{plain(name)}<br>{stage}" if one.rater.stage else one.rater.name
 
 
 def _cases(found: Results, one: Rated, cell: str) -> None:
@@ -113,12 +119,12 @@ def _case(number: int, made: list[Read], models: list[ModelRead]) -> dict[str, s
     }
 
 
-def _exports(found: Results, made: list[Read], models: list[ModelRead], me: Person) -> None:
+def _exports(found: Results, made: list[Read], models: list[ModelRead]) -> None:
     of = found.session
     as_csv, as_pdf, _ = st.columns([2, 2, 4])
 
     def exported(kind: str) -> None:
-        audit_trail.record(me.name, "export", of.id, {"kind": kind, "reads": len(made)})
+        noted("export", of.id, {"kind": kind, "reads": len(made)})
 
     as_csv.download_button(
         "All reads as CSV",

@@ -20,6 +20,7 @@ from hemodetect.imaging.phantom import Bleed, head_phantom
 from hemodetect.imaging.phantom_files import dicom_files
 from hemodetect.models.promotion import release_state
 from hemodetect.people import Person, local_person, signed_in_person
+from hemodetect.reviews.saved import sweep
 from hemodetect.settings import settings
 
 if TYPE_CHECKING:
@@ -65,6 +66,28 @@ def chart_config(name: str) -> dict[str, Any]:
         "modeBarButtons": [["toImage"]],
         "toImageButtonOptions": {"format": kind, "filename": f"hemodetect-{name}", "scale": 2},
     }
+
+
+def let_in() -> None:
+    """Asks for a sign-in where this server has one; nobody else gets past this."""
+    if not has_sign_in():
+        return
+    if not st.user.is_logged_in:
+        st.title("hemodetect")
+        st.button("Sign in", icon=":material/login:", on_click=st.login, type="primary")
+        st.stop()
+    if not st.session_state.get("shared_signed_in"):
+        noted("sign-in", acting().name)
+        st.session_state["shared_signed_in"] = True
+    with st.sidebar:
+        st.caption(plain(acting().name))
+        st.button("Sign out", icon=":material/logout:", on_click=st.logout)
+
+
+@st.cache_resource(show_spinner=False, ttl=3600, max_entries=1)
+def sweep_studies() -> int:
+    """Removes saved studies whose time is over, at most once an hour."""
+    return sweep()
 
 
 def signed_in() -> Person | None:

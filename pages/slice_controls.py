@@ -21,7 +21,7 @@ def slice_control(n: int, prefix: str) -> int:
     """What turns slices, arrow keys among it; the index of the slice in view, from 0."""
     if n == 1:
         return 0
-    back, middle, forward = st.columns([1, 8, 1], vertical_alignment="bottom")
+    back, middle, forward = st.columns([2, 13, 2], vertical_alignment="bottom")
     back.button(
         "Back",
         on_click=_step,

@@ -11,6 +11,8 @@ from hemodetect.evaluation.metrics import Metric, percentiles
 
 _FEWEST_DEFINED = 0.95
 """Share of resamples in which kappa must be defined for an interval to mean anything."""
+_FEWEST_CASES = 10
+"""With fewer a percentile interval is far too short."""
 
 
 def cohen_kappa(first: np.ndarray, second: np.ndarray) -> float:
@@ -62,18 +64,22 @@ def cohen_kappa_with_interval(
     """`cohen_kappa` with a 95 % percentile interval over resampled cases."""
     value = cohen_kappa(first, second)
     drawn = _drawn(len(first), resamples, seed)
-    return _with_interval(value, np.array([cohen_kappa(first[d], second[d]) for d in drawn]))
+    resampled = np.array([cohen_kappa(first[d], second[d]) for d in drawn])
+    return _with_interval(value, resampled, len(first))
 
 
 def fleiss_kappa_with_interval(counts: np.ndarray, resamples: int = 2000, seed: int = 0) -> Metric:
     """`fleiss_kappa` with a 95 % percentile interval over resampled cases."""
     value = fleiss_kappa(counts)
     drawn = _drawn(len(counts), resamples, seed)
-    return _with_interval(value, np.array([fleiss_kappa(counts[d]) for d in drawn]))
+    resampled = np.array([fleiss_kappa(counts[d]) for d in drawn])
+    return _with_interval(value, resampled, len(counts))
 
 
-def _with_interval(value: float, resampled: np.ndarray) -> Metric:
-    if math.isnan(value) or np.isfinite(resampled).mean() < _FEWEST_DEFINED:
+def _with_interval(value: float, resampled: np.ndarray, cases: int) -> Metric:
+    if math.isnan(value) or cases < _FEWEST_CASES:
+        return Metric(value)
+    if np.isfinite(resampled).mean() < _FEWEST_DEFINED:
         return Metric(value)
     found = percentiles(value, resampled, 0.95)
     # Where all agree every resample does too; an interval of no width would claim certainty.

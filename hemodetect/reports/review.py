@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Sequence
 from datetime import datetime
 
 from reportlab.platypus import Flowable, KeepTogether, Spacer
 
 from hemodetect import RESEARCH_USE_ONLY
+from hemodetect.evaluation.metrics import Metric
 from hemodetect.evaluation.table import area, percent
 from hemodetect.reports.comparison_drawings import PER_ROW, confusion_drawing
 from hemodetect.reports.pdf import (
@@ -113,16 +115,18 @@ def sentences(found: Results) -> list[str]:
     if found.baseline is not None:
         told.append(f"Always giving the commoner answer is right in {100 * found.baseline:.1f} %.")
     for (one, other, stage), kappa in found.kappas.items():
-        said = (
-            "not known (only one call was ever used)" if kappa.value != kappa.value else area(kappa)
-        )
-        told.append(f"{one} and {other}, {STAGE_WORDS[stage]}: Cohen's kappa {said}.")
+        told.append(f"{one} and {other}, {STAGE_WORDS[stage]}: Cohen's kappa {_kappa(kappa)}.")
     for stage, kappa in found.fleiss.items():
-        said = (
-            "not known (only one call was ever used)" if kappa.value != kappa.value else area(kappa)
-        )
-        told.append(f"All readers, {STAGE_WORDS[stage]}: Fleiss' kappa {said}.")
+        told.append(f"All readers, {STAGE_WORDS[stage]}: Fleiss' kappa {_kappa(kappa)}.")
     return told + [_change(change) for change in found.changes]
+
+
+def _kappa(found: Metric) -> str:
+    if math.isnan(found.value):
+        return "is not known, for one kind of call alone was used"
+    if not found.has_interval:
+        return f"{found.value:.2f} (too few studies for an interval)"
+    return f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
 
 
 def _change(change: Change) -> str:

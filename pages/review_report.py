@@ -1,0 +1,75 @@
+"""One study of a session on paper, or as DICOM, with what one reader said of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import streamlit as st
+
+from hemodetect.explain import study_maps
+from hemodetect.models.prediction import StudyPrediction, predict_study
+from hemodetect.models.released import Releases
+from hemodetect.reports.dicom_results import overlay_pictures, zipped_results
+from hemodetect.reports.study_pdf import study_pdf
+from hemodetect.reports.study_pictures import SlicePicture, slice_pictures
+from hemodetect.reviews.session import Read, ReviewSession
+from hemodetect.reviews.sources import open_source
+from pages.shared import noted, releases
+
+
+def study_report(of: ReviewSession, made: list[Read]) -> None:
+    """Asks which study and whose reads; each report is made when it is asked for."""
+    st.markdown("**Report of one study**")
+    study, reader, pdf, dicom = st.columns(4, vertical_alignment="bottom")
+    number = study.selectbox("Study", sorted({read.study for read in made}), key="review_report")
+    readers = [name for name in of.readers if any(read.reader == name for read in made)]
+    name = reader.selectbox("Reader", readers, key="review_report_reader")
+    own = [read for read in made if (read.study, read.reader) == (number, name)]
+
+    def exported(kind: str) -> None:
+        noted("export", f"{of.id}/{number}", {"kind": kind, "reader": name})
+
+    def as_pdf() -> bytes:
+        prediction, pictures, used = _predicted(of, number)
+        cards = {family: model.card for family, model in used.models.items()}
+        return study_pdf(prediction, cards, pictures, own, datetime.now(UTC))
+
+    def as_dicom() -> bytes:
+        prediction, pictures, _ = _predicted(of, number)
+        last = own[-1].answer if own else None
+        return zipped_results(prediction, overlay_pictures(pictures), last, datetime.now(UTC))
+
+    pdf.download_button(
+        "Report as PDF",
+        as_pdf,
+        f"review-{of.id}-{number}.pdf",
+        "application/pdf",
+        icon=":material/picture_as_pdf:",
+        on_click=exported,
+        args=("study pdf",),
+        key="review_report_pdf",
+        width="stretch",
+    )
+    dicom.download_button(
+        "Results as DICOM",
+        as_dicom,
+        f"review-{of.id}-{number}.zip",
+        "application/zip",
+        icon=":material/radiology:",
+        on_click=exported,
+        args=("dicom",),
+        key="review_report_dicom",
+        width="stretch",
+    )
+    st.caption("Reports are made with the models in use now, and name their versions.")
+
+
+def _predicted(
+    of: ReviewSession, number: int
+) -> tuple[StudyPrediction, tuple[SlicePicture, ...], Releases]:
+    opened, used, shared = open_source(of.study(number).source), releases(), dict[str, Any]()
+    prediction = predict_study(opened, used.models, shared=shared)
+    cnn = used.models.get("cnn")
+    maps = study_maps(cnn, opened.slices, shared) if cnn else None
+    return prediction, slice_pictures(prediction, maps), used
