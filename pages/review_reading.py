@@ -158,10 +158,10 @@ def _form(of: ReviewSession, due: Assignment, reader: Person) -> None:
         type="primary",
         icon=":material/check:",
         disabled=call is None or sure is None,
-        help="A read is kept as it is given and cannot be changed afterwards.",
         key=f"review_read_done_{mark}",
         width="stretch",
     )
+    st.caption("A read is kept as it is given and cannot be changed afterwards.")
     if kept and call is not None and sure is not None:
         _keep(of, due, reader, Answer(call, int(sure), slices, types, note), place)
 

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from app_server import ROOT, running_app
 
 from hemodetect.dataset.cache import open_dataset
 from hemodetect.evaluation.comparison import ComparedModel, Comparison, compared
 from hemodetect.evaluation.comparison_file import write_comparison
 from hemodetect.families import FAMILY_NAMES
 
-ROOT = Path(__file__).parents[2]
 FLAGS = [
     "--headless",
     "--no-sandbox",
@@ -67,26 +62,8 @@ def address(
     shutil.copytree(ROOT / "artifacts" / "releases", artifacts / "releases")
     write_comparison(cases, artifacts / "comparisons" / "blobs.parquet")
     own = {"HEMODETECT_ARTIFACTS": str(artifacts), "HEMODETECT_DATA": str(blob_folder.parent)}
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}"]
-    process = subprocess.Popen(command, cwd=ROOT, env=os.environ | own)
-    try:
-        url = f"http://127.0.0.1:{port}"
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                urllib.request.urlopen(f"{url}/_stcore/health", timeout=2).close()
-                break
-            except OSError:
-                assert process.poll() is None, "the app ended before it could be reached"
-                assert time.monotonic() < deadline, "the app does not answer"
-                time.sleep(0.2)
+    with running_app(own) as url:
         yield url
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,127 @@
+"""Two readers read a session of made-up heads, first without the models and then with them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from app_server import ROOT, running_app
+
+from hemodetect import audit_trail
+from hemodetect.settings import settings
+
+pytestmark = pytest.mark.browser
+STUDIES = 2
+
+
+@pytest.fixture
+def app(database: str, tmp_path: Path) -> Iterator[str]:
+    """The app on an empty database, with its own folders."""
+    own = {
+        "HEMODETECT_STATE": str(settings().state),
+        "HEMODETECT_DATABASE_URL": database,
+        "HEMODETECT_ARTIFACTS": str(ROOT / "artifacts"),
+        "HEMODETECT_DATA": str(tmp_path),
+    }
+    with running_app(own) as url:
+        yield url
+
+
+def write(page, label: str, text: str) -> None:
+    box = page.get_by_role("textbox", name=label, exact=True)
+    box.fill(text)
+    box.press("Enter")
+
+
+def opened(browser, address: str, name: str):
+    """A browser of their own in which somebody has written their name."""
+    page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
+    page.set_default_timeout(90_000)
+    page.goto(address)
+    write(page, "Your name", name)
+    return page
+
+
+def read(page, number: int, call: str, sure: str, after: str) -> None:
+    """Calls a study without the models, and again with them."""
+    page.get_by_text(f"Study {number} of {STUDIES}").wait_for()
+    without = page.get_by_role("button", name="Keep it, then show the models")
+    without.wait_for()
+    # Not a word of any model before the first call is kept.
+    assert not re.search(r"SVM|CNN|Calls hemorrhage from", page.inner_text("[data-testid=stMain]"))
+    assert without.is_disabled()
+    page.get_by_role("radio", name=call, exact=True).click()
+    if call == "Hemorrhage":
+        page.get_by_role("button", name="Add the slice in view").click()
+        page.get_by_role("button", name=re.compile(r"^(Remove )?17")).first.wait_for()
+    page.get_by_role("radio", name=sure, exact=True).click()
+    without.click()  # waits until it is enabled
+    page.get_by_text("now that you have seen the models").wait_for()
+    page.get_by_text("Most suspicious slices").wait_for()
+    if after != call:
+        page.get_by_role("radio", name=after, exact=True).click()
+        page.wait_for_timeout(1500)
+    page.get_by_role("button", name="Keep it and go on").click()
+
+
+@pytest.mark.timeout(600)
+def test_two_readers_read_a_session_blind_first_and_stand_beside_the_models(
+    browser, app: str
+) -> None:
+    lead = opened(browser, f"{app}/review", "Lena")
+    lead.get_by_role("textbox", name="Title", exact=True).wait_for()
+    write(lead, "Title", "Tuesday afternoon")
+    write(lead, "Readers, with commas between", "Ada, Bo")
+    lead.get_by_text("Made-up heads", exact=True).click()
+    lead.get_by_label("Heads").fill(str(STUDIES))
+    lead.get_by_label("Heads").press("Enter")
+    lead.get_by_text(f"{STUDIES} studies; every reader").wait_for()
+    lead.get_by_role("button", name="Make the session").click()
+    lead.get_by_text("Nobody has read yet").wait_for()
+    address = lead.url
+
+    ada = opened(browser, address, "Ada")
+    read(ada, 1, "Hemorrhage", "4", "Hemorrhage")
+    ada.get_by_text(f"Study 2 of {STUDIES}").wait_for()
+    ada.context.close()
+    # On another machine it goes on where it was left.
+    ada = opened(browser, address, "Ada")
+    read(ada, 2, "None", "5 certain", "Not sure")
+    ada.get_by_text("All studies of this session are read").wait_for()
+    bo = opened(browser, address, "Bo")
+    for number in (1, 2):
+        read(bo, number, "None", "3", "None")
+    bo.get_by_text("All studies of this session are read").wait_for()
+    bo.get_by_text("Readers without the models").wait_for()
+    shown = bo.inner_text("[data-testid=stMain]")
+    assert "Ada and Bo, without models: Cohen's kappa" in shown
+    assert "Ada changed 1 of 2 calls after seeing the models" in shown
+    assert "Bo changed none of 2 calls after seeing the models" in shown
+    with bo.expect_download() as download:
+        bo.get_by_role("button", name="All reads as CSV").click()
+    lines = [
+        line
+        for line in Path(download.value.path()).read_text().splitlines()
+        if not line.startswith("#")
+    ]
+    rows = list(csv.DictReader(io.StringIO("\n".join(lines))))
+    by_people = [row for row in rows if row["kind"] == "reader"]
+    assert len(by_people) == 2 * 2 * STUDIES
+    assert sorted(row["call"] for row in by_people if row["by"] == "Ada") == [
+        "hemorrhage", "hemorrhage", "none", "unsure",
+    ]  # fmt: skip
+    assert {row["slices"] for row in by_people if row["call"] == "hemorrhage"} == {"17"}
+    assert len(rows) - len(by_people) == 5 * STUDIES
+    with bo.expect_download() as download:
+        bo.get_by_role("button", name="Report as PDF").click()
+    assert Path(download.value.path()).read_bytes().startswith(b"%PDF")
+    assert "Traceback" not in bo.inner_text("body")
+    bo.wait_for_timeout(1000)
+    count, _ = audit_trail.verify()
+    done = [entry.action for entry in audit_trail.entries()]
+    assert count == len(done)
+    assert (done.count("session"), done.count("read"), done.count("export")) == (1, 8, 2)
