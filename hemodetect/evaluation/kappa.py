@@ -28,12 +28,15 @@ def cohen_kappa(first: np.ndarray, second: np.ndarray) -> float:
     Raises:
         EvaluationError: no case, or unlike numbers.
     """
-    _check(first, second)
-    categories = np.unique(np.concatenate([first, second]))
-    a, b = (np.searchsorted(categories, rater) for rater in (first, second))
-    size = len(categories)
-    table = np.bincount(a * size + b, minlength=size * size).reshape(size, size) / len(first)
-    return _beyond_chance(float(np.trace(table)), float(table.sum(axis=0) @ table.sum(axis=1)))
+    return float(_cohen(_pairs(first, second), np.ones((1, len(first))))[0])
+
+
+def cohen_kappa_with_interval(
+    first: np.ndarray, second: np.ndarray, resamples: int = 2000, seed: int = 0
+) -> Metric:
+    """`cohen_kappa` with a 95 % percentile interval over resampled cases."""
+    value, n = cohen_kappa(first, second), len(first)
+    return _with_interval(value, _cohen(_pairs(first, second), _drawn(n, resamples, seed)), n)
 
 
 def fleiss_kappa(counts: np.ndarray) -> float:
@@ -52,28 +55,50 @@ def fleiss_kappa(counts: np.ndarray) -> float:
     raters = counts.sum(axis=1) if counts.size else np.zeros(0)
     if not len(raters) or raters.min() != raters.max() or raters[0] < 2:
         raise EvaluationError("Fleiss' kappa needs cases that the same two or more raters rated.")
-    m = int(raters[0])
-    shares = counts.sum(axis=0) / counts.sum()
-    agreeing = ((counts**2).sum(axis=1) - m) / (m * (m - 1))
-    return _beyond_chance(float(agreeing.mean()), float((shares**2).sum()))
-
-
-def cohen_kappa_with_interval(
-    first: np.ndarray, second: np.ndarray, resamples: int = 2000, seed: int = 0
-) -> Metric:
-    """`cohen_kappa` with a 95 % percentile interval over resampled cases."""
-    value = cohen_kappa(first, second)
-    drawn = _drawn(len(first), resamples, seed)
-    resampled = np.array([cohen_kappa(first[d], second[d]) for d in drawn])
-    return _with_interval(value, resampled, len(first))
+    return float(_fleiss(counts, np.ones((1, len(counts))))[0])
 
 
 def fleiss_kappa_with_interval(counts: np.ndarray, resamples: int = 2000, seed: int = 0) -> Metric:
     """`fleiss_kappa` with a 95 % percentile interval over resampled cases."""
-    value = fleiss_kappa(counts)
-    drawn = _drawn(len(counts), resamples, seed)
-    resampled = np.array([fleiss_kappa(counts[d]) for d in drawn])
-    return _with_interval(value, resampled, len(counts))
+    value, n = fleiss_kappa(counts), len(counts)
+    return _with_interval(value, _fleiss(counts, _drawn(n, resamples, seed)), n)
+
+
+def _pairs(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """(n, k, k) bool: where each case stands in the table of the two raters."""
+    if not len(first) or len(first) != len(second):
+        raise EvaluationError(
+            f"Cohen's kappa needs as many calls of both raters; got {len(first)} and {len(second)}."
+        )
+    categories = np.unique(np.concatenate([first, second]))
+    one, other = (rater[:, None] == categories for rater in (first, second))
+    return one[:, :, None] & other[:, None, :]
+
+
+def _cohen(pairs: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """(resamples,) kappa, each case counted as often as it was drawn."""
+    tables = np.tensordot(drawn, pairs.astype(float), axes=1) / drawn.sum(axis=1)[:, None, None]
+    observed = np.trace(tables, axis1=1, axis2=2)
+    return _beyond_chance(observed, (tables.sum(axis=1) * tables.sum(axis=2)).sum(axis=1))
+
+
+def _fleiss(counts: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """(resamples,) kappa, each case counted as often as it was drawn."""
+    raters, cases = int(counts[0].sum()), drawn.sum(axis=1)
+    agreeing = ((counts**2).sum(axis=1) - raters) / (raters * (raters - 1))
+    shares = drawn @ counts / (cases * raters)[:, None]
+    return _beyond_chance(drawn @ agreeing / cases, (shares**2).sum(axis=1))
+
+
+def _beyond_chance(observed: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    known = ~np.isclose(expected, 1.0)
+    return np.where(known, (observed - expected) / np.where(known, 1 - expected, 1.0), np.nan)
+
+
+def _drawn(n: int, resamples: int, seed: int) -> np.ndarray:
+    """(resamples, n) how often each case was drawn."""
+    random = np.random.default_rng(seed)
+    return random.multinomial(n, np.full(n, 1 / n), size=resamples).astype(float)
 
 
 def _with_interval(value: float, resampled: np.ndarray, cases: int) -> Metric:
@@ -84,18 +109,3 @@ def _with_interval(value: float, resampled: np.ndarray, cases: int) -> Metric:
     found = percentiles(value, resampled, 0.95)
     # Where all agree every resample does too; an interval of no width would claim certainty.
     return Metric(value) if found.low == found.high else found
-
-
-def _drawn(n: int, resamples: int, seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, n, (resamples, n))
-
-
-def _beyond_chance(observed: float, expected: float) -> float:
-    return math.nan if math.isclose(expected, 1.0) else (observed - expected) / (1 - expected)
-
-
-def _check(first: np.ndarray, second: np.ndarray) -> None:
-    if not len(first) or len(first) != len(second):
-        raise EvaluationError(
-            f"Cohen's kappa needs as many calls of both raters; got {len(first)} and {len(second)}."
-        )

@@ -72,13 +72,13 @@ def test_kappa_of_one_category_alone_is_not_known() -> None:
 def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     random = np.random.default_rng(3)
     covered = []
-    for _ in range(200):
+    for _ in range(1000):
         truth = random.random(60) < 0.5
         first, second = (np.where(random.random(60) < 0.85, truth, ~truth) for _ in range(2))
-        found = cohen_kappa_with_interval(first, second, resamples=300)
+        found = cohen_kappa_with_interval(first, second, resamples=500)
         # Both right or both wrong: 0.85**2 + 0.15**2 = 0.745, by chance 0.5.
         covered.append(found.low <= 0.49 <= found.high)
-    assert 0.90 <= np.mean(covered) <= 0.99
+    assert 0.91 <= np.mean(covered) <= 0.97
 
 
 def test_full_agreement_has_no_interval_of_no_width() -> None:
