@@ -96,7 +96,7 @@ def test_two_readers_read_a_session_blind_first_and_stand_beside_the_models(
     for number in (1, 2):
         read(bo, number, "None", "3", "None")
     bo.get_by_text("All studies of this session are read").wait_for()
-    bo.get_by_text("Readers without the models").wait_for()
+    bo.get_by_role("button", name="Report as PDF").wait_for()
     shown = bo.inner_text("[data-testid=stMain]")
     assert "Ada and Bo, without models: Cohen's kappa" in shown
     assert "Ada changed 1 of 2 calls after seeing the models" in shown

@@ -66,7 +66,7 @@ def test_a_model_is_trained_put_into_use_read_with_and_taken_back(page, address:
     page.get_by_text("were measured on different data").wait_for()
 
     page.get_by_role("button", name="Put into use").click()
-    page.get_by_text("needs a name and a reason").wait_for()
+    page.get_by_text("needs a reason").wait_for()
     write(page, "Why it shall be used", "a test of the way into use")
     page.get_by_role("button", name="Put into use").click()
     page.get_by_text("In use.").wait_for()

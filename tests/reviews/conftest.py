@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
+from made_sessions import Make
 
 from hemodetect.people import Person, local_person
-from hemodetect.reviews.session import Answer, Call, Mode, ReviewSession
-from hemodetect.reviews.sessions import answer, create
+from hemodetect.reviews.session import Mode, ReviewSession
+from hemodetect.reviews.sessions import create
 from hemodetect.reviews.sources import MadeUp, Source, Truth
-
-Make = Callable[..., ReviewSession]
 
 
 @pytest.fixture
@@ -35,11 +32,3 @@ def make(lead: Person) -> Make:
         return create(lead, "A session", studies, readers, mode, seed=7)
 
     return made
-
-
-def read_all(session: ReviewSession, reader: str, calls: dict[int, tuple[Call, Call]]) -> None:
-    """Reads every study in order: study -> the call without and with the models."""
-    for number in session.order(reader):
-        for stage in session.stages(reader, number):
-            call = calls[number][stage == "shown"]
-            answer(local_person(reader), session, number, stage, Answer(call, 3), 10.0)

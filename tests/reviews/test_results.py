@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from conftest import Make, read_all
+from made_sessions import Make, read_all
 
 from hemodetect.evaluation import Confusion
 from hemodetect.reviews.model_reads import ModelRead

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import pytest
 import sqlalchemy as sql
-from conftest import Make, read_all
+from made_sessions import Make, read_all
 
 from hemodetect import audit_trail
 from hemodetect.database import engine
