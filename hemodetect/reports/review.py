@@ -163,7 +163,7 @@ def review_pdf(found: Results, models: Sequence[ModelRead], when: datetime) -> b
     rows = [tuple(row.values()) for row in figure_rows(found)]
     if rows:
         story.append(paragraph("Readers and models", style=HEADING))
-        story.append(table(list(figure_rows(found)[0]), rows, (26, 8, 8, 20, 20, 20, 17, 10)))
+        story.append(table(list(figure_rows(found)[0]), rows, (25, 10, 8, 20, 20, 20, 17, 10)))
         story.append(paragraph(UNSURE_COUNTS, style=CAPTION))
     story += _matrices([one for one in found.rated if one.confusion])
     if told := sentences(found):
