@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Literal, get_args
@@ -23,6 +22,8 @@ Action = Literal[
     "read",
     "export",
     "train",
+    "cancel",
+    "resume",
     "promote",
     "rollback",
     "remove",
@@ -77,19 +78,6 @@ class Entry:
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
 
-@contextlib.contextmanager
-def recorded(
-    who: str, action: Action, subject: str, detail: Mapping[str, object] | None = None
-) -> Iterator[None]:
-    """Does what is inside and adds an entry, both or neither; arguments as of `record`.
-
-    Nothing is done where the entry cannot be written.
-    """
-    with writing() as connection:
-        record(who, action, subject, detail, connection=connection)
-        yield
-
-
 def record(
     who: str,
     action: Action,
@@ -99,6 +87,9 @@ def record(
     connection: sql.Connection | None = None,
 ) -> Entry:
     """Adds an entry; it is on disk when this returns, or with the transaction it is part of.
+
+    What cannot be part of a transaction (a file that moves) is recorded before it is done: an entry
+    may then speak of what was begun and not ended, and nothing happens without one.
 
     Args:
         who, action, subject, detail: see `Entry`; names and values of `detail` as JSON has them.

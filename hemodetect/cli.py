@@ -8,14 +8,10 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hemodetect import RESEARCH_USE_ONLY, __version__, commands
 from hemodetect.errors import HemodetectError
 from hemodetect.families import FAMILY_NAMES
-
-if TYPE_CHECKING:
-    pass
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -38,7 +38,7 @@ from hemodetect.models.bundle import read_card
 from hemodetect.reports.comparison import comparison_csv
 from hemodetect.reports.comparison_pdf import comparison_pdf
 from hemodetect.settings import settings
-from pages.shared import chart_config
+from pages.shared import chart_config, noted
 
 Section = Callable[[Board, Thresholds, dict[str, Scores]], None]
 EACH, RULE = "one for each", "compare_rule"
@@ -305,13 +305,19 @@ def _export(board: Board, thresholds: Thresholds, scores: dict[str, Scores]) -> 
         key="compare_picture",
     )
     left, right, _ = st.columns([2, 2, 4])
+
+    def exported(kind: str) -> None:
+        bundles = [model.version for model in board.comparison.models]
+        noted("export", "comparison", {"kind": kind, "bundles": bundles})
+
     left.download_button(
         "Figures as CSV",
         comparison_csv(board, scores),
         "hemodetect-comparison.csv",
         "text/csv",
         icon=":material/download:",
-        on_click="ignore",
+        on_click=exported,
+        args=("csv",),
         width="stretch",
     )
     right.download_button(
@@ -327,7 +333,8 @@ def _export(board: Board, thresholds: Thresholds, scores: dict[str, Scores]) -> 
         "hemodetect-comparison.pdf",
         "application/pdf",
         icon=":material/picture_as_pdf:",
-        on_click="ignore",
+        on_click=exported,
+        args=("pdf",),
         width="stretch",
     )
     st.caption(

@@ -67,9 +67,8 @@ def _progress(one: ReviewSession) -> str:
     made = reads(one.id)
     told = []
     for reader in one.readers:
-        asked = sum(len(one.stages(reader, study.number)) for study in one.studies)
         done = sum(read.reader == reader for read in made)
-        told.append(f"{plain(reader)} {done / asked:.0%}")
+        told.append(f"{plain(reader)} {done / one.reads_asked:.0%}")
     return ", ".join(told)
 
 
@@ -84,9 +83,6 @@ def _leave() -> None:
 def _session_page(me: Person, session_id: str) -> None:
     one = session(session_id)
     st.subheader(plain(one.title))
-    if may_read(me, one) and next_assignment(one, me.name) is not None:
-        reading(one, me)
-        return
     if may_read(me, one):
         reading(one, me)
     if may_see_results(me, one):

@@ -91,7 +91,7 @@ def _of_a_set() -> Given:
 
 @st.cache_data(show_spinner="Looking at the set", ttl=300, max_entries=8)
 def _truth(name: str) -> dict[str, Truth]:
-    return labelled_patients(name).truth
+    return labelled_patients(name)
 
 
 def _made_up() -> Given:

@@ -7,7 +7,6 @@ import time
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from hemodetect import audit_trail
 from hemodetect.errors import HemodetectError
 from hemodetect.figures.theme import CHART_CONFIG
 from hemodetect.imaging.study import Study
@@ -20,7 +19,7 @@ from hemodetect.reviews.sources import open_source
 from hemodetect.viewer import slice_view
 from pages.read_answers import answers, cards, first_words
 from pages.read_viewer import viewer
-from pages.shared import plain
+from pages.shared import noted, plain
 from pages.slice_controls import slice_control, window_control
 
 CALLS: dict[Call, str] = {"hemorrhage": "Hemorrhage", "none": "None", "unsure": "Not sure"}
@@ -52,7 +51,9 @@ def reading(of: ReviewSession, reader: Person) -> None:
             _form(of, due, reader)
         return
     prediction, maps, used = answers(study, "review_read")
-    keep_model_reads(of.id, due.study.number, prediction)
+    if not st.session_state.get("review_read_kept"):
+        keep_model_reads(of.id, due.study.number, prediction)
+        st.session_state["review_read_kept"] = True
     first_words(prediction, used)
     cards(prediction, used)
     with st.container(border=True):
@@ -70,7 +71,8 @@ def _study(of: ReviewSession, due: Assignment, reader: Person) -> Study:
         _close_study()
         with st.spinner("Opening the study"):
             study = open_source(due.study.source)
-        audit_trail.record(reader.name, "open", f"{of.id}/{due.study.number}", {"stage": due.stage})
+        if due.stage == "blind":  # with the models, the entry is made with their versions
+            noted("open", f"{of.id}/{due.study.number}", {"stage": due.stage})
         st.session_state["review_read_study"] = study
         st.session_state["review_read_slice"] = len(study.slices) // 2 + 1
     st.session_state["review_read_opened"] = opened

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from html import escape
 
 import streamlit as st
 
 from hemodetect.evaluation.levels import EvaluationError
+from hemodetect.families import FAMILY_NAMES
 from hemodetect.figures.comparing import CELLS, confusion_matrices
 from hemodetect.figures.reviewing import readers_roc
 from hemodetect.reports.review import UNSURE_COUNTS, figure_rows, reads_csv, review_pdf, sentences
 from hemodetect.reviews.model_reads import ModelRead, model_reads
 from hemodetect.reviews.results import STAGE_WORDS, Rated, Results, results
 from hemodetect.reviews.session import Read, ReviewSession
-from hemodetect.reviews.sessions import reads
+from hemodetect.reviews.sessions import reads, session
 from pages.review_report import study_report
 from pages.shared import chart_config, noted, plain
 
@@ -27,7 +29,7 @@ def result_page(of: ReviewSession) -> None:
         st.caption("Nobody has read yet.")
         return
     try:
-        found = results(of, made, models)
+        found = _results(of.id, len(made), len(models))
     except EvaluationError as error:
         st.error(plain(str(error)), icon=":material/error:")
         return
@@ -35,7 +37,7 @@ def result_page(of: ReviewSession) -> None:
         st.caption(
             f":material/hourglass: {found.done:.0%} of the reads are made; figures will change."
         )
-    _matrices(found)
+    _matrices(found, made, models)
     st.dataframe(figure_rows(found), hide_index=True, width="stretch")
     st.caption(UNSURE_COUNTS)
     for sentence in sentences(found):
@@ -50,7 +52,13 @@ def result_page(of: ReviewSession) -> None:
     study_report(found.session, made)
 
 
-def _matrices(found: Results) -> None:
+@st.cache_resource(show_spinner="Counting", max_entries=16)
+def _results(session_id: str, reads_made: int, models_kept: int) -> Results:
+    """Kept by the numbers of reads, which are only ever added to: it resamples 2,000 times."""
+    return results(session(session_id), reads(session_id), model_reads(session_id))
+
+
+def _matrices(found: Results, made: list[Read], models: list[ModelRead]) -> None:
     known = {one.rater.key: one for one in found.rated if one.confusion}
     if not known:
         st.caption("The answers of these studies are not known, so no call can be right or wrong.")
@@ -68,7 +76,7 @@ def _matrices(found: Results) -> None:
     st.caption("Click a cell to see its studies. Percentages are of the row.")
     opened = st.session_state.get("review_cell")
     if opened and opened[0] in known:
-        _cases(found, known[opened[0]], opened[1])
+        _cases(known[opened[0]], opened[1], made, models)
 
 
 def _row(known: dict[str, Rated], keys: list[str], place: str) -> None:
@@ -84,7 +92,7 @@ def _row(known: dict[str, Rated], keys: list[str], place: str) -> None:
         st.plotly_chart(
             confusion_matrices(
                 {key: counts for key in keys if (counts := known[key].confusion)},
-                {key: plain(name.rpartition(", ")[0] or name) for key, name in names.items()},
+                {key: escape(name.rpartition(", ")[0] or name) for key, name in names.items()},
                 st.session_state.get("review_cell"),
             ),
             theme=None,
@@ -95,9 +103,8 @@ def _row(known: dict[str, Rated], keys: list[str], place: str) -> None:
         )
 
 
-def _cases(found: Results, one: Rated, cell: str) -> None:
+def _cases(one: Rated, cell: str, made: list[Read], models: list[ModelRead]) -> None:
     label, call, meaning = CELLS[cell]
-    made, models = reads(found.session.id), model_reads(found.session.id)
     numbers = one.cases[cell]
     st.markdown(
         f"**{len(numbers)} {'study' if len(numbers) == 1 else 'studies'}** — {plain(one.rater.name)}:"
@@ -115,7 +122,9 @@ def _case(number: int, made: list[Read], models: list[ModelRead]) -> dict[str, s
             said = f"{read.answer.call} ({read.answer.confidence})"
             row[f"{read.reader}, {STAGE_WORDS[read.stage]}"] = said
     return row | {
-        model.family: f"{model.probability:.0%}" for model in models if model.study == number
+        FAMILY_NAMES[model.family]: f"{model.probability:.0%}"
+        for model in models
+        if model.study == number
     }
 
 
@@ -128,7 +137,7 @@ def _exports(found: Results, made: list[Read], models: list[ModelRead]) -> None:
 
     as_csv.download_button(
         "All reads as CSV",
-        reads_csv(of, made, models),
+        lambda: reads_csv(of, made, models),
         f"review-{of.id}.csv",
         "text/csv",
         icon=":material/download:",
@@ -138,7 +147,7 @@ def _exports(found: Results, made: list[Read], models: list[ModelRead]) -> None:
     )
     as_pdf.download_button(
         "Results as PDF",
-        review_pdf(found, models, datetime.now(UTC)),
+        lambda: review_pdf(found, models, datetime.now(UTC)),
         f"review-{of.id}.pdf",
         "application/pdf",
         icon=":material/picture_as_pdf:",

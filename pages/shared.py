@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import logging
 import re
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,6 +26,9 @@ from hemodetect.settings import settings
 
 if TYPE_CHECKING:
     from hemodetect.models.released import Releases
+
+
+log = logging.getLogger(__name__)
 
 
 def routed() -> None:
@@ -87,7 +91,11 @@ def let_in() -> None:
 @st.cache_resource(show_spinner=False, ttl=3600, max_entries=1)
 def sweep_studies() -> int:
     """Removes saved studies whose time is over, at most once an hour."""
-    return sweep()
+    try:
+        return sweep()
+    except HemodetectError as error:
+        log.warning("saved studies are not swept: %s", error)
+        return 0
 
 
 def signed_in() -> Person | None:

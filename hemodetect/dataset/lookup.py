@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -25,6 +27,11 @@ class FoundSet:
 
     root: Path
     slices: pd.DataFrame
+
+    @classmethod
+    def of(cls, root: Path, slices: pd.DataFrame) -> FoundSet:
+        """From a folder and its `labelled_slices`."""
+        return cls(root, slices.set_index(["patient", "slice"])[["file", "series"]])
 
     def file(self, patient: str, name: str) -> Path:
         """The picture of a slice; raises `DatasetError` where there is none."""
@@ -79,24 +86,28 @@ def find_set(name: str, wanted: pd.DataFrame) -> FoundSet | None:
     """The set `name` in one of `data_folders`, if it holds all of `wanted` with the same labels.
 
     Args:
-        name: of the set's folder. It may come from a file that somebody made, so it is refused
-            where it is more than a plain name.
+        name: of the set's folder.
         wanted: columns patient, slice, label.
     """
-    if name in ("", ".", "..") or Path(name).name != name:
-        return None
-    for folder in data_folders():
-        root = folder / name
-        if not root.is_dir() or root.is_symlink():
-            continue
-        try:
-            found = labelled_slices(root, listed_files(root))
-        except DatasetError:
-            continue
+    for root, found in named_sets(name):
         table = found.set_index(["patient", "slice"]).sort_index()
         keys = pd.MultiIndex.from_frame(wanted[["patient", "slice"]])
         if not table.index.is_unique or not keys.isin(table.index).all():
             continue
         if (table["label"].reindex(keys).to_numpy() == wanted["label"].to_numpy()).all():
-            return FoundSet(root, found.set_index(["patient", "slice"])[["file", "series"]])
+            return FoundSet.of(root, found)
     return None
+
+
+def named_sets(name: str) -> Iterator[tuple[Path, pd.DataFrame]]:
+    """Folders called `name` in `data_folders` that hold a labelled set, with its slices.
+
+    `name` may come from a file that somebody made: nothing is found where it is no plain name.
+    """
+    if name in ("", ".", "..") or Path(name).name != name:
+        return
+    for folder in data_folders():
+        root = folder / name
+        if root.is_dir() and not root.is_symlink():
+            with contextlib.suppress(DatasetError):
+                yield root, labelled_slices(root, listed_files(root))

@@ -67,8 +67,8 @@ def keep_set(name: str, packed: BinaryIO, who: Person) -> Path:
         _check_room(home, archive.unpacked_bytes)
         _unpack(archive, growing)
         labelled_slices(growing, listed_files(growing))
-        with audit_trail.recorded(who.name, "upload", name, {"files": len(archive.entries)}):
-            growing.rename(home / name)
+        audit_trail.record(who.name, "upload", name, {"files": len(archive.entries)})
+        growing.rename(home / name)
     except UnreadableFile as error:
         raise DatasetError(str(error)) from None
     except DatasetError as error:
@@ -94,8 +94,8 @@ def remove_set(folder: Path, who: Person) -> None:
         raise DatasetError(f"{folder.name} was not uploaded here and is not removed.")
     # Out of sight first, so that nobody begins with a set that is half gone.
     leaving = folder.with_name(f".{secrets.token_hex(8)}")
-    with audit_trail.recorded(who.name, "remove", folder.name):
-        folder.rename(leaving)
+    audit_trail.record(who.name, "remove", folder.name)
+    folder.rename(leaving)
     shutil.rmtree(leaving)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -95,6 +96,7 @@ def _beyond_chance(observed: np.ndarray, expected: np.ndarray) -> np.ndarray:
     return np.where(known, (observed - expected) / np.where(known, 1 - expected, 1.0), np.nan)
 
 
+@lru_cache(maxsize=8)
 def _drawn(n: int, resamples: int, seed: int) -> np.ndarray:
     """(resamples, n) how often each case was drawn."""
     random = np.random.default_rng(seed)

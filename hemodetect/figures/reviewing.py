@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from html import escape
+
 import plotly.graph_objects as go
 
 from hemodetect.figures.curves import roc_figure
@@ -38,7 +40,7 @@ def readers_roc(found: Results) -> go.Figure | None:
 
 def _reader(own: list[Rated], letter: str) -> go.Scatter:
     places = [_place(one) for one in own]
-    name = own[0].rater.name.rsplit(", ", 1)[0]
+    name = escape(own[0].rater.name.rsplit(", ", 1)[0])  # Plotly reads tags
     return go.Scatter(
         x=[100 * rate for rate, _ in places],
         y=[100 * sensitivity for _, sensitivity in places],
@@ -54,7 +56,8 @@ def _reader(own: list[Rated], letter: str) -> go.Scatter:
         },
         name=f"{letter}: {name}",
         hovertemplate=[
-            f"{one.rater.name}: sensitivity %{{y:.0f}} %, false alarms %{{x:.0f}} %<extra></extra>"
+            f"{escape(one.rater.name)}: sensitivity %{{y:.0f}} %, false alarms %{{x:.0f}} %"
+            "<extra></extra>"
             for one in own
         ],
     )

@@ -193,11 +193,10 @@ def _into_use(
         new=card.version,
         previous=trail[-1].digest if trail else _FIRST,
     )
-    with audit_trail.recorded(
-        who.name, action, card.version, {"family": card.family, "instead_of": old, "why": why}
-    ):
-        _append(artifacts / TRAIL, entry)
-        _swap(artifacts, entry)
+    told = {"family": card.family, "instead_of": old, "why": why}
+    audit_trail.record(who.name, action, card.version, told)
+    _append(artifacts / TRAIL, entry)
+    _swap(artifacts, entry)
     return entry
 
 

@@ -56,7 +56,7 @@ class Rated:
         confusion: how many these are; None where the truth of none is known.
         scores: with intervals; None where the truth is of one class only. The AUROC is of the
             reader's rating (`rating`) or of the model's probability.
-        roc: the curve of that rating; None where there are no scores.
+        roc: of a model; None where there are no scores.
         median_seconds: a study took; None for models and the majority.
     """
 
@@ -116,11 +116,6 @@ class Results:
 def results(session: ReviewSession, reads: Sequence[Read], models: Sequence[ModelRead]) -> Results:
     """Figures of whatever has been read so far."""
     truth = {s.number: int(s.truth == "hemorrhage") for s in session.studies if s.truth}
-    asked = sum(
-        len(session.stages(reader, study.number))
-        for reader in session.readers
-        for study in session.studies
-    )
     stages = [stage for stage in STAGE_WORDS if any(read.stage == stage for read in reads)]
     found: list[Rated] = []
     for stage in stages:
@@ -154,7 +149,7 @@ def results(session: ReviewSession, reads: Sequence[Read], models: Sequence[Mode
     ones = sum(truth.values())
     return Results(
         session=session,
-        done=len(reads) / asked,
+        done=len(reads) / (len(session.readers) * session.reads_asked),
         rated=tuple(found),
         kappas=_kappas(session, reads, stages),
         fleiss=_fleiss(session, reads, stages),
@@ -232,7 +227,8 @@ def _rated(
             np.arange(len(known)),
         )
         scores = cases.at(np.where(called, 0.0, 1.0))
-        roc = roc_curve_with_band(labels, cases.probabilities, cases.codes, cases.drawn)
+        if rater.stage is None:
+            roc = roc_curve_with_band(labels, cases.probabilities, cases.codes, cases.drawn)
     return Rated(rater, len(calls), unsure, cells, confusion, scores, roc, seconds)
 
 

@@ -6,6 +6,7 @@ be a patient's: they are counted instead. What is burnt into pixels stays.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import secrets
@@ -25,6 +26,7 @@ from hemodetect.settings import settings
 
 _KEY = re.compile(r"[0-9a-f]{24}")
 _SUFFIX = ".study.npz"
+_HALF_SAVED_SECONDS = 24 * 3600.0
 
 
 class StudyGone(HemodetectError):
@@ -58,10 +60,11 @@ def save_study(study: Study, who: Person) -> str:
     try:
         with partial.open("wb") as file:
             np.savez_compressed(file, **arrays)
+        told = {"slices": len(series.slices), "saved": key}
+        audit_trail.record(who.name, "upload", study.id, told)
         partial.replace(folder / f"{key}{_SUFFIX}")
     finally:
         partial.unlink(missing_ok=True)
-    audit_trail.record(who.name, "upload", study.id, {"slices": len(series.slices), "saved": key})
     return key
 
 
@@ -86,7 +89,7 @@ def saved_study(key: str) -> Study:
             "The images of this study were removed when their time was over; what was read of it is"
             " kept."
         ) from None
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise StudyGone(
             f"The images of this study are damaged ({type(error).__name__})."
         ) from error
@@ -94,22 +97,30 @@ def saved_study(key: str) -> Study:
 
 
 def sweep(now: datetime | None = None) -> int:
-    """Removes the studies whose time is over; how many."""
+    """Removes the studies whose time is over, and what a kill left of one half saved; how many."""
     moment, removed = now or datetime.now(UTC), 0
     for path in saved_studies().glob(f"*{_SUFFIX}"):
-        if _expires(path) > moment:
-            continue
-        path.unlink(missing_ok=True)
-        audit_trail.record("hemodetect", "sweep", path.name.removesuffix(_SUFFIX))
-        removed += 1
+        try:
+            over = _expires(path) <= moment
+        except OSError:
+            continue  # gone, or not to be opened just now: its time is not known to be over
+        if over:
+            audit_trail.record("hemodetect", "sweep", path.name.removesuffix(_SUFFIX))
+            path.unlink(missing_ok=True)
+            removed += 1
+    for partial in saved_studies().glob(".*.partial"):
+        with contextlib.suppress(OSError):
+            if moment.timestamp() - partial.stat().st_mtime > _HALF_SAVED_SECONDS:
+                partial.unlink()
     return removed
 
 
 def _expires(path: Path) -> datetime:
+    """When a study's time is over; raises `OSError` where its file cannot be opened."""
     try:
         with np.load(path, allow_pickle=False) as kept:
             return datetime.fromisoformat(json.loads(str(kept["about"]))["expires"])
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         # Damaged: nobody can read it, and nothing says how long it may stay.
         return datetime.min.replace(tzinfo=UTC)
 

@@ -77,6 +77,11 @@ class ReviewSession:
         aided = (int(places[index]) + self.readers.index(reader)) % 2 == 0
         return ("shown",) if aided else ("blind",)
 
+    @property
+    def reads_asked(self) -> int:
+        """Of every reader."""
+        return len(self.studies) * (2 if self.mode == "blind-first" else 1)
+
     def study(self, number: int) -> ReviewStudy:
         """Raises `ReviewError` where there is none of this number."""
         for study in self.studies:

@@ -190,7 +190,11 @@ def answer(
             who.name,
             "read",
             f"{of.id}/{study}",
-            {"stage": stage, "call": given.call, "bundles": _versions(connection, of.id, study)},
+            {
+                "stage": stage,
+                "call": given.call,
+                "bundles": _versions(connection, of.id, study) if stage == "shown" else [],
+            },
             connection=connection,
         )
     return added

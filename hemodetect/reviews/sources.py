@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from hemodetect.dataset.lookup import data_folders, find_set
-from hemodetect.dataset.manifest import labelled_slices, listed_files
+from hemodetect.dataset.lookup import FoundSet, named_sets
 from hemodetect.errors import HemodetectError
 from hemodetect.imaging import UploadedFile, read_study
 from hemodetect.imaging.phantom import Bleed, head_phantom
@@ -81,9 +80,7 @@ def open_source(source: Source) -> Study:
         bleeds = [Bleed(source.bleed, source.millilitres)] if source.bleed else []  # type: ignore[arg-type]
         files = dicom_files(head_phantom(bleeds, seed=source.seed))
         return _unnamed(read_study([UploadedFile(name, data) for name, data in files]))
-    found = find_set(source.set, labelled_patients(source.set).slices_of(source.patient))
-    if found is None:
-        raise SourceGone(_NO_SET.format(source.set))
+    found = _found(source)
     names = found.shown_names(source.patient)
     return _unnamed(
         read_study(
@@ -95,40 +92,28 @@ def open_source(source: Source) -> Study:
     )
 
 
+def labelled_patients(name: str) -> dict[str, Truth]:
+    """Patient -> label of a set by its folder's name; hemorrhage where any slice is labelled so.
+
+    Raises:
+        SourceGone: there is no such set.
+    """
+    for _, table in named_sets(name):
+        worst = table.groupby("patient", sort=False)["label"].max()
+        return {str(p): "hemorrhage" if label else "none" for p, label in worst.items()}
+    raise SourceGone(_NO_SET.format(name))
+
+
 _NO_SET = "The set {} is not on this server; put it back into a folder that HEMODETECT_DATA names."
 
 
-@dataclass(frozen=True, eq=False)
-class LabelledPatients:
-    """The patients of a labelled set.
-
-    Attributes:
-        truth: patient -> label; hemorrhage where any slice is labelled so.
-    """
-
-    truth: dict[str, Truth]
-    _table: Any
-
-    def slices_of(self, patient: str) -> Any:
-        """Table of a patient's slices: patient, slice, label."""
-        own = self._table[self._table["patient"] == patient]
-        if own.empty:
-            raise SourceGone(f"The set holds no patient {patient} any more.")
-        return own[["patient", "slice", "label"]]
-
-
-def labelled_patients(name: str) -> LabelledPatients:
-    """The patients of a set by its folder's name; raises `SourceGone` where there is none."""
-    for folder in data_folders():
-        root = folder / name
-        if root.is_dir() and not root.is_symlink() and root.parent == folder:
-            table = labelled_slices(root, listed_files(root))
-            worst = table.groupby("patient", sort=False)["label"].max()
-            truth: dict[str, Truth] = {
-                str(patient): "hemorrhage" if label else "none" for patient, label in worst.items()
-            }
-            return LabelledPatients(truth, table)
-    raise SourceGone(_NO_SET.format(name))
+def _found(source: OfSet) -> FoundSet:
+    lost = SourceGone(_NO_SET.format(source.set))
+    for root, table in named_sets(source.set):
+        if (table["patient"] == source.patient).any():
+            return FoundSet.of(root, table)
+        lost = SourceGone(f"The set {source.set} has lost one of the session's patients.")
+    raise lost
 
 
 def _unnamed(study: Study) -> Study:

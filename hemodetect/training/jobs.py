@@ -129,6 +129,7 @@ def cancel(job_id: str, who: Person) -> Job:
     """
     who.require("trainer")
     asked = job(job_id)
+    audit_trail.record(who.name, "cancel", asked.id)
     if not change(job_id, ALIVE, cancelling=True):
         raise JobError(f"Job {asked.number} is {job(job_id).state}; there is nothing to cancel.")
     return job(job_id)
@@ -145,6 +146,7 @@ def resume(job_id: str, who: Person) -> Job:
     old = job(job_id)
     if old.host != host():
         raise JobError(f"Job {old.number} was started on another machine; resume it there.")
+    audit_trail.record(who.name, "resume", old.id)
     held = None
     deadline = time.monotonic() + _PARTING_SECONDS
     while held is None and read(job_id).state in RESUMABLE and time.monotonic() < deadline:
