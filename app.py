@@ -18,6 +18,7 @@ st.set_page_config(page_title="hemodetect", page_icon=":material/neurology:", la
 warm_up()
 sweep_studies()
 let_in()
+st.session_state["shared_entered"] = True
 # A page that somebody may not use is not shown to them; what it does refuses them in the library too.
 mine = acting().roles
 pages = [

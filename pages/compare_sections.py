@@ -38,7 +38,8 @@ from hemodetect.models.bundle import read_card
 from hemodetect.reports.comparison import comparison_csv
 from hemodetect.reports.comparison_pdf import comparison_pdf
 from hemodetect.settings import settings
-from pages.shared import chart_config, noted
+from pages.exports import export_button
+from pages.shared import chart_config
 
 Section = Callable[[Board, Thresholds, dict[str, Scores]], None]
 EACH, RULE = "one for each", "compare_rule"
@@ -305,23 +306,15 @@ def _export(board: Board, thresholds: Thresholds, scores: dict[str, Scores]) -> 
         key="compare_picture",
     )
     left, right, _ = st.columns([2, 2, 4])
-
-    def exported(kind: str) -> None:
-        bundles = [model.version for model in board.comparison.models]
-        noted("export", "comparison", {"kind": kind, "bundles": bundles})
-
-    left.download_button(
-        "Figures as CSV",
-        comparison_csv(board, scores),
-        "hemodetect-comparison.csv",
-        "text/csv",
-        icon=":material/download:",
-        on_click=exported,
-        args=("csv",),
-        width="stretch",
-    )
-    right.download_button(
+    told = {"bundles": [model.version for model in board.comparison.models]}
+    export_button(
+        left, "Figures as CSV", "hemodetect-comparison.csv", lambda: comparison_csv(board, scores),
+        "comparison", told,
+    )  # fmt: skip
+    export_button(
+        right,
         "This page as PDF",
+        "hemodetect-comparison.pdf",
         lambda: comparison_pdf(
             board,
             thresholds,
@@ -330,12 +323,8 @@ def _export(board: Board, thresholds: Thresholds, scores: dict[str, Scores]) -> 
             _gaps(str(settings().artifacts)),
             _difference_sentences(board, thresholds),
         ),
-        "hemodetect-comparison.pdf",
-        "application/pdf",
-        icon=":material/picture_as_pdf:",
-        on_click=exported,
-        args=("pdf",),
-        width="stretch",
+        "comparison",
+        told,
     )
     st.caption(
         "Both carry the bundles' versions, the fingerprint of the data and the date. The cases behind a"

@@ -16,6 +16,7 @@ from hemodetect.reports.dicom_results import overlay_pictures, zipped_results
 from hemodetect.reports.predictions import prediction_csv
 from hemodetect.reports.study_pdf import study_pdf
 from hemodetect.reports.study_pictures import slice_pictures
+from pages.exports import export_button
 from pages.read_answers import answers, cards, first_words
 from pages.read_viewer import viewer
 from pages.shared import example_files, noted, routed
@@ -112,57 +113,29 @@ def _study_page(study: Study) -> None:
 
 
 def _exports(prediction: StudyPrediction, maps: np.ndarray | None, used: Releases) -> None:
-    """Each is made when it is asked for."""
-    study = prediction.study
-    places = st.columns(3)
-
-    def exported(kind: str) -> None:
-        bundles = [found.version for found in prediction.families.values()]
-        noted("export", study.id, {"kind": kind, "bundles": bundles})
+    study, places = prediction.study, st.columns(3)
+    told = {"bundles": [found.version for found in prediction.families.values()]}
 
     def report() -> bytes:
         known = {family: model.card for family, model in used.models.items()}
         pictures = slice_pictures(prediction, maps)
         return study_pdf(prediction, known, pictures, [], datetime.now(UTC))
 
-    places[0].download_button(
-        "Predictions as CSV",
-        prediction_csv(prediction),
-        f"{study.id}.csv",
-        "text/csv",
-        icon=":material/download:",
-        on_click=exported,
-        args=("csv",),
-        width="stretch",
-    )
-    places[1].download_button(
-        "Report as PDF",
-        report,
-        f"{study.id}.pdf",
-        "application/pdf",
-        icon=":material/picture_as_pdf:",
-        on_click=exported,
-        args=("pdf",),
-        width="stretch",
-    )
+    def as_dicom() -> bytes:
+        pictures = overlay_pictures(slice_pictures(prediction, maps))
+        return zipped_results(prediction, pictures, None, datetime.now(UTC))
+
+    export_button(
+        places[0], "Predictions as CSV", f"{study.id}.csv", lambda: prediction_csv(prediction),
+        study.id, told,
+    )  # fmt: skip
+    export_button(places[1], "Report as PDF", f"{study.id}.pdf", report, study.id, told)
     if study.units == "HU":
-        places[2].download_button(
-            "Results as DICOM",
-            lambda: zipped_results(
-                prediction,
-                overlay_pictures(slice_pictures(prediction, maps)),
-                None,
-                datetime.now(UTC),
-            ),
-            f"{study.id}-results.zip",
-            "application/zip",
-            icon=":material/radiology:",
-            on_click=exported,
-            args=("dicom",),
-            width="stretch",
-            help="The heat maps as secondary captures and all calls as a structured report, under the"
-            " study's pseudonym.",
-        )
+        export_button(
+            places[2], "Results as DICOM", f"{study.id}-results.zip", as_dicom, study.id, told,
+            help_text="The heat maps as secondary captures and all calls as a structured report,"
+            " under the study's pseudonym.",
+        )  # fmt: skip
 
 
 def _chosen_series(study: Study) -> Study:

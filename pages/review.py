@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import streamlit as st
 
 from hemodetect.errors import HemodetectError
@@ -27,7 +29,7 @@ def _home(me: Person) -> None:
         "A session is a list of studies that several readers call, each alone and in an order of their"
         " own; the models are shown after, or beside, as the session says."
     )
-    known = [one for one in sessions() if "lead" in me.roles or me.name in one.readers]
+    known = [one for one in sessions() if "lead" in me.roles or may_read(me, one)]
     if not known:
         st.caption("No session yet.")
     for one in known:
@@ -45,7 +47,9 @@ def _row(one: ReviewSession, me: Person) -> None:
     words.caption(
         f"{len(one.studies)} studies. {MODES[one.mode]}. Made {made}.  \n{_progress(one)}"
     )
-    mine = may_read(me, one) and next_assignment(one, me.name) is not None
+    mine = (
+        may_read(me, one) and next_assignment(one, one.reader_named(me.name) or me.name) is not None
+    )
     if mine:
         label, icon = "Read", ":material/play_arrow:"
     elif may_see_results(me, one):
@@ -82,13 +86,18 @@ def _leave() -> None:
 
 def _session_page(me: Person, session_id: str) -> None:
     one = session(session_id)
+    me = replace(me, name=one.reader_named(me.name) or me.name)
     st.subheader(plain(one.title))
     if may_read(me, one):
         reading(one, me)
     if may_see_results(me, one):
         result_page(one)
     elif not may_read(me, one):
-        st.info(f"{plain(me.name)} is not a reader of this session.", icon=":material/person_off:")
+        st.info(
+            f"{plain(me.name)} is not a reader of this session. Its results open for whoever made it,"
+            " and for leads when all is read.",
+            icon=":material/person_off:",
+        )
 
 
 routed()

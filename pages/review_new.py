@@ -8,8 +8,8 @@ from hemodetect.errors import HemodetectError
 from hemodetect.imaging import UploadedFile, read_study
 from hemodetect.people import Person
 from hemodetect.reports.review import MODES
-from hemodetect.reviews.choosing import Given, balanced_patients, made_up_heads
-from hemodetect.reviews.saved import save_study
+from hemodetect.reviews.choosing import Given, balanced_patients, made_up_heads, shuffled
+from hemodetect.reviews.saved import remove_saved, save_study
 from hemodetect.reviews.sessions import MOST_STUDIES, create
 from hemodetect.reviews.sources import OfSet, Saved, Truth, labelled_patients
 from hemodetect.settings import settings
@@ -50,12 +50,17 @@ def new_session(lead: Person) -> None:
     st.caption(f"{n} {'study' if n == 1 else 'studies'}; every reader meets them in another order.")
     if not st.button("Make the session", type="primary", icon=":material/add:", key="review_make"):
         return
+    saved: Given = []
     try:
         lead.require("lead")
         if uploads:
-            given = _saved(uploads, lead)
+            saved = _saved(uploads, lead)
+        given = shuffled(saved or given)
         made = create(lead, title, given, readers.split(",") if readers.strip() else [], mode)
     except HemodetectError as error:
+        for source, _ in saved:
+            if isinstance(source, Saved):
+                remove_saved(source.key, lead)
         st.error(plain(str(error)), icon=":material/error:")
         return
     _drop_cases()

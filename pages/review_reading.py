@@ -117,7 +117,7 @@ def _form(of: ReviewSession, due: Assignment, reader: Person) -> None:
         st.caption(f"Without them you called: {_in_words(first)}. It is kept; this is added.")
     else:
         st.markdown("**Your call**")
-    mark = f"{due.study.number}_{due.stage}"
+    mark = f"{of.readers.index(reader.name)}_{due.study.number}_{due.stage}"
     if due.stage == "shown":
         left, middle, done = st.columns([4, 5, 4], vertical_alignment="bottom")
         more: DeltaGenerator = st.expander("Slices, type and note", icon=":material/edit_note:")

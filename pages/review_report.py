@@ -14,8 +14,9 @@ from hemodetect.reports.dicom_results import overlay_pictures, zipped_results
 from hemodetect.reports.study_pdf import study_pdf
 from hemodetect.reports.study_pictures import SlicePicture, slice_pictures
 from hemodetect.reviews.session import Read, ReviewSession
-from hemodetect.reviews.sources import open_source
-from pages.shared import noted, releases
+from hemodetect.reviews.sources import OfSet, open_source
+from pages.exports import export_button
+from pages.shared import releases
 
 
 def study_report(of: ReviewSession, made: list[Read]) -> None:
@@ -27,9 +28,6 @@ def study_report(of: ReviewSession, made: list[Read]) -> None:
     name = reader.selectbox("Reader", readers, key="review_report_reader")
     own = [read for read in made if (read.study, read.reader) == (number, name)]
 
-    def exported(kind: str) -> None:
-        noted("export", f"{of.id}/{number}", {"kind": kind, "reader": name})
-
     def as_pdf() -> bytes:
         prediction, pictures, used = _predicted(of, number)
         cards = {family: model.card for family, model in used.models.items()}
@@ -40,28 +38,11 @@ def study_report(of: ReviewSession, made: list[Read]) -> None:
         last = own[-1].answer if own else None
         return zipped_results(prediction, overlay_pictures(pictures), last, datetime.now(UTC))
 
-    pdf.download_button(
-        "Report as PDF",
-        as_pdf,
-        f"review-{of.id}-{number}.pdf",
-        "application/pdf",
-        icon=":material/picture_as_pdf:",
-        on_click=exported,
-        args=("study pdf",),
-        key="review_report_pdf",
-        width="stretch",
-    )
-    dicom.download_button(
-        "Results as DICOM",
-        as_dicom,
-        f"review-{of.id}-{number}.zip",
-        "application/zip",
-        icon=":material/radiology:",
-        on_click=exported,
-        args=("dicom",),
-        key="review_report_dicom",
-        width="stretch",
-    )
+    subject, told = f"{of.id}/{number}", {"reader": name}
+    file = f"review-{of.id}-{number}"
+    export_button(pdf, "Report as PDF", f"{file}.pdf", as_pdf, subject, told)
+    if not isinstance(of.study(number).source, OfSet):  # pictures, which never were DICOM
+        export_button(dicom, "Results as DICOM", f"{file}.zip", as_dicom, subject, told)
     st.caption("Reports are made with the models in use now, and name their versions.")
 
 

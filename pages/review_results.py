@@ -16,8 +16,9 @@ from hemodetect.reviews.model_reads import ModelRead, model_reads
 from hemodetect.reviews.results import STAGE_WORDS, Rated, Results, results
 from hemodetect.reviews.session import Read, ReviewSession
 from hemodetect.reviews.sessions import reads, session
+from pages.exports import export_button
 from pages.review_report import study_report
-from pages.shared import chart_config, noted, plain
+from pages.shared import chart_config, plain
 
 _PER_ROW = 5
 
@@ -129,29 +130,13 @@ def _case(number: int, made: list[Read], models: list[ModelRead]) -> dict[str, s
 
 
 def _exports(found: Results, made: list[Read], models: list[ModelRead]) -> None:
-    of = found.session
+    of, told = found.session, {"reads": len(made)}
     as_csv, as_pdf, _ = st.columns([2, 2, 4])
-
-    def exported(kind: str) -> None:
-        noted("export", of.id, {"kind": kind, "reads": len(made)})
-
-    as_csv.download_button(
-        "All reads as CSV",
-        lambda: reads_csv(of, made, models),
-        f"review-{of.id}.csv",
-        "text/csv",
-        icon=":material/download:",
-        on_click=exported,
-        args=("csv",),
-        width="stretch",
-    )
-    as_pdf.download_button(
-        "Results as PDF",
-        lambda: review_pdf(found, models, datetime.now(UTC)),
-        f"review-{of.id}.pdf",
-        "application/pdf",
-        icon=":material/picture_as_pdf:",
-        on_click=exported,
-        args=("pdf",),
-        width="stretch",
-    )
+    export_button(
+        as_csv, "All reads as CSV", f"review-{of.id}.csv", lambda: reads_csv(of, made, models),
+        of.id, told,
+    )  # fmt: skip
+    export_button(
+        as_pdf, "Results as PDF", f"review-{of.id}.pdf",
+        lambda: review_pdf(found, models, datetime.now(UTC)), of.id, told,
+    )  # fmt: skip

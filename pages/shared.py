@@ -7,6 +7,8 @@ import logging
 import re
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -35,9 +37,10 @@ def routed() -> None:
     """Starts again from app.py where Streamlit opened a page without it; every page calls this first.
 
     The first address that a server is asked for opens a file of a folder named "pages" by itself,
-    and with it everything in that folder, until `st.navigation` has been called once.
+    and with it everything in that folder, until `st.navigation` has been called once. Several browsers
+    may come that way at once, so the mark of having been let in is each session's own.
     """
-    if PagesManager.uses_pages_directory:
+    if not st.session_state.get("shared_entered"):
         PagesManager.uses_pages_directory = False
         st.rerun()
 
@@ -99,23 +102,40 @@ def sweep_studies() -> int:
 
 
 def signed_in() -> Person | None:
-    """Who signed in; None where this server has no sign-in."""
+    """Who signed in; None where this server has no sign-in.
+
+    An address that the provider says is not verified gives no role that was given to that address.
+    """
     if not has_sign_in():
         return None
-    return signed_in_person(str(st.user.get("email") or st.user.get("sub") or ""))
+    address = st.user.get("email")
+    if not address or st.user.get("email_verified") is False:
+        address = f"sub:{st.user.get('sub', '')}"
+    return signed_in_person(str(address))
 
 
+@cache
 def has_sign_in() -> bool:
-    """Whether secrets.toml has a table ``[auth]`` (OIDC, `st.login`)."""
-    try:
-        return "auth" in st.secrets
-    except FileNotFoundError:
+    """Whether secrets.toml has a table ``[auth]`` (OIDC, `st.login`).
+
+    Found out once a process: a file that cannot be read for a moment must not open the doors, so a
+    page fails where there is one and it cannot be read.
+    """
+    if not any(Path(file).expanduser().exists() for file in st.get_option("secrets.files")):
         return False
+    return "auth" in st.secrets
 
 
 def acting() -> Person:
     """Who acts where no name is asked for: who signed in, or gave a name before, or this machine."""
-    return signed_in() or local_person(st.session_state.get("shared_name") or getpass.getuser())
+    return signed_in() or local_person(st.session_state.get("shared_name") or _user())
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return "local user"
 
 
 def noted(

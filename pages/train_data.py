@@ -10,8 +10,8 @@ import streamlit as st
 
 from hemodetect.dataset.audit import Audit, audit
 from hemodetect.dataset.cache import Dataset, open_dataset
-from hemodetect.dataset.lookup import data_folders, uploaded_sets
-from hemodetect.dataset.manifest import labelled_slices, listed_files
+from hemodetect.dataset.lookup import data_folders
+from hemodetect.dataset.manifest import labelled_slices, listed_files, uploaded_sets
 from hemodetect.dataset.upload import keep_set
 from hemodetect.errors import HemodetectError
 from hemodetect.models.augmentation import augmented

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from hemodetect.dataset.manifest import labelled_slices, listed_files
+from hemodetect.dataset.manifest import labelled_slices, listed_files, uploaded_sets
 from hemodetect.errors import DatasetError
 from hemodetect.settings import settings
 
@@ -69,11 +69,6 @@ class FoundSet:
         if own.empty:
             raise DatasetError(f"{self.root.name}: holds no patient {patient}.")
         return own.droplevel("patient")
-
-
-def uploaded_sets() -> Path:
-    """The folder that sets uploaded to the app are kept in."""
-    return settings().state / "sets"
 
 
 def data_folders() -> list[Path]:

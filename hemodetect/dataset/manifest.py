@@ -21,6 +21,7 @@ import pandas as pd
 from hemodetect.errors import DatasetError
 from hemodetect.imaging.naming import natural_key, series_and_number
 from hemodetect.imaging.pseudonym import pseudonym
+from hemodetect.settings import settings
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff"})
 NORMAL_NAMES = frozenset({"normal", "no hemorrhage", "no_hemorrhage", "negative", "0"})
@@ -56,6 +57,16 @@ def listed_files(root: Path) -> list[FileStat]:
                 relative = path.relative_to(root).as_posix()
                 found.append(FileStat(relative, stat.st_size, stat.st_mtime_ns))
     return sorted(found, key=lambda f: f.file)
+
+
+def uploaded_sets() -> Path:
+    """The folder that sets uploaded to the app are kept in."""
+    return settings().state / "sets"
+
+
+def was_uploaded(root: Path) -> bool:
+    """Whether a set came by upload: then it is not taken for a public one, whatever it looks like."""
+    return root.resolve().parent == uploaded_sets().resolve()
 
 
 def is_part_of_a_set(name: str) -> bool:
@@ -122,7 +133,7 @@ def _by_class(root: Path, pictures: list[FileStat]) -> pd.DataFrame:
     shared = table["patient"].isin(classes[classes > 1].index)
     table.loc[shared, "patient"] = table["class"] + "/" + table["patient"]
     table["slice"] = table["file"]
-    if not (root / "Hemorrhagic" / "KANAMA").is_dir():
+    if was_uploaded(root) or not (root / "Hemorrhagic" / "KANAMA").is_dir():
         # A hospital's folders may be called after its patients; those of near-east are public.
         alias = {name: pseudonym("patient", name) for name in table["patient"].unique()}
         table["patient"] = table["patient"].map(alias)
@@ -162,4 +173,7 @@ def _ct_ich(root: Path, pictures: list[FileStat]) -> pd.DataFrame:
         raise DatasetError(f"{root}: no slice under Patients_CT has a row in {_CT_ICH_LABELS}.")
     table["label"] = 1 - table.pop("No_Hemorrhage")
     table["slice"] = table["file"]
+    if was_uploaded(root):  # its numbers may be a hospital's
+        table["patient"] = [pseudonym("patient", name) for name in table["patient"]]
+        table["slice"] = [pseudonym("slice", file) for file in table["file"]]
     return table.astype(dict.fromkeys(SUBTYPES, "int8"))

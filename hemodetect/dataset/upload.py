@@ -13,14 +13,21 @@ from typing import BinaryIO
 from zipfile import ZipInfo
 
 from hemodetect import audit_trail
-from hemodetect.dataset.lookup import data_folders, uploaded_sets
-from hemodetect.dataset.manifest import class_label, is_part_of_a_set, labelled_slices, listed_files
+from hemodetect.dataset.lookup import data_folders
+from hemodetect.dataset.manifest import (
+    class_label,
+    is_part_of_a_set,
+    labelled_slices,
+    listed_files,
+    uploaded_sets,
+)
 from hemodetect.errors import DatasetError, UnreadableFile
 from hemodetect.imaging.archives import Archive, Room
 from hemodetect.people import Person
 from hemodetect.settings import MIB, settings
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
+_DEEPEST = 12  # folders
 _LONGEST_PART = 200  # bytes; file systems take 255
 _SPARE_BYTES = 512 * MIB  # of the disk, left free
 
@@ -66,7 +73,12 @@ def keep_set(name: str, packed: BinaryIO, who: Person) -> Path:
         archive = Archive(packed, limits, room)
         _check_room(home, archive.unpacked_bytes)
         _unpack(archive, growing)
-        labelled_slices(growing, listed_files(growing))
+        try:
+            labelled_slices(growing, listed_files(growing))
+        except (ValueError, KeyError) as error:
+            raise DatasetError(
+                f"{growing}: its table of labels cannot be read ({type(error).__name__})."
+            ) from None
         audit_trail.record(who.name, "upload", name, {"files": len(archive.entries)})
         growing.rename(home / name)
     except UnreadableFile as error:
@@ -74,6 +86,8 @@ def keep_set(name: str, packed: BinaryIO, who: Person) -> Path:
     except DatasetError as error:
         raise DatasetError(str(error).replace(str(growing), "The zip")) from None
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DatasetError("The disk of this server is full; make room first.") from None
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
         raise DatasetError(f"There is a set {name} already; choose another name.") from None
@@ -111,11 +125,11 @@ def _unpack(archive: Archive, target: Path) -> None:
         if refusal is not None:
             raise DatasetError(f"{path}: {refusal}")
         file = target / path.relative_to(outer)
-        file.parent.mkdir(parents=True, exist_ok=True)
         try:
+            file.parent.mkdir(parents=True, exist_ok=True)
             with file.open("xb") as out:
                 out.write(archive.read(info, info.file_size))
-        except (FileExistsError, IsADirectoryError):
+        except (FileExistsError, IsADirectoryError, NotADirectoryError):
             raise DatasetError(f"{path}: is in the zip twice; pack it again.") from None
         except UnreadableFile as error:
             raise DatasetError(f"{path}: {error}") from None
@@ -128,10 +142,10 @@ def _path(info: ZipInfo) -> PurePosixPath:
         part == ".." or len(os.fsencode(part)) > _LONGEST_PART or not part.isprintable()
         for part in path.parts
     )
-    if path.is_absolute() or strange or not path.parts:
+    if path.is_absolute() or strange or not 0 < len(path.parts) <= _DEEPEST:
         raise DatasetError(
-            f"{info.filename[:80]!r}: no entry of a set's zip may lead out of it, be nameless, or have"
-            " a name that cannot be printed; pack it again."
+            f"{info.filename[:80]!r}: no entry of a set's zip may lead out of it, be nameless, lie in"
+            f" more than {_DEEPEST} folders, or have a name that cannot be printed; pack it again."
         )
     return path
 

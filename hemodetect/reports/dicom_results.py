@@ -199,7 +199,7 @@ def _capture(picture: OverlayPicture, number: int, slices: int, made: _Made) -> 
     image.ImageComments = f"{NOT_FOR_CARE} {what}."
     # Which way the rows run is not kept of the source; a guess could turn left into right.
     image.PatientOrientation = ""
-    image.BurnedInAnnotation = "NO"
+    # No BurnedInAnnotation: what was burnt into the source is still there, and nobody has looked.
     image.SamplesPerPixel, image.PhotometricInterpretation = 3, "RGB"
     image.PlanarConfiguration, image.PixelRepresentation = 0, 0
     image.Rows, image.Columns, _ = picture.rgb.shape

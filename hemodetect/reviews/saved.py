@@ -11,6 +11,7 @@ import json
 import re
 import secrets
 import zipfile
+import zlib
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,6 +27,9 @@ from hemodetect.settings import settings
 
 _KEY = re.compile(r"[0-9a-f]{24}")
 _SUFFIX = ".study.npz"
+_DAMAGED = (
+    ValueError, KeyError, TypeError, EOFError, NotImplementedError, zlib.error, zipfile.BadZipFile,
+)  # fmt: skip
 _HALF_SAVED_SECONDS = 24 * 3600.0
 
 
@@ -68,6 +72,14 @@ def save_study(study: Study, who: Person) -> str:
     return key
 
 
+def remove_saved(key: str, who: Person) -> None:
+    """Removes a saved study that no session has."""
+    who.require("lead")
+    if _KEY.fullmatch(key):
+        audit_trail.record(who.name, "remove", key)
+        (saved_studies() / f"{key}{_SUFFIX}").unlink(missing_ok=True)
+
+
 def saved_study(key: str) -> Study:
     """The study that `save_study` kept.
 
@@ -89,7 +101,7 @@ def saved_study(key: str) -> Study:
             "The images of this study were removed when their time was over; what was read of it is"
             " kept."
         ) from None
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, *_DAMAGED) as error:
         raise StudyGone(
             f"The images of this study are damaged ({type(error).__name__})."
         ) from error
@@ -120,7 +132,7 @@ def _expires(path: Path) -> datetime:
     try:
         with np.load(path, allow_pickle=False) as kept:
             return datetime.fromisoformat(json.loads(str(kept["about"]))["expires"])
-    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+    except _DAMAGED:
         # Damaged: nobody can read it, and nothing says how long it may stay.
         return datetime.min.replace(tzinfo=UTC)
 

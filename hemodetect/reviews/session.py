@@ -77,6 +77,11 @@ class ReviewSession:
         aided = (int(places[index]) + self.readers.index(reader)) % 2 == 0
         return ("shown",) if aided else ("blind",)
 
+    def reader_named(self, name: str) -> str | None:
+        """The reader of this name as the session has it, however it is capitalised."""
+        wanted = name.strip().casefold()
+        return next((own for own in self.readers if own.casefold() == wanted), None)
+
     @property
     def reads_asked(self) -> int:
         """Of every reader."""

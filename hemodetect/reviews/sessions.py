@@ -64,7 +64,7 @@ def create(
         raise ReviewError("A study was given twice; every reader reads a study once.")
     if not 0 < len(names) <= MOST_READERS:
         raise ReviewError(f"A session has 1 to {MOST_READERS} readers; {len(names)} were given.")
-    if len({name.lower() for name in names}) < len(names):
+    if len({name.casefold() for name in names}) < len(names):
         raise ReviewError("A reader was named twice.")
     if not all(0 < len(name) <= LONGEST_NAME for name in names):
         raise ReviewError(f"A reader's name has 1 to {LONGEST_NAME} characters.")
@@ -158,24 +158,24 @@ def answer(
         NotAllowed: no reader of this session.
         ReviewError: the answer is not possible, was given before, or another one comes first.
     """
-    _check_reader(who, of)
+    reader = _reader(who, of)
     given.check()
     if not 0 <= seconds <= _SLOWEST:
         raise ReviewError(f"The time is {seconds:.0f} s; expected 0 to {_SLOWEST:.0f}.")
     with writing() as connection:
         before = _reads(connection, of.id)
-        mine = [r for r in before if (r.reader, r.study, r.stage) == (who.name, study, stage)]
+        mine = [r for r in before if (r.reader, r.study, r.stage) == (reader, study, stage)]
         if mine:
             raise ReviewError("This was answered before; a read is kept as it was first given.")
-        due = _next(of, who.name, before)
+        due = _next(of, reader, before)
         if due is None or (due.study.number, due.stage) != (study, stage):
             raise ReviewError("Another read comes first; open the session again to go on there.")
-        added = Read(study, who.name, stage, given, round(seconds, 1), datetime.now(UTC))
+        added = Read(study, reader, stage, given, round(seconds, 1), datetime.now(UTC))
         connection.execute(
             sql.insert(tables.reads).values(
                 session=of.id,
                 study=study,
-                reader=who.name,
+                reader=reader,
                 stage=stage,
                 call=given.call,
                 confidence=given.confidence,
@@ -202,20 +202,29 @@ def answer(
 
 def may_read(who: Person, of: ReviewSession) -> bool:
     """Whether this person is one of the session's readers."""
-    return "reader" in who.roles and who.name in of.readers
+    return "reader" in who.roles and of.reader_named(who.name) is not None
 
 
 def may_see_results(who: Person, of: ReviewSession) -> bool:
-    """A lead may; a reader who has read all may, since nothing they see can change a read."""
-    if "lead" in who.roles and who.name not in of.readers:
-        return True
-    return may_read(who, of) and next_assignment(of, who.name) is None
+    """Whether nothing they see can change a read: a reader of it who has read all, the lead who made
+    it and does not read in it, or any lead when all is read.
+    """
+    reader = of.reader_named(who.name)
+    if reader is not None and "reader" in who.roles:
+        return next_assignment(of, reader) is None
+    if "lead" not in who.roles or reader is not None:
+        return False
+    made_it = who.name.strip().casefold() == of.created_by.strip().casefold()
+    return made_it or all(next_assignment(of, name) is None for name in of.readers)
 
 
-def _check_reader(who: Person, of: ReviewSession) -> None:
+def _reader(who: Person, of: ReviewSession) -> str:
+    """The person's name as the session has it."""
     who.require("reader")
-    if who.name not in of.readers:
+    name = of.reader_named(who.name)
+    if name is None:
         raise ReviewError(f"{who.name} is not one of the readers of this session.")
+    return name
 
 
 def _next(of: ReviewSession, reader: str, before: Sequence[Read]) -> Assignment | None:

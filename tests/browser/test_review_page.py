@@ -46,25 +46,34 @@ def opened(browser, address: str, name: str):
     return page
 
 
+def idle(page) -> None:
+    """Waits for the page to be drawn: what is clicked before may be another element by then."""
+    page.wait_for_timeout(200)
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+
+
 def read(page, number: int, call: str, sure: str, after: str) -> None:
     """Calls a study without the models, and again with them."""
     page.get_by_text(f"Study {number} of {STUDIES}").wait_for()
     without = page.get_by_role("button", name="Keep it, then show the models")
     without.wait_for()
+    page.get_by_text("Calls hemorrhage from").first.wait_for(state="detached")
     # Not a word of any model before the first call is kept.
     assert not re.search(r"SVM|CNN|Calls hemorrhage from", page.inner_text("[data-testid=stMain]"))
     assert without.is_disabled()
     page.get_by_role("radio", name=call, exact=True).click()
+    idle(page)
     if call == "Hemorrhage":
         page.get_by_role("button", name="Add the slice in view").click()
         page.get_by_role("button", name=re.compile(r"^(Remove )?17")).first.wait_for()
     page.get_by_role("radio", name=sure, exact=True).click()
+    idle(page)
     without.click()  # waits until it is enabled
     page.get_by_text("now that you have seen the models").wait_for()
     page.get_by_text("Most suspicious slices").wait_for()
     if after != call:
         page.get_by_role("radio", name=after, exact=True).click()
-        page.wait_for_timeout(1500)
+        idle(page)
     page.get_by_role("button", name="Keep it and go on").click()
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from hemodetect.dataset.cache import open_dataset
-from hemodetect.dataset.lookup import data_folders, uploaded_sets
+from hemodetect.dataset.lookup import data_folders
+from hemodetect.dataset.manifest import labelled_slices, listed_files, uploaded_sets
 from hemodetect.dataset.upload import keep_set, remove_set
 from hemodetect.errors import DatasetError
 from hemodetect.people import NotAllowed, Person, local_person
@@ -140,3 +141,38 @@ def test_only_a_trainer_keeps_or_removes_a_set(entries: Entries) -> None:
     with pytest.raises(NotAllowed):
         remove_set(found, reader)
     assert found.is_dir()
+
+
+def test_an_uploaded_set_is_never_taken_for_a_public_one_whose_names_are_kept(
+    entries: Entries,
+) -> None:
+    named = [(name.replace("P10", "KANAMA").replace("P11", "DOE^JOHN"), d) for name, d in entries]
+    table = labelled_slices(found := kept("mine", packed(named)), listed_files(found))
+    assert all(name.startswith("patient-") for name in table["patient"])
+    assert all(name.startswith("slice-") for name in table["slice"])
+    header = b"PatientNumber,SliceNumber,Intraventricular,Intraparenchymal,Subarachnoid,Epidural,"
+    rows = b"Subdural,No_Hemorrhage\n12345678,1,0,0,0,0,0,1\n87654321,1,0,0,0,0,1,0\n"
+    ct_ich = [
+        ("hemorrhage_diagnosis.csv", header + rows),
+        ("Patients_CT/12345678/brain/1.png", entries[0][1]),
+        ("Patients_CT/87654321/brain/1.png", entries[1][1]),
+    ]
+    table = labelled_slices(found := kept("other", packed(ct_ich)), listed_files(found))
+    assert all(name.startswith("patient-") for name in table["patient"])
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        ("hemorrhage_diagnosis.csv", b""),
+        ("hemorrhage_diagnosis.csv", b"\xff\xfe\x00"),
+        ("NORMAL/b/1.png/y/x.png", b"x"),
+        ("/".join(["d"] * 1500) + "/x.png", b"x"),
+    ],
+)
+def test_what_would_break_a_page_is_refused_with_a_sentence(
+    entries: Entries, extra: tuple[str, bytes]
+) -> None:
+    with pytest.raises(DatasetError):
+        kept("mine", packed([*entries, ("NORMAL/b/1.png", b"x"), extra]))
+    assert_nothing_kept()

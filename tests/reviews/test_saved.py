@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -74,3 +75,14 @@ def test_only_a_lead_saves(study: Study) -> None:
     with pytest.raises(NotAllowed):
         save_study(study, Person("Ada", frozenset({"reader"})))
     assert not saved_studies().exists()
+
+
+def test_a_study_with_one_byte_changed_anywhere_never_breaks_the_sweep(study: Study) -> None:
+    key = save_study(study, local_person("Lena"))
+    (file,) = saved_studies().iterdir()
+    whole = file.read_bytes()
+    for place in np.random.default_rng(0).integers(0, len(whole), 300):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        with contextlib.suppress(StudyGone):
+            saved_study(key)
+        sweep()

@@ -212,3 +212,16 @@ def test_a_kill_in_the_middle_of_saving_loses_nothing_that_was_confirmed(make: M
         assert len(kept) == len(set(kept))
         assert len(kept) - len(confirmed) <= kill + 1  # at most one a kill that was not told yet
     assert audit_trail.verify()[0] == 1 + len(reads(made.id))
+
+
+def test_a_mistyped_name_opens_no_results_and_capitals_make_nobody_else(make: Make) -> None:
+    made = make()
+    assert not may_see_results(local_person("Aad"), made)
+    assert not may_see_results(local_person("ADA "), made)
+    given = answer(local_person("ADA "), made, made.order("Ada")[0], "blind", NONE, 1)
+    assert given.reader == "Ada"
+    for reader in made.readers:
+        assert not may_see_results(local_person("Aad"), made)
+        for due in iter(lambda r=reader: next_assignment(made, r), None):  # type: ignore[misc]
+            answer(local_person(reader), made, due.study.number, due.stage, NONE, 1)
+    assert may_see_results(local_person("Aad"), made)
