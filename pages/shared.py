@@ -80,8 +80,7 @@ def let_in() -> None:
     if not has_sign_in():
         return
     if not st.user.is_logged_in:
-        st.title("hemodetect")
-        st.button("Sign in", icon=":material/login:", on_click=st.login, type="primary")
+        st.navigation([st.Page(_sign_in, title="Sign in")], position="hidden").run()
         st.stop()
     if not st.session_state.get("shared_signed_in"):
         noted("sign-in", acting().name)
@@ -89,6 +88,11 @@ def let_in() -> None:
     with st.sidebar:
         st.caption(plain(acting().name))
         st.button("Sign out", icon=":material/logout:", on_click=st.logout)
+
+
+def _sign_in() -> None:
+    st.title("hemodetect")
+    st.button("Sign in", icon=":material/login:", on_click=st.login, type="primary")
 
 
 @st.cache_resource(show_spinner=False, ttl=3600, max_entries=1)
