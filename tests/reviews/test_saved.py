@@ -81,8 +81,18 @@ def test_a_study_with_one_byte_changed_anywhere_never_breaks_the_sweep(study: St
     key = save_study(study, local_person("Lena"))
     (file,) = saved_studies().iterdir()
     whole = file.read_bytes()
-    for place in np.random.default_rng(0).integers(0, len(whole), 300):
+    for place in np.random.default_rng(0).integers(0, len(whole), 1500):
         file.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
         with contextlib.suppress(StudyGone):
             saved_study(key)
         sweep()
+
+
+def test_what_a_kill_left_half_saved_goes_after_a_day(study: Study) -> None:
+    save_study(study, local_person("Lena"))
+    half = saved_studies() / ".0123.partial"
+    half.write_bytes(b"x")
+    assert sweep() == 0
+    assert half.exists()
+    assert sweep(datetime.now(UTC) + timedelta(days=2)) == 0
+    assert not half.exists()
