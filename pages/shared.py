@@ -175,8 +175,11 @@ def _loading(state: tuple[tuple[str, int, int], ...]) -> Future[Releases]:
 
 def _loaded() -> Releases:
     from hemodetect.models.warm import load_warm
+    from pages.process import settle_models
 
-    return load_warm(settings().artifacts)
+    loaded = load_warm(settings().artifacts)
+    settle_models()
+    return loaded
 
 
 @st.cache_data(show_spinner="Making the example", max_entries=1)
