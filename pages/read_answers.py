@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import streamlit as st
@@ -51,28 +54,57 @@ def answers(study: Study, prefix: str) -> tuple[StudyPrediction, np.ndarray | No
                 icon=":material/error:",
             )
             st.stop()
-        _first_look(study, loaded.models)
-        bar = st.progress(0.0, "The models are reading all slices")
-        steps = len(loaded.models) + 1
-
-        def progress(done: int, total: int) -> None:
-            bar.progress(done / steps, f"Model {done} of {total} has read all slices")
-
-        try:
-            shared: Shared = {}
-            prediction = predict_study(study, loaded.models, progress, shared)
-        except HemodetectError as error:
-            st.error(str(error), icon=":material/error:")
-            st.stop()
-        maps = None
-        if "cnn" in loaded.models:
-            bar.progress((steps - 1) / steps, "Drawing the CNN's heat maps")
-            maps = study_maps(loaded.models["cnn"], study.slices, shared)
+        with _turn():
+            prediction, maps = _read_by_models(study, loaded.models)
     look.empty()
     bundles = [found.version for found in prediction.families.values()]
     noted("open", study.id, {"slices": len(study.slices), "bundles": bundles})
     st.session_state[key] = (prediction, maps, loaded)
     return prediction, maps, loaded
+
+
+@st.cache_resource(show_spinner=False, max_entries=1)
+def _line() -> threading.Lock:
+    return threading.Lock()
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    """One study after the other: the models use every core, and side by side they would keep all who
+    only turn slices waiting (`benchmarks/twenty_readers.py`).
+    """
+    line = _line()
+    if not line.acquire(blocking=False):
+        with st.spinner("The models are reading other readers' studies; yours is in line"):
+            line.acquire()
+    try:
+        yield
+    finally:
+        line.release()
+
+
+def _read_by_models(
+    study: Study, models: dict[str, ReleasedModel]
+) -> tuple[StudyPrediction, np.ndarray | None]:
+    """The predictions and the CNN's maps, with a bar that says how far they are."""
+    _first_look(study, models)
+    bar = st.progress(0.0, "The models are reading all slices")
+    steps = len(models) + 1
+
+    def progress(done: int, total: int) -> None:
+        bar.progress(done / steps, f"Model {done} of {total} has read all slices")
+
+    try:
+        shared: Shared = {}
+        prediction = predict_study(study, models, progress, shared)
+    except HemodetectError as error:
+        st.error(str(error), icon=":material/error:")
+        st.stop()
+    maps = None
+    if "cnn" in models:
+        bar.progress((steps - 1) / steps, "Drawing the CNN's heat maps")
+        maps = study_maps(models["cnn"], study.slices, shared)
+    return prediction, maps
 
 
 def _first_look(study: Study, models: dict[str, ReleasedModel]) -> None:
