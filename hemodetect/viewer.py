@@ -69,7 +69,7 @@ def slice_view(
     figure = make_subplots(
         rows=1,
         cols=len(panels),
-        subplot_titles=[title for title, *_ in panels],
+        subplot_titles=[title for title, *_ in panels] if len(panels) > 1 else None,
         horizontal_spacing=0.012,
         shared_xaxes="all",
         shared_yaxes="all",
@@ -96,7 +96,8 @@ def slice_view(
     figure.update_annotations(font={"size": 14, "color": TEXT})
     figure.update_layout(
         height=height,
-        margin={"l": 0, "r": 0, "t": 32, "b": 64},
+        # Titles above and colour bars below, where there is more than the slice.
+        margin={"l": 0, "r": 0} | ({"t": 32, "b": 64} if len(panels) > 1 else {"t": 0, "b": 0}),
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor=BACKGROUND,
         font={"color": MUTED, "size": 12},

@@ -13,7 +13,7 @@ from hemodetect.imaging.windows import Window, windowed
 from hemodetect.models.prediction import StudyPrediction
 from hemodetect.models.released import ReleasedModel
 from hemodetect.viewer import HeatMap, png_bytes, slice_view
-from pages.slice_controls import go_to, slice_control, window_control
+from pages.slice_controls import arrows_turn_slices, go_to, slice_control, window_control
 
 THUMBNAIL = 220
 
@@ -33,6 +33,7 @@ def viewer(
     _thumbnails(prediction, window, prefix)
     index = slice_control(len(slices), prefix)
     _panels(prediction, maps, cnn, index, window, prefix)
+    arrows_turn_slices()
     # Last, though it stands first: a reader who turns slices waits for the slice, not for the chart.
     with chart:
         _chart(prediction, prefix)

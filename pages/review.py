@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from hemodetect.errors import HemodetectError
 from hemodetect.people import Person
@@ -84,12 +85,13 @@ def _leave() -> None:
     st.query_params.pop("session", None)
 
 
-def _session_page(me: Person, session_id: str) -> None:
+def _session_page(me: Person, session_id: str, place: DeltaGenerator) -> None:
     one = session(session_id)
     me = replace(me, name=one.reader_named(me.name) or me.name)
-    st.subheader(plain(one.title))
     if may_read(me, one):
-        reading(one, me)
+        reading(one, me, place)
+    else:
+        place.subheader(plain(one.title))
     if may_see_results(me, one):
         result_page(one)
     elif not may_read(me, one):
@@ -103,19 +105,19 @@ def _session_page(me: Person, session_id: str) -> None:
 routed()
 wanted = st.query_params.get("session")
 if wanted:
-    # A reader's screen is for the study: no title, and who reads in one row with the way back.
-    place, _, back = st.columns([3, 5, 2], vertical_alignment="bottom")
+    # A reader's screen is for the study: who reads what stands in one row with the way back.
+    place, middle, back = st.columns([2, 6, 2], vertical_alignment="bottom", gap="medium")
     back.button("All sessions", icon=":material/list:", on_click=_leave, width="stretch")
 else:
     st.title("Review")
-    place, _ = st.columns([3, 7])
+    place, middle = st.columns([3, 7])
 me = person(place, "review_name")
 if not me.name:
     st.caption("Write your name: it is kept with every read.")
 else:
     try:
         if wanted:
-            _session_page(me, wanted)
+            _session_page(me, wanted, middle)
         else:
             _home(me)
     except HemodetectError as error:

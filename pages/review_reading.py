@@ -20,24 +20,26 @@ from hemodetect.viewer import slice_view
 from pages.read_answers import answers, cards, first_words
 from pages.read_viewer import viewer
 from pages.shared import noted, plain
-from pages.slice_controls import slice_control, window_control
+from pages.slice_controls import arrows_turn_slices, slice_control, window_control
 
 CALLS: dict[Call, str] = {"hemorrhage": "Hemorrhage", "none": "None", "unsure": "Not sure"}
 SURE = {1: "1 guess", 2: "2", 3: "3", 4: "4", 5: "5 certain"}
-_VIEWER = 640
+_VIEWER = 520
+"""Pixels: about one of the screen for one of the slice, and the whole slice on a small laptop."""
 
 
-def reading(of: ReviewSession, reader: Person) -> None:
-    """What this reader is to read next, until all is read."""
+def reading(of: ReviewSession, reader: Person, place: DeltaGenerator) -> None:
+    """What this reader is to read next, until all is read; `place` says how far they are."""
     due = next_assignment(of, reader.name)
     if due is None:
         _close_study()
+        place.subheader(plain(of.title))
         st.success(
             "All studies of this session are read. Thank you.", icon=":material/check_circle:"
         )
         return
     n = len(of.studies)
-    st.progress((due.place - 1) / n, f"Study {due.place} of {n}")
+    place.progress((due.place - 1) / n, f"**{plain(of.title)}**, study {due.place} of {n}")
     try:
         study = _study(of, due, reader)
     except HemodetectError as error:
@@ -107,6 +109,7 @@ def _without_models(study: Study) -> None:
         f"Slice {index + 1} of {len(slices)}. Scroll to zoom, drag to move, double-click for the whole"
         " slice; arrow keys change the slice."
     )
+    arrows_turn_slices()
 
 
 def _form(of: ReviewSession, due: Assignment, reader: Person) -> None:

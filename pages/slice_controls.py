@@ -7,6 +7,20 @@ import streamlit as st
 from hemodetect.imaging.study import Slice
 from hemodetect.imaging.windows import BRAIN, WINDOWS_HU, Window
 
+# Arrow keys turn slices wherever a mouse has clicked: a choice that keeps the focus would take them for
+# itself, and so would the field of the name that was just written. Who came to a choice with the
+# keyboard keeps walking through it.
+_ARROWS_TURN_SLICES = """<script>
+if (!window.hemodetectArrows) {
+  window.hemodetectArrows = true;
+  document.addEventListener("pointerup", () => setTimeout(() => {
+    const focused = document.activeElement;
+    if (focused?.getAttribute("role") === "radio") focused.blur();
+  }), true);
+}
+if (document.activeElement?.getAttribute("aria-label") === "Your name") document.activeElement.blur();
+</script>"""
+
 
 def go_to(number: int, prefix: str) -> None:
     """Turns the viewer of this prefix to a slice, from 1."""
@@ -21,7 +35,7 @@ def slice_control(n: int, prefix: str) -> int:
     """What turns slices, arrow keys among it; the index of the slice in view, from 0."""
     if n == 1:
         return 0
-    back, middle, forward = st.columns([2, 13, 2], vertical_alignment="bottom")
+    back, middle, forward = st.columns([3, 12, 3], vertical_alignment="bottom")
     back.button(
         "Back",
         on_click=_step,
@@ -39,6 +53,11 @@ def slice_control(n: int, prefix: str) -> int:
         key=f"{prefix}_next",
     )
     return middle.slider("Slice", 1, n, key=f"{prefix}_slice") - 1
+
+
+def arrows_turn_slices() -> None:
+    """Keeps the arrow keys for the slices; a viewer calls it last, for it takes a little room."""
+    st.html(_ARROWS_TURN_SLICES, unsafe_allow_javascript=True)
 
 
 def own_window(image: Slice) -> Window:
