@@ -299,7 +299,7 @@ def _report(
     readers: list[Reader], together: list[Reader], browsers: list[Reader], grown: int
 ) -> None:
     _, alone, browser_alone, *_ = readers
-    asked = sum(reader.session.reads_asked for reader in readers)
+    asked = 2 * STUDIES * len(readers)
     kept = sum(len(reads(reader.session.id)) for reader in readers)
     print(f"reads kept: {kept} of {asked}; entries of the audit trail: {audit_trail.verify()[0]}")
     turned = sum(len(reader.seconds) for reader in readers)

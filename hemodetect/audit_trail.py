@@ -20,6 +20,7 @@ Action = Literal[
     "open",
     "session",
     "read",
+    "skip",
     "export",
     "train",
     "cancel",

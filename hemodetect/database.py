@@ -17,7 +17,7 @@ import sqlalchemy as sql
 from hemodetect.errors import HemodetectError, SettingError
 from hemodetect.settings import settings
 
-NEWEST = "0002"
+NEWEST = "0003"
 """Revision of the newest migration."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 

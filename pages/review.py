@@ -15,9 +15,9 @@ from hemodetect.reviews.sessions import (
     may_read,
     may_see_results,
     next_assignment,
-    reads,
     session,
     sessions,
+    shares_read,
 )
 from pages.review_new import new_session
 from pages.review_reading import reading
@@ -69,12 +69,7 @@ def _row(one: ReviewSession, me: Person) -> None:
 
 
 def _progress(one: ReviewSession) -> str:
-    made = reads(one.id)
-    told = []
-    for reader in one.readers:
-        done = sum(read.reader == reader for read in made)
-        told.append(f"{plain(reader)} {done / one.reads_asked:.0%}")
-    return ", ".join(told)
+    return ", ".join(f"{plain(reader)} {share:.0%}" for reader, share in shares_read(one).items())
 
 
 def _open(session_id: str) -> None:

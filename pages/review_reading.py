@@ -14,7 +14,7 @@ from hemodetect.imaging.windows import windowed
 from hemodetect.people import Person
 from hemodetect.reviews.model_reads import keep_model_reads
 from hemodetect.reviews.session import TYPES, Answer, Assignment, Call, ReviewSession
-from hemodetect.reviews.sessions import answer, next_assignment, reads
+from hemodetect.reviews.sessions import answer, next_assignment, reads, skip
 from hemodetect.reviews.sources import open_source
 from hemodetect.viewer import slice_view
 from pages.read_answers import answers, cards, first_words
@@ -43,7 +43,7 @@ def reading(of: ReviewSession, reader: Person, place: DeltaGenerator) -> None:
     try:
         study = _study(of, due, reader)
     except HemodetectError as error:
-        st.error(plain(str(error)), icon=":material/error:")
+        _not_there(of, due, reader, error)
         return
     if due.stage == "blind":
         left, right = st.columns([7, 4])
@@ -53,9 +53,10 @@ def reading(of: ReviewSession, reader: Person, place: DeltaGenerator) -> None:
             _form(of, due, reader)
         return
     prediction, maps, used = answers(study, "review_read")
-    if not st.session_state.get("review_read_kept"):
+    if not st.session_state.get("review_read_bundles"):
         keep_model_reads(of.id, due.study.number, prediction)
-        st.session_state["review_read_kept"] = True
+        shown = tuple(found.version for found in prediction.families.values())
+        st.session_state["review_read_bundles"] = shown
     first_words(prediction, used)
     cards(prediction, used)
     with st.container(border=True):
@@ -80,6 +81,22 @@ def _study(of: ReviewSession, due: Assignment, reader: Person) -> Study:
     st.session_state["review_read_opened"] = opened
     st.session_state["review_read_began"] = time.monotonic()
     return st.session_state["review_read_study"]
+
+
+def _not_there(of: ReviewSession, due: Assignment, reader: Person, error: HemodetectError) -> None:
+    """A study that cannot be opened does not keep the reader from those that can."""
+    st.error(plain(str(error)), icon=":material/error:")
+    st.caption(
+        "Load the page again where it may be a matter of moments. Or go on without this study: it is"
+        " kept that its images were not there, and it cannot be read later."
+    )
+    if st.button("Go on without it", icon=":material/skip_next:", key="review_skip"):
+        try:
+            skip(reader, of, due.study.number)
+        except HemodetectError as refusal:
+            st.error(plain(str(refusal)), icon=":material/error:")
+            return
+        st.rerun()
 
 
 def _close_study() -> None:
@@ -176,7 +193,8 @@ def _keep(
 ) -> None:
     seconds = time.monotonic() - st.session_state["review_read_began"]
     try:
-        answer(reader, of, due.study.number, due.stage, given, seconds)
+        shown = st.session_state["review_read_bundles"] if due.stage == "shown" else ()
+        answer(reader, of, due.study.number, due.stage, given, seconds, shown)
     except HemodetectError as error:
         place.error(plain(str(error)), icon=":material/error:")
         return

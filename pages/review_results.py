@@ -8,14 +8,13 @@ from html import escape
 import streamlit as st
 
 from hemodetect.evaluation.levels import EvaluationError
-from hemodetect.families import FAMILY_NAMES
 from hemodetect.figures.comparing import CELLS, confusion_matrices
 from hemodetect.figures.reviewing import readers_roc
 from hemodetect.reports.review import UNSURE_COUNTS, figure_rows, reads_csv, review_pdf, sentences
 from hemodetect.reviews.model_reads import ModelRead, model_reads
-from hemodetect.reviews.results import STAGE_WORDS, Rated, Results, results
+from hemodetect.reviews.results import STAGE_WORDS, Rated, Results, model_names, results
 from hemodetect.reviews.session import Read, ReviewSession
-from hemodetect.reviews.sessions import reads, session
+from hemodetect.reviews.sessions import reads, session, skips
 from pages.exports import export_button
 from pages.review_report import study_report
 from pages.shared import chart_config, plain
@@ -25,12 +24,12 @@ _PER_ROW = 5
 
 def result_page(of: ReviewSession) -> None:
     """Figures of whatever has been read so far, and their exports."""
-    made, models = reads(of.id), model_reads(of.id)
+    made, models, gone = reads(of.id), model_reads(of.id), skips(of.id)
     if not made:
         st.caption("Nobody has read yet.")
         return
     try:
-        found = _results(of.id, len(made), len(models))
+        found = _results(of.id, len(made), len(models), len(gone))
     except EvaluationError as error:
         st.error(plain(str(error)), icon=":material/error:")
         return
@@ -54,9 +53,10 @@ def result_page(of: ReviewSession) -> None:
 
 
 @st.cache_resource(show_spinner="Counting", max_entries=16)
-def _results(session_id: str, reads_made: int, models_kept: int) -> Results:
+def _results(session_id: str, reads_made: int, models_kept: int, skipped: int) -> Results:
     """Kept by the numbers of reads, which are only ever added to: it resamples 2,000 times."""
-    return results(session(session_id), reads(session_id), model_reads(session_id))
+    made, models = reads(session_id), model_reads(session_id)
+    return results(session(session_id), made, models, skips(session_id))
 
 
 def _matrices(found: Results, made: list[Read], models: list[ModelRead]) -> None:
@@ -86,14 +86,13 @@ def _row(known: dict[str, Rated], keys: list[str], place: str) -> None:
         if points:
             st.session_state["review_cell"] = tuple(points[0]["customdata"])
 
-    names = {key: known[key].rater.name for key in keys}
     # A row that is not full is as wide as its matrices would be in a full one.
     missing = _PER_ROW - len(keys)
     with st.columns([len(keys), missing])[0] if missing else st.container():
         st.plotly_chart(
             confusion_matrices(
                 {key: counts for key in keys if (counts := known[key].confusion)},
-                {key: escape(name.rpartition(", ")[0] or name) for key, name in names.items()},
+                {key: escape(known[key].rater.who) for key in keys},
                 st.session_state.get("review_cell"),
             ),
             theme=None,
@@ -122,8 +121,9 @@ def _case(number: int, made: list[Read], models: list[ModelRead]) -> dict[str, s
         if read.study == number:
             said = f"{read.answer.call} ({read.answer.confidence})"
             row[f"{read.reader}, {STAGE_WORDS[read.stage]}"] = said
+    names = model_names(models)
     return row | {
-        FAMILY_NAMES[model.family]: f"{model.probability:.0%}"
+        names[model.family, model.version]: f"{model.probability:.0%}"
         for model in models
         if model.study == number
     }
@@ -133,8 +133,8 @@ def _exports(found: Results, made: list[Read], models: list[ModelRead]) -> None:
     of, told = found.session, {"reads": len(made)}
     as_csv, as_pdf, _ = st.columns([2, 2, 4])
     export_button(
-        as_csv, "All reads as CSV", f"review-{of.id}.csv", lambda: reads_csv(of, made, models),
-        of.id, told,
+        as_csv, "All reads as CSV", f"review-{of.id}.csv",
+        lambda: reads_csv(of, made, models, found.skips), of.id, told,
     )  # fmt: skip
     export_button(
         as_pdf, "Results as PDF", f"review-{of.id}.pdf",

@@ -20,27 +20,25 @@ def readers_roc(found: Results) -> go.Figure | None:
     readers' in their order. None where no curve can be drawn: the truth is of one class, or not known.
     """
     models = [one for one in found.rated if one.rater.stage is None and one.roc and one.scores]
-    readers = [
-        one for one in found.rated if one.rater.key.startswith("reader:") and one.scores is not None
-    ]
+    readers = [one for one in found.rated if one.rater.place is not None and one.scores is not None]
     if not models and not readers:
         return None
     figure = roc_figure(
         {one.rater.key: one.roc for one in models if one.roc},
         {one.rater.key: one.rater.name for one in models},
-        {one.rater.key: one.rater.key for one in models},
+        {one.rater.key: str(one.rater.family) for one in models},
         {one.rater.key: _place(one) for one in models},
         "",
     )
-    for place in sorted({one.rater.key.split(":")[1] for one in readers}, key=int):
-        own = [one for one in readers if one.rater.key.split(":")[1] == place]
-        figure.add_trace(_reader(own, chr(ord("A") + int(place) % 26)))
+    for place in sorted({one.rater.place or 0 for one in readers}):
+        own = [one for one in readers if one.rater.place == place]
+        figure.add_trace(_reader(own, chr(ord("A") + place % 26)))
     return figure.update_layout(clickmode="none", legend_title_text="AUROC, 95 % interval; readers")
 
 
 def _reader(own: list[Rated], letter: str) -> go.Scatter:
     places = [_place(one) for one in own]
-    name = escape(own[0].rater.name.rsplit(", ", 1)[0])  # Plotly reads tags
+    name = escape(own[0].rater.who)  # Plotly reads tags
     return go.Scatter(
         x=[100 * rate for rate, _ in places],
         y=[100 * sensitivity for _, sensitivity in places],

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -28,7 +29,7 @@ from hemodetect.reports.pdf import (
 from hemodetect.reports.predictions import no_formula
 from hemodetect.reviews.model_reads import ModelRead
 from hemodetect.reviews.results import STAGE_WORDS, Change, Rated, Results
-from hemodetect.reviews.session import Mode, Read, ReviewSession
+from hemodetect.reviews.session import Mode, Read, ReviewSession, Skip
 from hemodetect.reviews.sources import as_json
 
 MODES: dict[Mode, str] = {
@@ -42,12 +43,17 @@ UNSURE_COUNTS = (
 )
 _COLUMNS = (
     "study", "source", "truth", "by", "kind", "stage", "call", "confidence", "slices", "types",
-    "probability", "threshold", "cannot_tell", "seconds", "at", "note",
+    "probability", "threshold", "cannot_tell", "seconds", "at", "note", "shown",
 )  # fmt: skip
 
 
-def reads_csv(of: ReviewSession, reads: Sequence[Read], models: Sequence[ModelRead]) -> str:
-    """A row a read of a person, then a row a read of a model."""
+def reads_csv(
+    of: ReviewSession,
+    reads: Sequence[Read],
+    models: Sequence[ModelRead],
+    skips: Sequence[Skip] = (),
+) -> str:
+    """A row a read of a person, a row a study that one had to go past, then a row a read of a model."""
     text = io.StringIO()
     text.write(f"# {' '.join(of.title.split())} ({of.id}), {of.mode}, seed {of.seed}\n")
     text.write(f"# {RESEARCH_USE_ONLY}\n")
@@ -75,6 +81,18 @@ def reads_csv(of: ReviewSession, reads: Sequence[Read], models: Sequence[ModelRe
                 "seconds": f"{read.seconds:.1f}",
                 "at": read.at.isoformat(timespec="seconds"),
                 "note": no_formula(read.answer.note),
+                "shown": " ".join(read.bundles),
+            }
+        )
+    for skip in skips:
+        writer.writerow(
+            about[skip.study]
+            | {
+                "by": no_formula(skip.reader),
+                "kind": "reader",
+                "stage": "skipped",
+                "at": skip.at.isoformat(timespec="seconds"),
+                "note": no_formula(skip.reason),
             }
         )
     for model in models:
@@ -118,7 +136,16 @@ def sentences(found: Results) -> list[str]:
         told.append(f"{one} and {other}, {STAGE_WORDS[stage]}: Cohen's kappa {_kappa(kappa)}.")
     for stage, kappa in found.fleiss.items():
         told.append(f"All readers, {STAGE_WORDS[stage]}: Fleiss' kappa {_kappa(kappa)}.")
-    return told + [_change(change) for change in found.changes]
+    told += [_change(change) for change in found.changes]
+    for skip in found.skips:
+        told.append(f"{skip.reader} could not open study {skip.study} and went past it.")
+    families = Counter(one.rater.family for one in found.rated if one.rater.family)
+    if any(count > 1 for count in families.values()):
+        told.append(
+            "Other models came into use during the session: each version is judged by the studies"
+            " that it was shown for."
+        )
+    return told
 
 
 def _kappa(found: Metric) -> str:
@@ -187,11 +214,9 @@ def review_pdf(found: Results, models: Sequence[ModelRead], when: datetime) -> b
 def _matrices(rated: Sequence[Rated]) -> list[Flowable]:
     panels = []
     for one in rated:
-        name, _, stage = (
-            one.rater.name.partition(", ") if one.rater.stage else (one.rater.name, "", "")
-        )
         if one.confusion:
-            panels.append((name, stage, one.confusion))
+            stage = STAGE_WORDS[one.rater.stage] if one.rater.stage else ""
+            panels.append((one.rater.who, stage, one.confusion))
     if not panels:
         return []
     drawn: list[Flowable] = [

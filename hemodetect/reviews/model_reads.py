@@ -17,7 +17,7 @@ class ModelRead:
 
     Attributes:
         family: its key.
-        version: of the bundle.
+        version: of the bundle; where another came into use in mid-session, a study has both.
         probability: for the patient.
         threshold: the bundle's operating point.
         undecided: it could not tell (`FamilyPrediction.undecided`).
@@ -36,9 +36,13 @@ class ModelRead:
 
 
 def keep_model_reads(session_id: str, study: int, prediction: StudyPrediction) -> None:
-    """Keeps what the models say of a study; what was kept of it before stays as it is."""
+    """Keeps what these versions of the models say of a study; what was kept before stays as it is."""
     with writing() as connection:
-        kept = {read.family for read in _kept(connection, session_id) if read.study == study}
+        kept = {
+            (read.family, read.version)
+            for read in _kept(connection, session_id)
+            if read.study == study
+        }
         new = [
             {
                 "session": session_id,
@@ -50,14 +54,14 @@ def keep_model_reads(session_id: str, study: int, prediction: StudyPrediction) -
                 "undecided": found.undecided,
             }
             for family, found in prediction.families.items()
-            if family not in kept
+            if (family, found.version) not in kept
         ]
         if new:
             connection.execute(sql.insert(tables.model_reads), new)
 
 
 def model_reads(session_id: str) -> list[ModelRead]:
-    """Of every study that the models have been asked about, by study and family."""
+    """Of every study that the models have been asked about, by study, family and version."""
     with reading() as connection:
         return _kept(connection, session_id)
 
@@ -68,6 +72,6 @@ def _kept(connection: sql.Connection, session_id: str) -> list[ModelRead]:
     query = (
         sql.select(*columns, kept.undecided)
         .where(kept.session == session_id)
-        .order_by(kept.study, kept.family)
+        .order_by(kept.study, kept.family, kept.version)
     )
     return [ModelRead(**row) for row in connection.execute(query).mappings()]

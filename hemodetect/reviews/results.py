@@ -22,10 +22,9 @@ from hemodetect.evaluation.kappa import cohen_kappa_with_interval, fleiss_kappa_
 from hemodetect.evaluation.metrics import Metric, Scores, judged
 from hemodetect.families import FAMILY_NAMES
 from hemodetect.reviews.model_reads import ModelRead
-from hemodetect.reviews.session import Call, Read, ReviewSession, Stage
+from hemodetect.reviews.session import Call, Read, ReviewSession, Skip, Stage
 
 CALLS: tuple[Call, ...] = ("hemorrhage", "none", "unsure")
-MAJORITY = "majority"
 STAGE_WORDS: Mapping[Stage, str] = {"blind": "without models", "shown": "with models"}
 
 
@@ -34,14 +33,26 @@ class Rater:
     """Whose calls are judged: a reader at a stage, the readers' majority at a stage, or a model.
 
     Attributes:
-        key: names it ("reader:<place>:<stage>", "majority:<stage>", or the family).
-        name: for people.
+        who: the reader's name, "Majority", or the model's name for people.
         stage: None for a model.
+        place: of the reader in the session, from 0; None for the others.
+        family: of the model; None for the others.
     """
 
-    key: str
-    name: str
+    who: str
     stage: Stage | None
+    place: int | None = None
+    family: str | None = None
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"{self.who}, {STAGE_WORDS[self.stage]}" if self.stage else self.who
+
+    @property
+    def key(self) -> str:
+        """Names it among those of its session, whatever a reader is called."""
+        return f"{self.stage}:{self.place}:{self.who}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +107,8 @@ class Results:
 
     Attributes:
         session: it.
-        done: share of its reads that were made.
+        done: share of its reads that were made, of those that could be.
+        skips: studies that a reader had to go past.
         rated: readers at each stage, their majority at each stage, models.
         kappas: (name of one rater, of another, stage) -> Cohen's kappa of their three kinds of call.
         fleiss: stage -> Fleiss' kappa of all readers, on the studies that all have read.
@@ -106,6 +118,7 @@ class Results:
 
     session: ReviewSession
     done: float
+    skips: tuple[Skip, ...]
     rated: tuple[Rated, ...]
     kappas: dict[tuple[str, str, Stage], Metric]
     fleiss: dict[Stage, Metric]
@@ -113,7 +126,12 @@ class Results:
     baseline: float | None
 
 
-def results(session: ReviewSession, reads: Sequence[Read], models: Sequence[ModelRead]) -> Results:
+def results(
+    session: ReviewSession,
+    reads: Sequence[Read],
+    models: Sequence[ModelRead],
+    skips: Sequence[Skip] = (),
+) -> Results:
     """Figures of whatever has been read so far."""
     truth = {s.number: int(s.truth == "hemorrhage") for s in session.studies if s.truth}
     stages = [stage for stage in STAGE_WORDS if any(read.stage == stage for read in reads)]
@@ -123,39 +141,51 @@ def results(session: ReviewSession, reads: Sequence[Read], models: Sequence[Mode
         for place, reader in enumerate(session.readers):
             own = [read for read in reads if (read.reader, read.stage) == (reader, stage)]
             if own:
-                rater = Rater(f"reader:{place}:{stage}", f"{reader}, {STAGE_WORDS[stage]}", stage)
+                rater = Rater(reader, stage, place=place)
                 ratings = {read.study: rating(read) for read in own}
                 seconds = median(read.seconds for read in own)
                 found.append(_rated(rater, calls[reader], ratings, truth, seconds))
         if len(calls) > 1:
             together = majority(calls)
-            rater = Rater(f"{MAJORITY}:{stage}", f"Majority, {STAGE_WORDS[stage]}", stage)
+            rater = Rater("Majority", stage)
             shares = {
                 number: float(np.mean([c[number] != "none" for c in calls.values() if number in c]))
                 for number in together
             }
             found.append(_rated(rater, together, shares, truth, None))
-    for family in FAMILY_NAMES:
-        own_models = [read for read in models if read.family == family]
-        if own_models:
-            called: dict[int, Call] = {
-                read.study: "hemorrhage" if read.call == "hemorrhage" else "none"
-                for read in own_models
-            }
-            probabilities = {read.study: read.probability for read in own_models}
-            rater = Rater(family, FAMILY_NAMES[family], None)
-            one = _rated(rater, called, probabilities, truth, None)
-            found.append(replace(one, unsure=sum(read.undecided for read in own_models)))
+    for (family, version), name in model_names(models).items():
+        said = [read for read in models if (read.family, read.version) == (family, version)]
+        called: dict[int, Call] = {
+            read.study: "hemorrhage" if read.call == "hemorrhage" else "none" for read in said
+        }
+        probabilities = {read.study: read.probability for read in said}
+        one = _rated(Rater(name, None, family=family), called, probabilities, truth, None)
+        found.append(replace(one, unsure=sum(read.undecided for read in said)))
     ones = sum(truth.values())
+    due = sum(len(session.still_due(reader, reads, skips)) for reader in session.readers)
     return Results(
         session=session,
-        done=len(reads) / (len(session.readers) * session.reads_asked),
+        done=len(reads) / (len(reads) + due) if due else 1.0,
+        skips=tuple(skips),
         rated=tuple(found),
         kappas=_kappas(session, reads, stages),
         fleiss=_fleiss(session, reads, stages),
         changes=_changes(session, reads, truth),
         baseline=max(ones, len(truth) - ones) / len(truth) if truth else None,
     )
+
+
+def model_names(models: Sequence[ModelRead]) -> dict[tuple[str, str], str]:
+    """(Family, version) -> name for people, with the version where the session was shown several."""
+    versions: dict[str, list[str]] = {family: [] for family in FAMILY_NAMES}
+    for read in models:
+        if read.version not in versions[read.family]:
+            versions[read.family].append(read.version)
+    return {
+        (family, version): FAMILY_NAMES[family] + (f" ({version})" if len(own) > 1 else "")
+        for family, own in versions.items()
+        for version in own
+    }
 
 
 def rating(read: Read) -> float:

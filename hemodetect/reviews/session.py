@@ -9,6 +9,7 @@ ways by about as many readers.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, get_args
@@ -82,10 +83,24 @@ class ReviewSession:
         wanted = name.strip().casefold()
         return next((own for own in self.readers if own.casefold() == wanted), None)
 
-    @property
-    def reads_asked(self) -> int:
-        """Of every reader."""
-        return len(self.studies) * (2 if self.mode == "blind-first" else 1)
+    def still_due(
+        self, reader: str, reads: Iterable[Read], skips: Iterable[Skip]
+    ) -> list[Assignment]:
+        """What this reader has not read of what is asked of them, in order.
+
+        Args:
+            reader: name, as the session has it.
+            reads, skips: of all readers so far.
+        """
+        read = {(one.study, one.stage) for one in reads if one.reader == reader}
+        skipped = {one.study for one in skips if one.reader == reader}
+        return [
+            Assignment(self.study(number), stage, place)
+            for place, number in enumerate(self.order(reader), start=1)
+            if number not in skipped
+            for stage in self.stages(reader, number)
+            if (number, stage) not in read
+        ]
 
     def study(self, number: int) -> ReviewStudy:
         """Raises `ReviewError` where there is none of this number."""
@@ -131,13 +146,29 @@ class Answer:
 
 @dataclass(frozen=True)
 class Read:
-    """One reader's answer on one study at one stage; `seconds` is how long the study was in view."""
+    """One reader's answer on one study at one stage.
+
+    Attributes:
+        seconds: that the study was in view.
+        bundles: versions of the models that were shown with it, in the order of families.
+    """
 
     study: int
     reader: str
     stage: Stage
     answer: Answer
     seconds: float
+    at: datetime
+    bundles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Skip:
+    """A study that a reader went past, for its images were not there any more."""
+
+    study: int
+    reader: str
+    reason: str
     at: datetime
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import get_args
 
@@ -14,6 +15,7 @@ import sqlalchemy as sql
 
 from hemodetect import audit_trail
 from hemodetect.database import reading, writing
+from hemodetect.errors import HemodetectError
 from hemodetect.people import LONGEST_NAME, Person
 from hemodetect.reviews import tables
 from hemodetect.reviews.session import (
@@ -24,9 +26,10 @@ from hemodetect.reviews.session import (
     ReviewError,
     ReviewSession,
     ReviewStudy,
+    Skip,
     Stage,
 )
-from hemodetect.reviews.sources import Source, Truth, as_json, from_json
+from hemodetect.reviews.sources import Source, Truth, as_json, from_json, open_source
 
 MOST_STUDIES, MOST_READERS, LONGEST_TITLE = 500, 50, 200
 _SLOWEST = 7 * 24 * 3600.0  # seconds
@@ -136,14 +139,38 @@ def reads(session_id: str) -> list[Read]:
         return _reads(connection, session_id)
 
 
+def skips(session_id: str) -> list[Skip]:
+    """Every study that a reader of the session had to go past, in the order they did."""
+    with reading() as connection:
+        return _skips(connection, session_id)
+
+
 def next_assignment(of: ReviewSession, reader: str) -> Assignment | None:
     """Where this reader goes on; None where all is read."""
     with reading() as connection:
-        return _next(of, reader, _reads(connection, of.id))
+        return _next(connection, of, reader)
+
+
+def shares_read(of: ReviewSession) -> dict[str, float]:
+    """Reader -> how much of what is asked of them they have read, 0 to 1."""
+    with reading() as connection:
+        made, gone = _reads(connection, of.id), _skips(connection, of.id)
+    done = {reader: sum(read.reader == reader for read in made) for reader in of.readers}
+    due = {reader: len(of.still_due(reader, made, gone)) for reader in of.readers}
+    return {
+        reader: done[reader] / (done[reader] + due[reader]) if due[reader] else 1.0
+        for reader in of.readers
+    }
 
 
 def answer(
-    who: Person, of: ReviewSession, study: int, stage: Stage, given: Answer, seconds: float
+    who: Person,
+    of: ReviewSession,
+    study: int,
+    stage: Stage,
+    given: Answer,
+    seconds: float,
+    bundles: Sequence[str] = (),
 ) -> Read:
     """Adds a read; it is on disk when this returns.
 
@@ -153,10 +180,12 @@ def answer(
         study, stage: what is answered; must be what `next_assignment` says.
         given: the answer.
         seconds: that the study was in view.
+        bundles: versions of the models shown with it, whose answers are kept (`keep_model_reads`).
 
     Raises:
         NotAllowed: no reader of this session.
-        ReviewError: the answer is not possible, was given before, or another one comes first.
+        ReviewError: the answer is not possible, was given before, or another one comes first; or
+            what a shown model said of the study is not kept.
     """
     reader = _reader(who, of)
     given.check()
@@ -167,10 +196,12 @@ def answer(
         mine = [r for r in before if (r.reader, r.study, r.stage) == (reader, study, stage)]
         if mine:
             raise ReviewError("This was answered before; a read is kept as it was first given.")
-        due = _next(of, reader, before)
-        if due is None or (due.study.number, due.stage) != (study, stage):
-            raise ReviewError("Another read comes first; open the session again to go on there.")
-        added = Read(study, reader, stage, given, round(seconds, 1), datetime.now(UTC))
+        _check_due(_next(connection, of, reader), study, stage)
+        if lost := set(bundles) - set(_versions(connection, of.id, study)):
+            raise ReviewError(f"What {', '.join(sorted(lost))} said of this study was not kept.")
+        added = Read(
+            study, reader, stage, given, round(seconds, 1), datetime.now(UTC), tuple(bundles)
+        )
         connection.execute(
             sql.insert(tables.reads).values(
                 session=of.id,
@@ -184,19 +215,43 @@ def answer(
                 note=given.note,
                 seconds=added.seconds,
                 at=added.at,
+                bundles=list(bundles),
             )
         )
         audit_trail.record(
             who.name,
             "read",
             f"{of.id}/{study}",
-            {
-                "stage": stage,
-                "call": given.call,
-                "bundles": _versions(connection, of.id, study) if stage == "shown" else [],
-            },
+            {"stage": stage, "call": given.call, "bundles": list(bundles)},
             connection=connection,
         )
+    return added
+
+
+def skip(who: Person, of: ReviewSession, study: int) -> Skip:
+    """Lets a reader go past a study whose images cannot be opened any more; it is kept that they did.
+
+    Args:
+        who: needs the role reader and to be one of the session's readers.
+        of: the session.
+        study: what `next_assignment` says.
+
+    Raises:
+        NotAllowed: no reader of this session.
+        ReviewError: the study can be opened, or another one comes first.
+    """
+    reader = _reader(who, of)
+    try:
+        open_source(of.study(study).source)
+    except HemodetectError as error:
+        added = Skip(study, reader, str(error), datetime.now(UTC))
+    else:
+        raise ReviewError("The images of this study are there; it can be read.")
+    with writing() as connection:
+        _check_due(_next(connection, of, reader), study)
+        connection.execute(sql.insert(tables.skips).values(session=of.id, **asdict(added)))
+        told = {"reason": added.reason}
+        audit_trail.record(who.name, "skip", f"{of.id}/{study}", told, connection=connection)
     return added
 
 
@@ -227,13 +282,15 @@ def _reader(who: Person, of: ReviewSession) -> str:
     return name
 
 
-def _next(of: ReviewSession, reader: str, before: Sequence[Read]) -> Assignment | None:
-    done = {(read.study, read.stage) for read in before if read.reader == reader}
-    for place, number in enumerate(of.order(reader), start=1):
-        for stage in of.stages(reader, number):
-            if (number, stage) not in done:
-                return Assignment(of.study(number), stage, place)
-    return None
+def _next(connection: sql.Connection, of: ReviewSession, reader: str) -> Assignment | None:
+    due = of.still_due(reader, _reads(connection, of.id), _skips(connection, of.id))
+    return due[0] if due else None
+
+
+def _check_due(due: Assignment | None, study: int, stage: Stage | None = None) -> None:
+    """Raises `ReviewError` where something else is to be read; of any stage where none is given."""
+    if due is None or due.study.number != study or stage not in (None, due.stage):
+        raise ReviewError("Another read comes first; open the session again to go on there.")
 
 
 def _session(connection: sql.Connection, session_id: str) -> ReviewSession:
@@ -269,8 +326,17 @@ def _reads(connection: sql.Connection, session_id: str) -> list[Read]:
             answer=Answer(row.call, row.confidence, tuple(row.slices), tuple(row.types), row.note),
             seconds=row.seconds,
             at=_aware(row.at),
+            bundles=tuple(row.bundles),
         )
         for row in connection.execute(query.order_by(tables.reads.c.id))
+    ]
+
+
+def _skips(connection: sql.Connection, session_id: str) -> list[Skip]:
+    query = sql.select(tables.skips).where(tables.skips.c.session == session_id)
+    return [
+        Skip(row.study, row.reader, row.reason, _aware(row.at))
+        for row in connection.execute(query.order_by(tables.skips.c.at))
     ]
 
 

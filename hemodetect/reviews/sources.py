@@ -74,6 +74,15 @@ def open_source(source: Source) -> Study:
     Raises:
         HemodetectError: it is not there any more, or cannot be read.
     """
+    try:
+        return _opened(source)
+    except OSError as error:
+        raise SourceGone(
+            f"The images of this study cannot be read from the disk ({error.strerror})."
+        ) from error
+
+
+def _opened(source: Source) -> Study:
     if isinstance(source, Saved):
         return saved_study(source.key)
     if isinstance(source, MadeUp):

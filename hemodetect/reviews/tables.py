@@ -46,6 +46,7 @@ reads = sql.Table(
     sql.Column("note", sql.Text, nullable=False),
     sql.Column("seconds", sql.Float, nullable=False),
     sql.Column("at", sql.DateTime(timezone=True), nullable=False),
+    sql.Column("bundles", sql.JSON, nullable=False, server_default="[]"),
     sql.ForeignKeyConstraint(
         ["session", "study"], ["review_studies.session", "review_studies.number"]
     ),
@@ -54,13 +55,28 @@ reads = sql.Table(
     ),
     sql.UniqueConstraint("session", "study", "reader", "stage", name="one_read_a_stage"),
 )
+skips = sql.Table(
+    "review_skips",
+    metadata,
+    sql.Column("session", sql.String(16), primary_key=True),
+    sql.Column("study", sql.Integer, primary_key=True, autoincrement=False),
+    sql.Column("reader", sql.String(200), primary_key=True),
+    sql.Column("reason", sql.Text, nullable=False),
+    sql.Column("at", sql.DateTime(timezone=True), nullable=False),
+    sql.ForeignKeyConstraint(
+        ["session", "study"], ["review_studies.session", "review_studies.number"]
+    ),
+    sql.ForeignKeyConstraint(
+        ["session", "reader"], ["review_readers.session", "review_readers.reader"]
+    ),
+)
 model_reads = sql.Table(
     "model_reads",
     metadata,
     sql.Column("session", sql.String(16), primary_key=True),
     sql.Column("study", sql.Integer, primary_key=True, autoincrement=False),
     sql.Column("family", sql.String(32), primary_key=True),
-    sql.Column("version", sql.String(200), nullable=False),
+    sql.Column("version", sql.String(200), primary_key=True),
     sql.Column("probability", sql.Float, nullable=False),
     sql.Column("threshold", sql.Float, nullable=False),
     sql.Column("undecided", sql.Boolean, nullable=False),

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
+from dataclasses import replace
 
 import pytest
 from made_sessions import Make, read_all
 
 from hemodetect.evaluation import Confusion
+from hemodetect.people import local_person
+from hemodetect.reports.review import reads_csv, sentences
 from hemodetect.reviews.model_reads import ModelRead
 from hemodetect.reviews.results import Results, majority, rating, results
-from hemodetect.reviews.session import Answer, Read
-from hemodetect.reviews.sessions import reads
+from hemodetect.reviews.session import Answer, Read, Skip
+from hemodetect.reviews.sessions import answer, reads
 
 pytestmark = pytest.mark.usefixtures("database")
 # Of six studies the first three bleed. Ada misses one and calls one falsely; the models mend the first.
@@ -55,6 +60,35 @@ def test_readers_their_majority_and_models_stand_beside_the_truth(found: Results
     assert found.baseline == 0.5
     assert found.done == 1.0
     assert told["Ada, without models"].median_seconds == 10
+
+
+def test_each_version_that_was_shown_is_judged_by_the_studies_it_was_shown_for(
+    make: Make,
+) -> None:
+    made = make(n=6)
+    read_all(made, "Ada", ADA)  # type: ignore[arg-type]
+    newer = [replace(read, version="paper-2") for read in MODELS[:3]]
+    found = results(made, reads(made.id), [*MODELS[2:], *newer])
+    told = {one.rater.name: one for one in found.rated if one.rater.family}
+    assert {name: one.n for name, one in told.items()} == {"SVM (paper-1)": 4, "SVM (paper-2)": 3}
+    assert "Other models came into use during the session" in sentences(found)[-1]
+
+
+def test_a_study_that_was_skipped_is_said_and_not_waited_for(make: Make) -> None:
+    made = make(readers=("Ada",), n=2)
+    first, second = made.order("Ada")
+    gone = [Skip(second, "Ada", "its images are gone", made.created)]
+    for stage in ("blind", "shown"):
+        answer(local_person("Ada"), made, first, stage, Answer("none", 3), 1)  # type: ignore[arg-type]
+    found = results(made, reads(made.id), [], gone)
+    assert found.done == 1
+    assert results(made, reads(made.id), []).done == 0.5
+    assert f"Ada could not open study {second} and went past it." in sentences(found)
+    *_, row = csv.DictReader(
+        io.StringIO(reads_csv(made, reads(made.id), [], gone).split("\n", 2)[2])
+    )
+    assert (row["study"], row["by"], row["stage"]) == (str(second), "Ada", "skipped")
+    assert row["note"] == "its images are gone"
 
 
 def test_a_change_of_mind_is_counted_and_whether_it_was_for_the_better(found: Results) -> None:

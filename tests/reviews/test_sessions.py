@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import sqlalchemy as sql
 from made_sessions import Make, read_all
@@ -17,7 +19,10 @@ from made_sessions import Make, read_all
 from hemodetect import audit_trail
 from hemodetect.database import engine
 from hemodetect.errors import HemodetectError
+from hemodetect.imaging.study import Series, Slice, Study
+from hemodetect.models.prediction import FamilyPrediction, StudyPrediction
 from hemodetect.people import NotAllowed, Person, local_person
+from hemodetect.reviews.model_reads import keep_model_reads, model_reads
 from hemodetect.reviews.session import Answer, Mode, ReviewError
 from hemodetect.reviews.sessions import (
     answer,
@@ -27,8 +32,11 @@ from hemodetect.reviews.sessions import (
     reads,
     session,
     sessions,
+    shares_read,
+    skip,
+    skips,
 )
-from hemodetect.reviews.sources import MadeUp
+from hemodetect.reviews.sources import MadeUp, Saved
 
 pytestmark = pytest.mark.usefixtures("database")
 NONE = Answer("none", 4)
@@ -115,6 +123,57 @@ def test_the_database_refuses_to_change_a_read(make: Make) -> None:
         with pytest.raises(sql.exc.DBAPIError, match="only added to"), engine().begin() as open_:
             open_.execute(sql.text(statement))
     assert [read.answer.call for read in reads(made.id)] == ["none"]
+
+
+def test_a_study_that_is_gone_is_skipped_and_no_other(lead: Person) -> None:
+    gone = Saved("0" * 24)
+    made = create(lead, "t", [(gone, "none"), (MadeUp(1), "none")], ["Ada", "Bo"], "blind-first")
+    ada = local_person("Ada")
+    there = made.studies[1].number
+    if made.order("Ada")[0] == there:
+        for stage in ("blind", "shown"):
+            answer(ada, made, there, stage, NONE, 1)  # type: ignore[arg-type]
+    with pytest.raises(ReviewError, match="can be read"):
+        skip(ada, made, there)
+    with pytest.raises(ReviewError, match="Eve is not one of the readers"):
+        skip(local_person("Eve"), made, 1)
+    kept = skip(ada, made, 1)
+    assert skips(made.id) == [kept]
+    assert "removed when their time was over" in kept.reason
+    with pytest.raises(ReviewError, match="Another read comes first"):
+        skip(ada, made, 1)
+    if made.order("Ada")[0] != there:
+        for stage in ("blind", "shown"):
+            answer(ada, made, there, stage, NONE, 1)  # type: ignore[arg-type]
+    assert next_assignment(made, "Ada") is None
+    assert shares_read(made) == {"Ada": 1.0, "Bo": 0.0}
+    assert next_assignment(made, "Bo") is not None
+    assert [entry.subject for entry in audit_trail.entries() if entry.action == "skip"] == [
+        f"{made.id}/1"
+    ]
+
+
+def test_a_read_keeps_the_versions_that_were_shown_with_it(make: Make) -> None:
+    made = make()
+    ada, first = local_person("Ada"), made.order("Ada")[0]
+    answer(ada, made, first, "blind", NONE, 1)
+    with pytest.raises(ReviewError, match="What svm-2 said of this study was not kept"):
+        answer(ada, made, first, "shown", NONE, 1, ["svm-2"])
+    for version in ("svm-1", "svm-2"):  # another came into use in between
+        keep_model_reads(made.id, first, predicted(version))
+        keep_model_reads(made.id, first, predicted(version))
+    answer(ada, made, first, "shown", NONE, 1, ["svm-2"])
+    assert [read.bundles for read in reads(made.id)] == [(), ("svm-2",)]
+    assert [one.version for one in model_reads(made.id)] == ["svm-1", "svm-2"]
+    last = audit_trail.entries()[-1]
+    assert json.loads(last.detail)["bundles"] == ["svm-2"]
+
+
+def predicted(version: str) -> StudyPrediction:
+    """What one model says of a study of one slice."""
+    found = FamilyPrediction(np.array([0.7], np.float32), 0.7, 0.5, version)
+    study = Study("s", (Series("1", "", (Slice(np.zeros((2, 2), np.uint8), "grey", "1"),)),))
+    return StudyPrediction(study, {"svm": found})
 
 
 def test_of_two_windows_that_answer_at_once_one_is_kept(make: Make) -> None:

@@ -3,6 +3,8 @@
 import sqlalchemy as sql
 from alembic import op
 
+from hemodetect.migrations.added_only import added_only
+
 revision = "0002"
 down_revision = "0001"
 
@@ -83,26 +85,7 @@ def upgrade() -> None:
         sql.Column("digest", sql.String(64), nullable=False),
     )
     for table in ADDED_ONLY:
-        _never_changed(table)
-
-
-def _never_changed(table: str) -> None:
-    """The database itself refuses to change or remove a row."""
-    if op.get_bind().dialect.name == "sqlite":
-        for action in ("UPDATE", "DELETE"):
-            op.execute(
-                f"CREATE TRIGGER {table}_no_{action.lower()} BEFORE {action} ON {table} "
-                f"BEGIN SELECT RAISE(ABORT, '{table} is only added to'); END"
-            )
-    elif op.get_bind().dialect.name == "postgresql":
-        op.execute(
-            f"CREATE FUNCTION {table}_only_added() RETURNS trigger LANGUAGE plpgsql AS "
-            f"$$ BEGIN RAISE EXCEPTION '{table} is only added to'; END $$"
-        )
-        op.execute(
-            f"CREATE TRIGGER {table}_only_added BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
-            f"FOR EACH STATEMENT EXECUTE FUNCTION {table}_only_added()"
-        )
+        added_only(table)
 
 
 def downgrade() -> None:
