@@ -16,7 +16,7 @@ from hemodetect.dataset.upload import keep_set
 from hemodetect.errors import HemodetectError
 from hemodetect.models.augmentation import augmented
 from hemodetect.models.recipes import RECIPES, NetworkRecipe
-from hemodetect.training import jobs
+from hemodetect.set_removal import remove_data
 from hemodetect.viewer import png_bytes
 from pages.shared import acting, plain
 
@@ -84,7 +84,7 @@ def _removal(folder: Path) -> None:
         st.write(f"{plain(folder.name)} was uploaded. It will be gone from this server.")
         if st.button("Remove it", type="primary", key="train_remove"):
             try:
-                jobs.remove_data(folder, acting())
+                remove_data(folder, acting())
             except HemodetectError as error:
                 st.error(plain(str(error)), icon=":material/error:")
                 return

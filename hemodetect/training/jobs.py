@@ -26,7 +26,6 @@ from pathlib import Path
 
 from hemodetect import __version__, audit_trail
 from hemodetect.dataset.lookup import data_folders
-from hemodetect.dataset.upload import remove_set
 from hemodetect.errors import BundleError
 from hemodetect.models.bundle import read_card
 from hemodetect.people import Person
@@ -172,21 +171,6 @@ def resume(job_id: str, who: Person) -> Job:
     finally:
         os.close(held)
     return job(job_id)
-
-
-def remove_data(folder: Path, who: Person) -> None:
-    """Removes an uploaded set that no job trains on.
-
-    Raises:
-        NotAllowed: not a trainer.
-        JobError: one does.
-        DatasetError: it was not uploaded.
-    """
-    for one in jobs():
-        needed = [Path(data) for data in (one.plan.data, one.plan.teacher_data) if data]
-        if one.state in ALIVE and folder in needed:
-            raise JobError(f"Job {one.number} trains on {folder.name}; cancel it first.")
-    remove_set(folder, who)
 
 
 def host() -> str:

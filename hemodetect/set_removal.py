@@ -1,0 +1,42 @@
+"""Removing an uploaded set that nobody needs any more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hemodetect.dataset.upload import remove_set
+from hemodetect.people import Person
+from hemodetect.reviews.session import ReviewError, ReviewSession
+from hemodetect.reviews.sessions import next_assignment, sessions
+from hemodetect.reviews.sources import OfSet
+from hemodetect.training.job_rows import ALIVE, JobError
+from hemodetect.training.jobs import jobs
+
+
+def remove_data(folder: Path, who: Person) -> None:
+    """Removes an uploaded set.
+
+    Raises:
+        NotAllowed: not a trainer.
+        JobError: a job trains on it.
+        ReviewError: a review session that is not read to its end has studies of it.
+        DatasetError: it was not uploaded.
+    """
+    who.require("trainer")
+    for one in jobs():
+        needed = [Path(data) for data in (one.plan.data, one.plan.teacher_data) if data]
+        if one.state in ALIVE and folder in needed:
+            raise JobError(f"Job {one.number} trains on {folder.name}; cancel it first.")
+    for session in sessions():
+        if _is_read_from(session, folder.name):
+            raise ReviewError(
+                f"The review session “{session.title}” of {session.created_by} has studies of"
+                f" {folder.name} and is not read to its end; the set can be removed after that."
+            )
+    remove_set(folder, who)
+
+
+def _is_read_from(session: ReviewSession, name: str) -> bool:
+    sources = (study.source for study in session.studies)
+    of_it = any(isinstance(source, OfSet) and source.set == name for source in sources)
+    return of_it and any(next_assignment(session, reader) for reader in session.readers)
