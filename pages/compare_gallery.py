@@ -56,8 +56,9 @@ def gallery(
 
 
 def _to_a_session(board: Board, rows: np.ndarray) -> None:
-    """The patients behind all of `rows`, as the studies of a new review session."""
-    patients = board.cases.iloc[rows][["set", "patient"]].drop_duplicates().head(MOST_STUDIES)
+    """The people behind all of `rows`, a folder each, as the studies of a new review session."""
+    of_people = board.cases.iloc[rows].drop_duplicates(["set", "group"]).head(MOST_STUDIES)
+    patients = of_people[["set", "patient"]]
     if not st.button(
         f"Review {_counted(len(patients), 'patient')} in a session",
         icon=":material/reviews:",

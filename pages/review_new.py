@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import streamlit as st
 
 from hemodetect.errors import HemodetectError
 from hemodetect.imaging import UploadedFile, read_study
 from hemodetect.people import Person
 from hemodetect.reports.review import MODES
-from hemodetect.reviews.choosing import Given, balanced_patients, made_up_heads, shuffled
+from hemodetect.reviews.choosing import Given, drawn_from, made_up_heads, shuffled
 from hemodetect.reviews.saved import remove_saved, save_study
 from hemodetect.reviews.sessions import MOST_STUDIES, create
-from hemodetect.reviews.sources import OfSet, Saved, Truth, labelled_patients
+from hemodetect.reviews.sources import Saved, Truth, labelled_patients
 from hemodetect.settings import settings
 from pages.shared import plain
 from pages.train_data import labelled_sets
@@ -31,22 +33,23 @@ def new_session(lead: Person) -> None:
         "Order of readers and models", list(MODES), format_func=MODES.get, key="review_mode"
     )
     kinds = [_FROM_SET, _FROM_UPLOAD, _MADE_UP]
-    given: Given = list(st.session_state.get("review_cases", []))
-    if given:
-        st.markdown(f":material/grid_view: {len(given)} cases from the comparison.")
+    cases: Given = list(st.session_state.get("review_cases", []))
+    uploads: list[tuple[UploadedFile, Truth | None]] = []
+    if cases:
+        st.markdown(f":material/grid_view: {len(cases)} cases from the comparison.")
         st.button("Leave them out", on_click=_drop_cases, key="review_drop")
+        n, chosen = len(cases), lambda: cases
     else:
         kind = st.segmented_control(
             "Studies", kinds, default=_FROM_SET, required=True, key="review_kind"
         )
         if kind == _FROM_SET:
-            given = _of_a_set()
+            n, chosen = _of_a_set()
         elif kind == _MADE_UP:
-            given = _made_up()
-    uploads = (
-        _uploads() if not given and st.session_state.get("review_kind") == _FROM_UPLOAD else []
-    )
-    n = len(given) or len(uploads)
+            n, chosen = _made_up()
+        else:
+            uploads = _uploads()
+            n, chosen = len(uploads), lambda: saved
     st.caption(f"{n} {'study' if n == 1 else 'studies'}; every reader meets them in another order.")
     if not st.button("Make the session", type="primary", icon=":material/add:", key="review_make"):
         return
@@ -55,7 +58,7 @@ def new_session(lead: Person) -> None:
         lead.require("lead")
         if uploads:
             saved = _saved(uploads, lead)
-        given = shuffled(saved or given)
+        given = shuffled(chosen())
         made = create(lead, title, given, readers.split(",") if readers.strip() else [], mode)
     except HemodetectError as error:
         for source, _ in saved:
@@ -72,26 +75,29 @@ def _drop_cases() -> None:
     st.session_state.pop("review_cases", None)
 
 
-def _of_a_set() -> Given:
+def _of_a_set() -> tuple[int, Callable[[], Given]]:
     sets = labelled_sets()
     if not sets:
         st.caption("No labelled set is on this server.")
-        return []
+        return 0, list
     names = [folder.name for folder in sets]
-    chosen, number, seed = st.columns([3, 2, 2])
-    name = chosen.selectbox("Set", names, key="review_set")
+    which, number, seed = st.columns([3, 2, 2])
+    name = which.selectbox("Set", names, key="review_set")
     truth = _truth(name)
     most = min(len(truth), MOST_STUDIES)
-    n = number.number_input("Patients", 1, most, min(20, most), key="review_n")
-    drawn = seed.number_input("Drawn with seed", 0, 2**31 - 1, 0, key="review_seed")
+    n = int(number.number_input("Patients", 1, most, min(20, most), key="review_n"))
+    drawn = int(seed.number_input("Drawn with seed", 0, 2**31 - 1, 0, key="review_seed"))
     st.caption(
-        "Half of the patients drawn are labelled hemorrhage, as far as there are enough. The models in"
-        " use may have been trained on them, so what the models say here is then no test of them."
+        "Half of the patients drawn are labelled hemorrhage, as far as there are enough; of folders of"
+        " one person one is drawn. The models in use may have been trained on them, so what the models"
+        " say here is then no test of them."
     )
-    return [
-        (OfSet(name, patient), truth[patient])
-        for patient in balanced_patients(truth, int(n), int(drawn))
-    ]
+
+    def chosen() -> Given:
+        with st.spinner("Looking for folders of one person; the first time takes half a minute"):
+            return drawn_from(name, n, drawn)
+
+    return n, chosen
 
 
 @st.cache_data(show_spinner="Looking at the set", ttl=300, max_entries=8)
@@ -99,12 +105,12 @@ def _truth(name: str) -> dict[str, Truth]:
     return labelled_patients(name)
 
 
-def _made_up() -> Given:
+def _made_up() -> tuple[int, Callable[[], Given]]:
     number, seed = st.columns(2)
     n = int(number.number_input("Heads", 1, 40, 6, key="review_heads"))
     first = int(seed.number_input("First seed", 0, 10_000, 1, key="review_head_seed"))
     st.caption("Made-up heads, no patients: every second one has a bleed of 5 to 40 ml.")
-    return made_up_heads(n, first)
+    return n, lambda: made_up_heads(n, first)
 
 
 def _uploads() -> list[tuple[UploadedFile, Truth | None]]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 
-from hemodetect.reviews.choosing import balanced_patients, made_up_heads
-from hemodetect.reviews.sources import Truth
+from hemodetect.reviews.choosing import balanced_patients, drawn_from, made_up_heads, one_a_person
+from hemodetect.reviews.sources import OfSet, Truth
+from hemodetect.settings import settings
 
 TRUTH: dict[str, Truth] = {
     **{f"b{n}": "hemorrhage" for n in range(5)},
@@ -29,6 +33,29 @@ def test_a_seed_draws_the_same_again_and_another_seed_others() -> None:
     assert balanced_patients(TRUTH, 8, 3) == balanced_patients(TRUTH, 8, 3)
     assert balanced_patients(TRUTH, 8, 3) != balanced_patients(TRUTH, 8, 4)
     assert made_up_heads(6, 1) == made_up_heads(6, 1)
+
+
+def test_of_folders_of_one_person_one_is_drawn_not_always_the_same() -> None:
+    groups = {name: name for name in TRUTH} | {"b1": "b0", "n7": "b0"}
+    drawn = [one_a_person(TRUTH, groups, seed) for seed in range(20)]
+    assert all(len(set(one) & {"b0", "b1", "n7"}) == 1 for one in drawn)
+    assert all(len(one) == len(TRUTH) - 2 for one in drawn)
+    assert set().union(*drawn) == set(TRUTH)
+    assert all(one[name] == TRUTH[name] for one in drawn for name in one)
+
+
+def test_a_copied_folder_is_not_read_twice(
+    blob_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(blob_folder, tmp_path / "copied")
+    shutil.copytree(tmp_path / "copied/NORMAL/P00", tmp_path / "copied/NORMAL/P09")
+    monkeypatch.setenv("HEMODETECT_DATA", str(tmp_path))
+    settings.cache_clear()
+    drawn = drawn_from("copied", 13, seed=1)
+    settings.cache_clear()
+    names = [source.patient for source, _ in drawn if isinstance(source, OfSet)]
+    assert len(names) == 12
+    assert len({"P00", "P09"} & set(names)) == 1
 
 
 def test_every_second_made_up_head_bleeds() -> None:
