@@ -6,9 +6,8 @@ from pathlib import Path
 
 from hemodetect.dataset.upload import remove_set
 from hemodetect.people import Person
-from hemodetect.reviews.session import ReviewError, ReviewSession
-from hemodetect.reviews.sessions import next_assignment, sessions
-from hemodetect.reviews.sources import OfSet
+from hemodetect.reviews.session import ReviewError
+from hemodetect.reviews.sessions import reading_from
 from hemodetect.training.job_rows import ALIVE, JobError
 from hemodetect.training.jobs import jobs
 
@@ -27,16 +26,9 @@ def remove_data(folder: Path, who: Person) -> None:
         needed = [Path(data) for data in (one.plan.data, one.plan.teacher_data) if data]
         if one.state in ALIVE and folder in needed:
             raise JobError(f"Job {one.number} trains on {folder.name}; cancel it first.")
-    for session in sessions():
-        if _is_read_from(session, folder.name):
-            raise ReviewError(
-                f"The review session “{session.title}” of {session.created_by} has studies of"
-                f" {folder.name} and is not read to its end; the set can be removed after that."
-            )
+    for session in reading_from({folder.name}):
+        raise ReviewError(
+            f"The review session “{session.title}” of {session.created_by} has studies of"
+            f" {folder.name} and is not read to its end; the set can be removed after that."
+        )
     remove_set(folder, who)
-
-
-def _is_read_from(session: ReviewSession, name: str) -> bool:
-    sources = (study.source for study in session.studies)
-    of_it = any(isinstance(source, OfSet) and source.set == name for source in sources)
-    return of_it and any(next_assignment(session, reader) for reader in session.readers)

@@ -17,7 +17,7 @@ from hemodetect.evaluation.comparison import Comparison
 from hemodetect.figures.comparing import CELLS
 from hemodetect.imaging import UploadedFile, read_study
 from hemodetect.imaging.pictures import decode_grey
-from hemodetect.reviews.sessions import MOST_STUDIES
+from hemodetect.reviews.sessions import MOST_STUDIES, reading_from
 from hemodetect.reviews.sources import OfSet
 from hemodetect.settings import settings
 from hemodetect.viewer import png_bytes
@@ -48,6 +48,13 @@ def gallery(
         hide.button("Close", on_click=close, key="compare_close", width="stretch")
         if not len(rows):
             st.caption("No case is in this cell at these thresholds.")
+            return
+        for session in reading_from(set(board.comparison.slices["set"]), acting().name):
+            st.info(
+                f"You are to read patients of this set in “{plain(session.title)}”. Cases with their"
+                " answers are shown here when you have read all of it.",
+                icon=":material/visibility_off:",
+            )
             return
         shown = rows[_page(len(rows))]
         if "lead" in acting().roles:

@@ -6,7 +6,7 @@ A read is added and never changed. What `answer` has returned is on disk.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import get_args
@@ -29,7 +29,7 @@ from hemodetect.reviews.session import (
     Skip,
     Stage,
 )
-from hemodetect.reviews.sources import Source, Truth, as_json, from_json, open_source
+from hemodetect.reviews.sources import OfSet, Source, Truth, as_json, from_json, open_source
 
 MOST_STUDIES, MOST_READERS, LONGEST_TITLE = 500, 50, 200
 _SLOWEST = 7 * 24 * 3600.0  # seconds
@@ -149,6 +149,20 @@ def next_assignment(of: ReviewSession, reader: str) -> Assignment | None:
     """Where this reader goes on; None where all is read."""
     with reading() as connection:
         return _next(connection, of, reader)
+
+
+def reading_from(sets: Collection[str], reader: str | None = None) -> list[ReviewSession]:
+    """Sessions with studies of these sets that are not read to their end, by anybody or by `reader`."""
+    found = []
+    for one in sessions():
+        named = None if reader is None else one.reader_named(reader)
+        readers = one.readers if reader is None else (named,) if named else ()
+        sources = (study.source for study in one.studies)
+        if any(isinstance(source, OfSet) and source.set in sets for source in sources) and any(
+            next_assignment(one, name) for name in readers
+        ):
+            found.append(one)
+    return found
 
 
 def shares_read(of: ReviewSession) -> dict[str, float]:

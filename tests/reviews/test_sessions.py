@@ -29,6 +29,7 @@ from hemodetect.reviews.sessions import (
     create,
     may_see_results,
     next_assignment,
+    reading_from,
     reads,
     session,
     sessions,
@@ -36,7 +37,7 @@ from hemodetect.reviews.sessions import (
     skip,
     skips,
 )
-from hemodetect.reviews.sources import MadeUp, Saved
+from hemodetect.reviews.sources import MadeUp, OfSet, Saved
 
 pytestmark = pytest.mark.usefixtures("database")
 NONE = Answer("none", 4)
@@ -174,6 +175,19 @@ def predicted(version: str) -> StudyPrediction:
     found = FamilyPrediction(np.array([0.7], np.float32), 0.7, 0.5, version)
     study = Study("s", (Series("1", "", (Slice(np.zeros((2, 2), np.uint8), "grey", "1"),)),))
     return StudyPrediction(study, {"svm": found})
+
+
+def test_a_session_is_read_from_a_set_until_each_reader_has_read_it(lead: Person) -> None:
+    of_set = [(OfSet("ours", "p1"), None), (MadeUp(1), None)]
+    made = create(lead, "t", of_set, ["Ada", "Bo"], "models-at-once")
+    create(lead, "u", [(MadeUp(1), None)], ["Ada", "Cleo"], "models-at-once")
+    assert reading_from({"ours", "theirs"}) == [made]
+    assert reading_from({"theirs"}) == []
+    assert reading_from({"ours"}, " ada ") == [made]
+    assert reading_from({"ours"}, "Cleo") == []
+    read_all(made, "Ada", dict.fromkeys((1, 2), ("none", "none")))
+    assert reading_from({"ours"}, "Ada") == []
+    assert reading_from({"ours"}, "Bo") == reading_from({"ours"}) == [made]
 
 
 def test_of_two_windows_that_answer_at_once_one_is_kept(make: Make) -> None:
