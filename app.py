@@ -12,7 +12,7 @@ os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 import streamlit as st
 
 from hemodetect import RESEARCH_USE_ONLY
-from pages.shared import acting, let_in, sweep_studies, warm_up
+from pages.shared import acting, banner, let_in, sweep_studies, warm_up
 
 st.set_page_config(page_title="hemodetect", page_icon=":material/neurology:", layout="wide")
 warm_up()
@@ -33,5 +33,5 @@ if "trainer" in mine:
         st.Page("pages/models.py", title="Models", icon=":material/deployed_code:"),
     ]
 page = st.navigation(pages, position="top")
-st.caption(f":material/science: {RESEARCH_USE_ONLY} Do not use it for the care of a patient.")
+banner(f":material/science: {RESEARCH_USE_ONLY} Do not use it for the care of a patient.")
 page.run()

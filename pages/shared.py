@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import logging
 import re
+import secrets
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
@@ -83,11 +84,37 @@ def let_in() -> None:
         st.navigation([st.Page(_sign_in, title="Sign in")], position="hidden").run()
         st.stop()
     if not st.session_state.get("shared_signed_in"):
-        noted("sign-in", acting().name)
+        try:
+            _note_sign_in(acting().name, str(st.user.get("iat") or secrets.token_hex(8)))
+        except HemodetectError as error:
+            st.error(str(error), icon=":material/error:")
+            st.stop()
         st.session_state["shared_signed_in"] = True
-    with st.sidebar:
-        st.caption(plain(acting().name))
-        st.button("Sign out", icon=":material/logout:", on_click=st.logout)
+
+
+@st.cache_resource(show_spinner=False, ttl="30d", max_entries=10_000)
+def _note_sign_in(name: str, issued: str) -> None:
+    """Adds it to the audit trail, once for each time that the provider let somebody in: another window
+    or a page that is loaded again is none. Without a time from the provider every window is one.
+    """
+    audit_trail.record(name, "sign-in", name)
+
+
+def banner(words: str) -> None:
+    """What stands above every page: `words`, and who signed in with the way out."""
+    who_is_in = signed_in()
+    if who_is_in is None:
+        st.caption(words)
+        return
+    left, right = st.columns([6, 4], vertical_alignment="center")
+    left.caption(words)
+    with right.container(horizontal=True, horizontal_alignment="right"):
+        st.button(
+            f"Sign out {plain(who_is_in.name)}",
+            icon=":material/logout:",
+            type="tertiary",
+            on_click=st.logout,
+        )
 
 
 def _sign_in() -> None:

@@ -15,12 +15,17 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-@contextmanager
-def running_app(own: Mapping[str, str]) -> Iterator[str]:
-    """Address of the app, run with these variables."""
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return int(free.getsockname()[1])
+
+
+@contextmanager
+def running_app(own: Mapping[str, str], port: int | None = None) -> Iterator[str]:
+    """Address of the app, run with these variables."""
+    port = port or free_port()
     command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}"]
     process = subprocess.Popen(command, cwd=ROOT, env=os.environ | dict(own))
     try:
