@@ -37,7 +37,8 @@ def _home(me: Person) -> None:
         with st.container(border=True):
             _row(one, me)
     if "lead" in me.roles:
-        with st.expander("New session", icon=":material/add:", expanded=not known):
+        wanted = not known or "review_cases" in st.session_state
+        with st.expander("New session", icon=":material/add:", expanded=wanted):
             new_session(me)
 
 
@@ -108,6 +109,8 @@ else:
     place, middle = st.columns([3, 7])
 me = person(place, "review_name")
 if not me.name:
+    if cases := st.session_state.get("review_cases"):
+        st.caption(f":material/grid_view: {len(cases)} cases of the comparison wait for a session.")
     st.caption("Write your name: it is kept with every read.")
 else:
     try:

@@ -43,7 +43,7 @@ UNSURE_COUNTS = (
 )
 _COLUMNS = (
     "study", "source", "truth", "by", "kind", "stage", "call", "confidence", "slices", "types",
-    "probability", "threshold", "cannot_tell", "seconds", "at", "note", "shown",
+    "probability", "threshold", "cannot_tell", "trained_on", "seconds", "at", "note", "shown",
 )  # fmt: skip
 
 
@@ -105,6 +105,7 @@ def reads_csv(
                 "probability": f"{model.probability:.4f}",
                 "threshold": f"{model.threshold:.4f}",
                 "cannot_tell": str(model.undecided).lower(),
+                "trained_on": str(model.trained_on).lower(),
             }
         )
     return text.getvalue()
@@ -132,6 +133,12 @@ def sentences(found: Results) -> list[str]:
     told = []
     if found.baseline is not None:
         told.append(f"Always giving the commoner answer is right in {100 * found.baseline:.1f} %.")
+    for rated in found.rated:
+        if rated.trained_on:
+            told.append(
+                f"{rated.rater.who} was trained on the patients of {rated.trained_on} of its {rated.n}"
+                " studies: what it says of these is no test of it."
+            )
     for (one, other, stage), kappa in found.kappas.items():
         told.append(f"{one} and {other}, {STAGE_WORDS[stage]}: Cohen's kappa {_kappa(kappa)}.")
     for stage, kappa in found.fleiss.items():

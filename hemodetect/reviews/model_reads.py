@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import sqlalchemy as sql
@@ -21,6 +22,7 @@ class ModelRead:
         probability: for the patient.
         threshold: the bundle's operating point.
         undecided: it could not tell (`FamilyPrediction.undecided`).
+        trained_on: it was trained on this patient, so its answer is no test of it.
     """
 
     study: int
@@ -29,14 +31,23 @@ class ModelRead:
     probability: float
     threshold: float
     undecided: bool
+    trained_on: bool = False
 
     @property
     def call(self) -> Call:
         return "hemorrhage" if self.probability >= self.threshold else "no hemorrhage"
 
 
-def keep_model_reads(session_id: str, study: int, prediction: StudyPrediction) -> None:
-    """Keeps what these versions of the models say of a study; what was kept before stays as it is."""
+def keep_model_reads(
+    session_id: str, study: int, prediction: StudyPrediction, trained_on: Collection[str] = ()
+) -> None:
+    """Keeps what these versions of the models say of a study; what was kept before stays as it is.
+
+    Args:
+        session_id, study: of the session.
+        prediction: what they say.
+        trained_on: families that were trained on this patient.
+    """
     with writing() as connection:
         kept = {
             (read.family, read.version)
@@ -52,6 +63,7 @@ def keep_model_reads(session_id: str, study: int, prediction: StudyPrediction) -
                 "probability": float(found.patient),
                 "threshold": float(found.threshold),
                 "undecided": found.undecided,
+                "trained_on": family in trained_on,
             }
             for family, found in prediction.families.items()
             if (family, found.version) not in kept
@@ -70,7 +82,7 @@ def _kept(connection: sql.Connection, session_id: str) -> list[ModelRead]:
     kept = tables.model_reads.c
     columns = (kept.study, kept.family, kept.version, kept.probability, kept.threshold)
     query = (
-        sql.select(*columns, kept.undecided)
+        sql.select(*columns, kept.undecided, kept.trained_on)
         .where(kept.session == session_id)
         .order_by(kept.study, kept.family, kept.version)
     )

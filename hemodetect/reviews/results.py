@@ -69,6 +69,7 @@ class Rated:
             reader's rating (`rating`) or of the model's probability.
         roc: of a model; None where there are no scores.
         median_seconds: a study took; None for models and the majority.
+        trained_on: of the studies, those of patients that the model was trained on.
     """
 
     rater: Rater
@@ -79,6 +80,7 @@ class Rated:
     scores: Scores | None
     roc: RocCurve | None
     median_seconds: float | None
+    trained_on: int = 0
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,13 @@ def results(
         }
         probabilities = {read.study: read.probability for read in said}
         one = _rated(Rater(name, None, family=family), called, probabilities, truth, None)
-        found.append(replace(one, unsure=sum(read.undecided for read in said)))
+        found.append(
+            replace(
+                one,
+                unsure=sum(read.undecided for read in said),
+                trained_on=sum(read.trained_on for read in said),
+            )
+        )
     ones = sum(truth.values())
     due = sum(len(session.still_due(reader, reads, skips)) for reader in session.readers)
     return Results(

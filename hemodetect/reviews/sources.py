@@ -101,6 +101,17 @@ def _opened(source: Source) -> Study:
     )
 
 
+def set_slices(source: Source) -> tuple[str, ...]:
+    """Names of a study's slices in its set, in order; none where it is of no set.
+
+    Raises:
+        SourceGone: the set or the patient is not there any more.
+    """
+    if not isinstance(source, OfSet):
+        return ()
+    return tuple(_found(source).patient_files(source.patient))
+
+
 def labelled_patients(name: str) -> dict[str, Truth]:
     """Patient -> label of a set by its folder's name; hemorrhage where any slice is labelled so.
 

@@ -74,6 +74,17 @@ def test_each_version_that_was_shown_is_judged_by_the_studies_it_was_shown_for(
     assert "Other models came into use during the session" in sentences(found)[-1]
 
 
+def test_what_a_model_says_of_patients_it_was_trained_on_is_called_no_test(make: Make) -> None:
+    made = make(n=6)
+    read_all(made, "Ada", ADA)  # type: ignore[arg-type]
+    known = [replace(read, trained_on=read.study < 4) for read in MODELS]
+    told = sentences(results(made, reads(made.id), known))
+    assert "SVM was trained on the patients of 3 of its 6 studies: what it says of these is no" in (
+        " ".join(told)
+    )
+    assert "trained on" not in " ".join(sentences(results(made, reads(made.id), MODELS)))
+
+
 def test_a_study_that_was_skipped_is_said_and_not_waited_for(make: Make) -> None:
     made = make(readers=("Ada",), n=2)
     first, second = made.order("Ada")

@@ -161,11 +161,12 @@ def test_a_read_keeps_the_versions_that_were_shown_with_it(make: Make) -> None:
     with pytest.raises(ReviewError, match="What svm-2 said of this study was not kept"):
         answer(ada, made, first, "shown", NONE, 1, ["svm-2"])
     for version in ("svm-1", "svm-2"):  # another came into use in between
-        keep_model_reads(made.id, first, predicted(version))
+        keep_model_reads(made.id, first, predicted(version), ["svm"])
         keep_model_reads(made.id, first, predicted(version))
     answer(ada, made, first, "shown", NONE, 1, ["svm-2"])
     assert [read.bundles for read in reads(made.id)] == [(), ("svm-2",)]
     assert [one.version for one in model_reads(made.id)] == ["svm-1", "svm-2"]
+    assert all(one.trained_on for one in model_reads(made.id))
     last = audit_trail.entries()[-1]
     assert json.loads(last.detail)["bundles"] == ["svm-2"]
 

@@ -1,0 +1,46 @@
+"""A model in use is known to have been trained on a patient by the slices that its bundle lists."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+
+from hemodetect.models.bundle import PREDICTIONS, TEACHER_PREDICTIONS
+from hemodetect.models.training_patients import trained_on
+
+ROOT = Path(__file__).parents[2]
+
+
+def listed(name: str) -> tuple[str, list[str]]:
+    """A patient of the CNN in use, or of its teacher, and the slices listed."""
+    table = pd.read_parquet(ROOT / "artifacts/releases/cnn" / name)
+    patient = str(table["patient"].iloc[0])
+    return patient, list(table.loc[table["patient"] == patient, "slice"])
+
+
+def test_the_released_models_know_their_patients_and_their_teacher_s() -> None:
+    five = ("svm", "logistic", "cnn", "rnn", "attention_rnn")
+    for name in (PREDICTIONS, TEACHER_PREDICTIONS):
+        patient, slices = listed(name)
+        assert trained_on(ROOT / "artifacts", patient, slices) == five
+        assert trained_on(ROOT / "artifacts", patient, slices[:3]) == five
+
+
+def test_a_patient_of_the_same_name_elsewhere_was_not_trained_on() -> None:
+    patient, slices = listed(PREDICTIONS)
+    assert trained_on(ROOT / "artifacts", patient, [f"other/{slices[0]}"]) == ()
+    assert trained_on(ROOT / "artifacts", patient, [*slices, "one-more.jpg"]) == ()
+    assert trained_on(ROOT / "artifacts", "nobody", slices) == ()
+    assert trained_on(ROOT / "artifacts", patient, []) == ()
+
+
+def test_a_bundle_that_cannot_be_read_tells_nothing(tmp_path: Path) -> None:
+    patient, slices = listed(PREDICTIONS)
+    folder = tmp_path / "releases/cnn"
+    folder.mkdir(parents=True)
+    (folder / PREDICTIONS).write_bytes(b"PAR1 no parquet PAR1")
+    assert trained_on(tmp_path, patient, slices) == ()
+    shutil.copy(ROOT / "artifacts/releases/cnn" / PREDICTIONS, folder)
+    assert trained_on(tmp_path, patient, slices) == ("cnn",)
