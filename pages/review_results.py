@@ -10,7 +10,14 @@ import streamlit as st
 from hemodetect.evaluation.levels import EvaluationError
 from hemodetect.figures.comparing import CELLS, confusion_matrices
 from hemodetect.figures.reviewing import readers_roc
-from hemodetect.reports.review import UNSURE_COUNTS, figure_rows, reads_csv, review_pdf, sentences
+from hemodetect.reports.review import (
+    UNSURE_COUNTS,
+    figure_rows,
+    reads_csv,
+    review_pdf,
+    sentences,
+    training_sentence,
+)
 from hemodetect.reviews.model_reads import ModelRead, model_reads
 from hemodetect.reviews.results import STAGE_WORDS, Rated, Results, model_names, results
 from hemodetect.reviews.session import Read, ReviewSession
@@ -38,10 +45,9 @@ def result_page(of: ReviewSession) -> None:
             f":material/hourglass: {found.done:.0%} of the reads are made; figures will change."
         )
     _matrices(found, made, models)
-    st.dataframe(figure_rows(found), hide_index=True, width="stretch")
+    st.dataframe(figure_rows(found), hide_index=True, width="stretch", height="content")
     st.caption(UNSURE_COUNTS)
-    for sentence in sentences(found):
-        st.markdown(plain(sentence))
+    st.markdown("\n".join(f"- {plain(sentence)}" for sentence in sentences(found)))
     figure = readers_roc(found)
     if figure is not None:
         st.plotly_chart(figure, theme=None, key="review_roc", config=chart_config("readers"))
@@ -74,6 +80,8 @@ def _matrices(found: Results, made: list[Read], models: list[ModelRead]) -> None
             st.markdown(f"**{title}**")
         for start in range(0, len(keys), _PER_ROW):
             _row(known, keys[start : start + _PER_ROW], f"review_matrices_{stage}_{start}")
+    if seen := training_sentence(found):
+        st.caption(f":material/school: {seen}")
     st.caption("Click a cell to see its studies. Percentages are of the row.")
     opened = st.session_state.get("review_cell")
     if opened and opened[0] in known:

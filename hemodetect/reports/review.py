@@ -128,17 +128,26 @@ def figure_rows(found: Results) -> list[dict[str, str]]:
     ]
 
 
+def training_sentence(found: Results) -> str:
+    """Which models were trained on the patients of these studies; empty where none was."""
+    seen: dict[tuple[int, int], list[str]] = {}
+    for one in found.rated:
+        if one.trained_on:
+            seen.setdefault((one.trained_on, one.n), []).append(one.rater.who)
+    if not seen:
+        return ""
+    told = "; ".join(
+        f"on the patients of {trained_on} of {n} studies {', '.join(who)}"
+        for (trained_on, n), who in seen.items()
+    )
+    return f"Models were trained {told}. What they say of these is no test of them."
+
+
 def sentences(found: Results) -> list[str]:
     """Agreement and change of mind, in words."""
     told = []
     if found.baseline is not None:
         told.append(f"Always giving the commoner answer is right in {100 * found.baseline:.1f} %.")
-    for rated in found.rated:
-        if rated.trained_on:
-            told.append(
-                f"{rated.rater.who} was trained on the patients of {rated.trained_on} of its {rated.n}"
-                " studies: what it says of these is no test of it."
-            )
     for (one, other, stage), kappa in found.kappas.items():
         told.append(f"{one} and {other}, {STAGE_WORDS[stage]}: Cohen's kappa {_kappa(kappa)}.")
     for stage, kappa in found.fleiss.items():
@@ -199,6 +208,8 @@ def review_pdf(found: Results, models: Sequence[ModelRead], when: datetime) -> b
         story.append(paragraph("Readers and models", style=HEADING))
         story.append(table(list(figure_rows(found)[0]), rows, (25, 10, 8, 20, 20, 20, 17, 10)))
         story.append(paragraph(UNSURE_COUNTS, style=CAPTION))
+        if seen := training_sentence(found):
+            story.append(paragraph(seen, limit=2000))
     story += _matrices([one for one in found.rated if one.confusion])
     if told := sentences(found):
         story.append(paragraph("Agreement, and what the models changed", style=HEADING))

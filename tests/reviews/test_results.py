@@ -12,7 +12,7 @@ from made_sessions import Make, read_all
 
 from hemodetect.evaluation import Confusion
 from hemodetect.people import local_person
-from hemodetect.reports.review import reads_csv, sentences
+from hemodetect.reports.review import reads_csv, sentences, training_sentence
 from hemodetect.reviews.model_reads import ModelRead
 from hemodetect.reviews.results import Results, majority, rating, results
 from hemodetect.reviews.session import Answer, Read, Skip
@@ -78,11 +78,10 @@ def test_what_a_model_says_of_patients_it_was_trained_on_is_called_no_test(make:
     made = make(n=6)
     read_all(made, "Ada", ADA)  # type: ignore[arg-type]
     known = [replace(read, trained_on=read.study < 4) for read in MODELS]
-    told = sentences(results(made, reads(made.id), known))
-    assert "SVM was trained on the patients of 3 of its 6 studies: what it says of these is no" in (
-        " ".join(told)
-    )
-    assert "trained on" not in " ".join(sentences(results(made, reads(made.id), MODELS)))
+    cnn = [replace(read, family="cnn") for read in known]
+    told = training_sentence(results(made, reads(made.id), [*known, *cnn]))
+    assert told.startswith("Models were trained on the patients of 3 of 6 studies SVM, CNN.")
+    assert training_sentence(results(made, reads(made.id), MODELS)) == ""
 
 
 def test_a_study_that_was_skipped_is_said_and_not_waited_for(make: Make) -> None:
