@@ -11,13 +11,12 @@ from hemodetect.errors import HemodetectError
 from hemodetect.figures.theme import CHART_CONFIG
 from hemodetect.imaging.study import Study
 from hemodetect.imaging.windows import windowed
-from hemodetect.models.training_patients import trained_on
 from hemodetect.people import Person
+from hemodetect.reports.words import trained_on_sentence
 from hemodetect.reviews.model_reads import keep_model_reads
 from hemodetect.reviews.session import TYPES, Answer, Assignment, Call, ReviewSession
 from hemodetect.reviews.sessions import answer, next_assignment, reads, skip
-from hemodetect.reviews.sources import OfSet, open_source, set_slices
-from hemodetect.settings import settings
+from hemodetect.reviews.sources import open_source, trained_on_source
 from hemodetect.viewer import slice_view
 from pages.read_answers import answers, cards, first_words
 from pages.read_viewer import viewer
@@ -56,29 +55,18 @@ def reading(of: ReviewSession, reader: Person, place: DeltaGenerator) -> None:
         return
     prediction, maps, used = answers(study, "review_read")
     if not st.session_state.get("review_read_bundles"):
-        seen = _trained_on(due)
+        seen = trained_on_source(due.study.source)
         keep_model_reads(of.id, due.study.number, prediction, seen)
         st.session_state["review_read_trained_on"] = seen
         shown = tuple(found.version for found in prediction.families.values())
         st.session_state["review_read_bundles"] = shown
     first_words(prediction, used)
-    if st.session_state["review_read_trained_on"]:
-        st.caption(
-            ":material/school: The models were trained on this patient: what they say here is no test"
-            " of them."
-        )
+    if told := trained_on_sentence(st.session_state["review_read_trained_on"]):
+        st.caption(f":material/school: {told}")
     cards(prediction, used)
     with st.container(border=True):
         _form(of, due, reader)
     viewer(prediction, maps, used.models.get("cnn"), "review_read")
-
-
-def _trained_on(due: Assignment) -> tuple[str, ...]:
-    """Families that were trained on the patient in view."""
-    source = due.study.source
-    if not isinstance(source, OfSet):
-        return ()
-    return trained_on(settings().artifacts, source.patient, set_slices(source))
 
 
 def _study(of: ReviewSession, due: Assignment, reader: Person) -> Study:

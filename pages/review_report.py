@@ -14,7 +14,7 @@ from hemodetect.reports.dicom_results import overlay_pictures, zipped_results
 from hemodetect.reports.study_pdf import study_pdf
 from hemodetect.reports.study_pictures import SlicePicture, slice_pictures
 from hemodetect.reviews.session import Read, ReviewSession
-from hemodetect.reviews.sources import OfSet, open_source
+from hemodetect.reviews.sources import OfSet, open_source, trained_on_source
 from pages.exports import export_button
 from pages.shared import releases
 
@@ -31,7 +31,8 @@ def study_report(of: ReviewSession, made: list[Read]) -> None:
     def as_pdf() -> bytes:
         prediction, pictures, used = _predicted(of, number)
         cards = {family: model.card for family, model in used.models.items()}
-        return study_pdf(prediction, cards, pictures, own, datetime.now(UTC))
+        seen = trained_on_source(of.study(number).source)
+        return study_pdf(prediction, cards, pictures, own, datetime.now(UTC), seen)
 
     def as_dicom() -> bytes:
         prediction, pictures, _ = _predicted(of, number)

@@ -137,10 +137,11 @@ def training_sentence(found: Results) -> str:
     if not seen:
         return ""
     told = "; ".join(
-        f"on the patients of {trained_on} of {n} studies {', '.join(who)}"
+        f"{', '.join(who)} {'was' if len(who) == 1 else 'were'} trained on the patients of {trained_on}"
+        f" of {n} studies"
         for (trained_on, n), who in seen.items()
     )
-    return f"Models were trained {told}. What they say of these is no test of them."
+    return f"{told}. What a model says of these is no test of it."
 
 
 def sentences(found: Results) -> list[str]:

@@ -35,6 +35,7 @@ from hemodetect.reports.words import (
     agreement_sentence,
     no_head_sentence,
     reliability_sentence,
+    trained_on_sentence,
 )
 from hemodetect.reviews.session import Call, Read, Stage
 
@@ -56,6 +57,7 @@ def study_pdf(
     pictures: Sequence[SlicePicture],
     reads: Sequence[Read],
     when: datetime,
+    trained_on: Sequence[str] = (),
 ) -> bytes:
     """A PDF on A4 of one study, two pages as a rule; the same arguments give the same bytes.
 
@@ -66,6 +68,7 @@ def study_pdf(
         pictures: see `hemodetect.reports.study_pictures.slice_pictures`; the first four are shown.
         reads: of this study by one reader; may be empty.
         when: the report was made; without a time zone it is taken for UTC.
+        trained_on: families whose model was trained on this patient.
     """
     study = prediction.study
     known = {
@@ -83,7 +86,7 @@ def study_pdf(
     story = [
         paragraph(title, style=TITLE),
         paragraph(_what_was_read(study), f"{RESEARCH_USE_ONLY} Made {made:%Y-%m-%d %H:%M} UTC."),
-        *_first_words(prediction, {family: known[family] for family in records}),
+        *_first_words(prediction, {family: known[family] for family in records}, trained_on),
         *_models(prediction, records),
         *picture_section(pictures, study.units, len(study.slices)),
         *_reads(reads),
@@ -115,7 +118,9 @@ def _what_was_read(study: Study) -> str:
     return "; ".join(parts) + "."
 
 
-def _first_words(prediction: StudyPrediction, recorded: Mapping[str, Card]) -> list[Flowable]:
+def _first_words(
+    prediction: StudyPrediction, recorded: Mapping[str, Card], trained_on: Sequence[str]
+) -> list[Flowable]:
     """What the Read page says first, in its words."""
     if not prediction.families:
         return [paragraph(reliability_sentence({}), style=HEADING)]
@@ -123,6 +128,8 @@ def _first_words(prediction: StudyPrediction, recorded: Mapping[str, Card]) -> l
     lost = [FAMILY_NAMES[family] for family in prediction.families if family not in recorded]
     if lost:
         lines.append(f"How often it is right is not known here for: {', '.join(lost)}.")
+    if seen := trained_on_sentence(trained_on):
+        lines.append(seen)
     if no_head := no_head_sentence(prediction):
         lines.append(no_head)
     if prediction.study.units == "grey":

@@ -82,6 +82,19 @@ def reliability_sentence(cards: Mapping[str, Card]) -> str:
     )
 
 
+def trained_on_sentence(families: Sequence[str]) -> str:
+    """That these models were trained on the patient in view; empty where none was."""
+    if not families:
+        return ""
+    whom = _listed(families)
+    was = "was" if len(families) == 1 else "were"
+    return (
+        f"{whom[0].upper()}{whom[1:]} {was} trained on this patient: what"
+        f" {'it says' if len(families) == 1 else 'they say'} here is no test of"
+        f" {'it' if len(families) == 1 else 'them'}."
+    )
+
+
 def no_head_sentence(prediction: StudyPrediction) -> str:
     """In how many slices no head could be made out; empty where one was in all of them."""
     unseen = max(

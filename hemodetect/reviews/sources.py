@@ -15,7 +15,9 @@ from hemodetect.imaging import UploadedFile, read_study
 from hemodetect.imaging.phantom import Bleed, head_phantom
 from hemodetect.imaging.phantom_files import dicom_files
 from hemodetect.imaging.study import Slice, Study
+from hemodetect.models.training_patients import trained_on
 from hemodetect.reviews.saved import saved_study
+from hemodetect.settings import settings
 
 Truth = Literal["hemorrhage", "none"]
 
@@ -101,15 +103,16 @@ def _opened(source: Source) -> Study:
     )
 
 
-def set_slices(source: Source) -> tuple[str, ...]:
-    """Names of a study's slices in its set, in order; none where it is of no set.
+def trained_on_source(source: Source) -> tuple[str, ...]:
+    """Families whose model in use was trained on this patient, as far as sets are known by name.
 
     Raises:
         SourceGone: the set or the patient is not there any more.
     """
     if not isinstance(source, OfSet):
         return ()
-    return tuple(_found(source).patient_files(source.patient))
+    slices = _found(source).patient_files(source.patient)
+    return trained_on(settings().artifacts, source.patient, slices)
 
 
 def labelled_patients(name: str) -> dict[str, Truth]:

@@ -111,9 +111,10 @@ def pdf_of(
     pictures: Sequence[SlicePicture] = (),
     reads: Sequence[Read] = (),
     when: datetime = WHEN,
+    trained_on: Sequence[str] = (),
 ) -> bytes:
     cards = cards_of() if cards is None else cards
-    return study_pdf(prediction or predicted(cards), cards, pictures, reads, when)
+    return study_pdf(prediction or predicted(cards), cards, pictures, reads, when, trained_on)
 
 
 def objects(pdf: bytes) -> list[tuple[bytes, bytes]]:
@@ -210,6 +211,14 @@ def test_the_first_sentences_are_those_of_the_read_page():
     text = words(pdf_of(prediction, cards))
     assert agreement_sentence(prediction) in text
     assert reliability_sentence(cards) in text
+
+
+def test_models_that_were_trained_on_the_patient_are_named():
+    said = (
+        "The SVM and the CNN were trained on this patient: what they say here is no test of them."
+    )
+    assert said in words(pdf_of(trained_on=["svm", "cnn"]))
+    assert "trained on this patient" not in words(pdf_of())
 
 
 def test_models_not_in_use_are_named_and_only_those():

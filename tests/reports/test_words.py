@@ -17,6 +17,7 @@ from hemodetect.reports.words import (
     no_head_sentence,
     reliability_sentence,
     track_record,
+    trained_on_sentence,
 )
 
 
@@ -124,6 +125,24 @@ def test_slices_without_a_head_are_counted_by_the_model_that_misses_most(
     }  # fmt: skip
     study = Study("S", (Series("R", "slices", slices),))
     assert no_head_sentence(StudyPrediction(study, families)) == sentence
+
+
+@pytest.mark.parametrize(
+    ("families", "said"),
+    [
+        ([], ""),
+        (["cnn"], "The CNN was trained on this patient: what it says here is no test of it."),
+        (
+            ["svm", "logistic", "rnn"],
+            "The SVM, logistic regression and the RNN were trained on this patient: what they say"
+            " here is no test of them.",
+        ),
+        (["logistic"], "Logistic regression was trained on this patient: what it says here is no"
+         " test of it."),
+    ],
+)  # fmt: skip
+def test_models_that_know_the_patient_are_named(families: list[str], said: str) -> None:
+    assert trained_on_sentence(families) == said
 
 
 def test_a_track_record_gives_patients_interval_and_baseline() -> None:

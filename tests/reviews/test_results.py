@@ -80,7 +80,7 @@ def test_what_a_model_says_of_patients_it_was_trained_on_is_called_no_test(make:
     known = [replace(read, trained_on=read.study < 4) for read in MODELS]
     cnn = [replace(read, family="cnn") for read in known]
     told = training_sentence(results(made, reads(made.id), [*known, *cnn]))
-    assert told.startswith("Models were trained on the patients of 3 of 6 studies SVM, CNN.")
+    assert told.startswith("SVM, CNN were trained on the patients of 3 of 6 studies.")
     assert training_sentence(results(made, reads(made.id), MODELS)) == ""
 
 
