@@ -86,7 +86,7 @@ def trained_on_sentence(families: Sequence[str]) -> str:
     """That these models were trained on the patient in view; empty where none was."""
     if not families:
         return ""
-    whom = _listed(families)
+    whom = "all models" if set(families) == set(FAMILY_NAMES) else _listed(families)
     was = "was" if len(families) == 1 else "were"
     return (
         f"{whom[0].upper()}{whom[1:]} {was} trained on this patient: what"

@@ -137,6 +137,10 @@ def test_slices_without_a_head_are_counted_by_the_model_that_misses_most(
             "The SVM, logistic regression and the RNN were trained on this patient: what they say"
             " here is no test of them.",
         ),
+        (
+            list(FAMILY_NAMES),
+            "All models were trained on this patient: what they say here is no test of them.",
+        ),
         (["logistic"], "Logistic regression was trained on this patient: what it says here is no"
          " test of it."),
     ],
