@@ -111,8 +111,10 @@ def tuning_panels(found: Tuning) -> go.Figure:
                 row=1,
                 col=column,
             )
-            logarithmic = name in ("learning_rate", "l2")
-            figure.update_xaxes(title=title, type="log" if logarithmic else "linear", col=column)
+            axis: dict[str, object] = {"title": title}
+            if name in ("learning_rate", "l2"):
+                axis |= {"type": "log", "dtick": 1, "exponentformat": "power"}
+            figure.update_xaxes(axis, col=column)
     figure.update_xaxes(dtick=1, col=len(_PANELS))
     figure.update_yaxes(title="AUROC by slice, validation patients", col=1)
     return themed(figure, height=380, margin={"l": 60, "r": 20, "t": 40, "b": 60})
