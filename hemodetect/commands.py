@@ -59,12 +59,12 @@ def train(options: argparse.Namespace) -> int:
     recipe = plan.checked_recipe()  # before TensorFlow is brought in, which takes seconds
 
     from hemodetect.dataset.cache import open_dataset
-    from hemodetect.models.devices import require_gpu
     from hemodetect.models.recipes import StudyRecipe
-    from hemodetect.training.study import train_study_bundle
     from hemodetect.training.train import train_bundle
 
     if options.device != "cpu":
+        from hemodetect.models.devices import require_gpu
+
         require_gpu()
     dataset = open_dataset(options.data, _counted("decoding"))
     split = _split(options, dataset)
@@ -80,6 +80,8 @@ def train(options: argparse.Namespace) -> int:
         print(f"{time.strftime('%H:%M:%S')} {options.model} {split.name} {line}", flush=True)
 
     if isinstance(recipe, StudyRecipe):
+        from hemodetect.training.study import train_study_bundle
+
         train_study_bundle(
             dataset,
             split,

@@ -1,25 +1,33 @@
 """The family, or our form of it, that a recipe belongs to."""
 
-from hemodetect.models.blood_family import BloodFamily
-from hemodetect.models.family import Family
-from hemodetect.models.logistic import LogisticFamily
-from hemodetect.models.network_family import NetworkFamily
-from hemodetect.models.recipes import BloodRecipe, Recipe, StudyRecipe
-from hemodetect.models.study_model import StudyFamily
-from hemodetect.models.svm import SvmFamily
+from __future__ import annotations
 
-_NETWORKS = NetworkFamily()
-_PIXELS: dict[str, Family] = {
-    "svm": SvmFamily(),
-    "logistic": LogisticFamily(),
-    "cnn": _NETWORKS,
-    "rnn": _NETWORKS,
-    "attention_rnn": _NETWORKS,
-}
+from hemodetect.models.family import Family
+from hemodetect.models.recipes import BloodRecipe, Recipe, StudyRecipe
 
 
 def family_of(recipe: Recipe) -> Family:
-    """What fits and loads models of a recipe."""
+    """What fits and loads models of a recipe.
+
+    Each brings its own library as it is asked for: Keras takes 3 s to come, and a training of an SVM
+    on pixels does without.
+    """
     if isinstance(recipe, BloodRecipe):
+        from hemodetect.models.blood_family import BloodFamily
+
         return BloodFamily()
-    return StudyFamily() if isinstance(recipe, StudyRecipe) else _PIXELS[recipe.family]
+    if isinstance(recipe, StudyRecipe):
+        from hemodetect.models.study_model import StudyFamily
+
+        return StudyFamily()
+    if recipe.family == "svm":
+        from hemodetect.models.svm import SvmFamily
+
+        return SvmFamily()
+    if recipe.family == "logistic":
+        from hemodetect.models.logistic import LogisticFamily
+
+        return LogisticFamily()
+    from hemodetect.models.network_family import NetworkFamily
+
+    return NetworkFamily()

@@ -6,7 +6,6 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
-import skops.io
 
 from hemodetect.errors import BundleError
 
@@ -16,11 +15,15 @@ TRUSTED: list[str] = []
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Writes named arrays, compressed."""
+    import skops.io  # brings all of scikit-learn, which takes 2 s
+
     skops.io.dump(arrays, path, compression=zipfile.ZIP_DEFLATED, compresslevel=6)
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """The arrays in `path`; raises `BundleError` where it holds anything else."""
+    import skops.io
+
     try:
         strange = skops.io.get_untrusted_types(file=path)
         found = skops.io.load(path, trusted=TRUSTED)
