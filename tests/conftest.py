@@ -24,15 +24,6 @@ pytest_plugins = ["databases"]
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
-# First: pytest-xdist reads the groups in the same hook.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file stays on one worker for its fixtures; browser tests on one for the app they share."""
-    for item in items:
-        group = "browser" if item.get_closest_marker("browser") else item.path.name
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture(autouse=True, scope="session")
 def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Caches and keys of the tests go nowhere near those of the person who runs them."""
