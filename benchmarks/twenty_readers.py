@@ -6,8 +6,8 @@ and call it again; each is at another place of that. Most readers are sessions o
 protocol, for twenty browsers would be measured on this machine's cores and not on the readers'; some
 are real browsers, and theirs is the time from the key to the new slice in the page.
 
-Measured: how long a slice takes, the memory of the app, and whether every read was kept and every slice
-that came was the reader's own, pixel by pixel.
+Measured: how long a slice takes, the memory of the app while all have a study in view, and whether every
+read was kept and every slice that came was the reader's own, pixel by pixel.
 
     python benchmarks/twenty_readers.py --data FOLDER [--set ct-ich] [--readers 20] [--browsers 2]
 """
@@ -25,6 +25,7 @@ import re
 import sys
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -145,15 +146,15 @@ async def _measured(own: dict[str, str], options: argparse.Namespace) -> None:
                 print(f"{one.name} is done", flush=True)
             stay.clear()
             before = app.memory_info().rss
-            all_read = asyncio.Barrier(len(together) + 1)
+            all_there = asyncio.Barrier(len(together) + 1)
             browsers = together[: options.browsers]
             running = [
                 asyncio.create_task(
-                    _read(browser if one in browsers else None, address, one, all_read, stay)
+                    _read(browser if one in browsers else None, address, one, all_there, stay)
                 )
                 for one in together
             ]
-            grown = await _grown(app, before, all_read, running)
+            grown = await _grown(app, before, all_there, running)
             stay.set()
             await asyncio.gather(*running)
             await browser.close()
@@ -161,10 +162,10 @@ async def _measured(own: dict[str, str], options: argparse.Namespace) -> None:
 
 
 async def _grown(
-    app: psutil.Process, before: int, all_read: asyncio.Barrier, running: list[asyncio.Task[None]]
+    app: psutil.Process, before: int, all_there: asyncio.Barrier, running: list[asyncio.Task[None]]
 ) -> int:
-    """Bytes of the app more than `before` when all have read and all are still there."""
-    waiting = asyncio.create_task(all_read.wait())
+    """Bytes of the app more than `before` when all have a study and what the models say in view."""
+    waiting = asyncio.create_task(all_there.wait())
     done, _ = await asyncio.wait([waiting, *running], return_when=asyncio.FIRST_COMPLETED)
     for task in done - {waiting}:
         task.result()  # a reader who failed says why
@@ -190,28 +191,31 @@ async def _read(
     browser: Browser | None,
     address: str,
     reader: Reader,
-    all_read: asyncio.Barrier,
+    all_there: asyncio.Barrier,
     stay: asyncio.Event,
 ) -> None:
-    """Reads the whole session and stays on the page until all others have."""
+    """Reads the whole session; before the last call it waits until all others are as far."""
+
+    async def others() -> None:
+        await all_there.wait()
+        await stay.wait()
+
     if browser is None:
         async with WireSession(address, "review", reader.query) as page:
-            await _read_on_the_wire(page, reader)
-            await all_read.wait()
-            await stay.wait()
+            await _read_on_the_wire(page, reader, others)
         return
     context = await browser.new_context(viewport={"width": 1440, "height": 900})
     page_in_browser = await context.new_page()
     page_in_browser.set_default_timeout(120_000)
-    await _read_in_browser(page_in_browser, address, reader)
-    await all_read.wait()
-    await stay.wait()
+    await _read_in_browser(page_in_browser, address, reader, others)
     await context.close()
 
 
-async def _read_on_the_wire(page: WireSession, reader: Reader) -> None:
+async def _read_on_the_wire(
+    page: WireSession, reader: Reader, others: Callable[[], Awaitable[None]]
+) -> None:
     await page.write("Your name", reader.name)
-    for _ in range(STUDIES):
+    for place in range(1, STUDIES + 1):
         study = reader.due()
         for last in (BLIND, SHOWN):
             for _ in range(reader.turns):
@@ -227,6 +231,8 @@ async def _read_on_the_wire(page: WireSession, reader: Reader) -> None:
             if last == BLIND:
                 await page.choose("Is there a hemorrhage?", "Hemorrhage")
                 await page.choose("How sure are you?", "3")
+            elif place == STUDIES:
+                await others()
             began = time.perf_counter()
             await page.press(last)
             if last == BLIND:
@@ -234,7 +240,9 @@ async def _read_on_the_wire(page: WireSession, reader: Reader) -> None:
     assert "All studies of this session are read" in page.texts()
 
 
-async def _read_in_browser(page: Page, address: str, reader: Reader) -> None:
+async def _read_in_browser(
+    page: Page, address: str, reader: Reader, others: Callable[[], Awaitable[None]]
+) -> None:
     await page.goto(f"{address}/review?{reader.query}")
     box = page.get_by_role("textbox", name="Your name", exact=True)
     await box.fill(reader.name)
@@ -266,6 +274,8 @@ async def _read_in_browser(page: Page, address: str, reader: Reader) -> None:
                 await _idle(page)
                 await page.get_by_role("radio", name="3", exact=True).click()
                 await _idle(page)
+            elif place == STUDIES:
+                await others()
             await page.get_by_role("button", name=last).click()
     await page.get_by_text("All studies of this session are read").wait_for()
 

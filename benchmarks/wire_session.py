@@ -21,17 +21,14 @@ LONGEST_ANSWER_SECONDS = 300.0
 
 
 class WireSession:
-    """Opens a page; use as ``async with``.
-
-    Attributes:
-        elements: place in the page -> (element, the fragment that drew it or "").
-    """
+    """Opens a page; use as ``async with``."""
 
     def __init__(self, address: str, page: str, query: str) -> None:
         self._url = address.replace("http://", "ws://") + "/_stcore/stream"
         self._page, self._query = page, query
         self._page_hash = ""
         self._widgets: dict[str, WidgetState] = {}
+        # Place in the page -> the element, the fragment that drew it or "", and the run.
         self._drawn: dict[tuple[int, ...], tuple[Element, str, str]] = {}
 
     async def __aenter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""Removing an uploaded set that nobody needs any more."""
+"""Removing an uploaded set."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from pathlib import Path
 
 from hemodetect.dataset.upload import remove_set
 from hemodetect.people import Person
-from hemodetect.reviews.session import ReviewError
-from hemodetect.reviews.sessions import reading_from
 from hemodetect.training.job_rows import ALIVE, JobError
 from hemodetect.training.jobs import jobs
 
 
 def remove_data(folder: Path, who: Person) -> None:
-    """Removes an uploaded set.
+    """Removes an uploaded set that no job trains on.
+
+    A review session that still reads from it does not keep it, for it may hold what must not stay;
+    `hemodetect.reviews.sessions.reading_from` says beforehand which do. Their readers skip its studies.
 
     Raises:
         NotAllowed: not a trainer.
         JobError: a job trains on it.
-        ReviewError: a review session that is not read to its end has studies of it.
         DatasetError: it was not uploaded.
     """
     who.require("trainer")
@@ -26,9 +26,4 @@ def remove_data(folder: Path, who: Person) -> None:
         needed = [Path(data) for data in (one.plan.data, one.plan.teacher_data) if data]
         if one.state in ALIVE and folder in needed:
             raise JobError(f"Job {one.number} trains on {folder.name}; cancel it first.")
-    for session in reading_from({folder.name}):
-        raise ReviewError(
-            f"The review session “{session.title}” of {session.created_by} has studies of"
-            f" {folder.name} and is not read to its end; the set can be removed after that."
-        )
     remove_set(folder, who)

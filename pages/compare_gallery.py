@@ -17,7 +17,8 @@ from hemodetect.evaluation.comparison import Comparison
 from hemodetect.figures.comparing import CELLS
 from hemodetect.imaging import UploadedFile, read_study
 from hemodetect.imaging.pictures import decode_grey
-from hemodetect.reviews.sessions import MOST_STUDIES, reading_from
+from hemodetect.models.training_patients import trained_on
+from hemodetect.reviews.sessions import MOST_STUDIES, may_read, reading_from
 from hemodetect.reviews.sources import OfSet
 from hemodetect.settings import settings
 from hemodetect.viewer import png_bytes
@@ -49,7 +50,10 @@ def gallery(
         if not len(rows):
             st.caption("No case is in this cell at these thresholds.")
             return
-        for session in reading_from(set(board.comparison.slices["set"]), acting().name):
+        me = acting()
+        for session in reading_from(set(board.comparison.slices["set"]), me.name):
+            if not may_read(me, session):
+                continue
             st.info(
                 f"You are to read patients of this set in “{plain(session.title)}”. Cases with their"
                 " answers are shown here when you have read all of it.",
@@ -165,19 +169,15 @@ def _open_in_viewer(board: Board, case: pd.Series, shown: pd.Series, place: Foun
         del st.session_state[old]
     models = board.comparison.models
     said = ", ".join(f"{model.name} {case[model.key]:.0%}" for model in models)
-    origin = {model.origins[case["set"]] for model in models}
     st.session_state["read_study"] = study.choosing(series)
     st.session_state["read_series"] = series
     st.session_state["read_slice"] = index + 1
     st.session_state["read_origin"] = (
         f"From the comparison: patient {plain(patient)}, labelled"
         f" {'hemorrhage' if case['label'] else 'no hemorrhage'}. There this {board.level} got {said}."
-        + (
-            " **The models below were trained on this patient as well**, so what they say here is no"
-            " test of them."
-            if "out-of-fold" in origin
-            else ""
-        )
+    )
+    st.session_state["read_trained_on"] = trained_on(
+        settings().artifacts, patient, list(place.patient_files(patient))
     )
     st.switch_page("pages/read.py")
 

@@ -16,6 +16,7 @@ from hemodetect.reports.dicom_results import overlay_pictures, zipped_results
 from hemodetect.reports.predictions import prediction_csv
 from hemodetect.reports.study_pdf import study_pdf
 from hemodetect.reports.study_pictures import slice_pictures
+from hemodetect.reports.words import trained_on_sentence
 from pages.exports import export_button
 from pages.read_answers import answers, cards, first_words
 from pages.read_viewer import viewer
@@ -106,6 +107,8 @@ def _study_page(study: Study) -> None:
     study = _chosen_series(study)
     prediction, maps, used = answers(study, "read")
     first_words(prediction, used)
+    if known := trained_on_sentence(prediction, st.session_state.get("read_trained_on", {})):
+        st.caption(f":material/school: {known}")
     cards(prediction, used)
     _refusals(study)
     viewer(prediction, maps, used.models.get("cnn"))
@@ -114,12 +117,13 @@ def _study_page(study: Study) -> None:
 
 def _exports(prediction: StudyPrediction, maps: np.ndarray | None, used: Releases) -> None:
     study, places = prediction.study, st.columns(3)
+    seen = st.session_state.get("read_trained_on", {})
     told = {"bundles": [found.version for found in prediction.families.values()]}
 
     def report() -> bytes:
         known = {family: model.card for family, model in used.models.items()}
         pictures = slice_pictures(prediction, maps)
-        return study_pdf(prediction, known, pictures, [], datetime.now(UTC))
+        return study_pdf(prediction, known, pictures, [], datetime.now(UTC), seen)
 
     def as_dicom() -> bytes:
         pictures = overlay_pictures(slice_pictures(prediction, maps))

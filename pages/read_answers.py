@@ -31,6 +31,7 @@ from pages.shared import missing_reasons, noted, releases
 from pages.slice_controls import own_window
 
 log = logging.getLogger(__name__)
+_LOOK_UP_SECONDS = 0.5
 
 
 def answers(study: Study, prefix: str) -> tuple[StudyPrediction, np.ndarray | None, Releases]:
@@ -64,20 +65,22 @@ def answers(study: Study, prefix: str) -> tuple[StudyPrediction, np.ndarray | No
 
 
 @st.cache_resource(show_spinner=False, max_entries=1)
-def _line() -> threading.Lock:
+def models_line() -> threading.Lock:
+    """Held by whoever asks all models: they use every core, and side by side they would keep all who
+    only turn slices waiting (`benchmarks/twenty_readers.py`).
+    """
     return threading.Lock()
 
 
 @contextmanager
 def _turn() -> Iterator[None]:
-    """One study after the other: the models use every core, and side by side they would keep all who
-    only turn slices waiting (`benchmarks/twenty_readers.py`).
-    """
-    line = _line()
-    if not line.acquire(blocking=False):
-        with st.spinner("The models are reading other readers' studies; yours is in line"):
-            line.acquire()
+    """Waits in line for the models; a click on something else, or a closed tab, ends the wait."""
+    line, place = models_line(), st.empty()
+    while not line.acquire(timeout=_LOOK_UP_SECONDS):
+        # Each look at the page is where Streamlit ends a run that nobody waits for any more.
+        place.caption(":material/hourglass: The models read other studies first; this is in line.")
     try:
+        place.empty()
         yield
     finally:
         line.release()

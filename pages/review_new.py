@@ -66,6 +66,8 @@ def new_session(lead: Person) -> None:
                 remove_saved(source.key, lead)
         st.error(plain(str(error)), icon=":material/error:")
         return
+    if len(made.studies) < n:
+        st.toast(f"Of {n} folders asked for {len(made.studies)} are different people.")
     _drop_cases()
     st.query_params["session"] = made.id
     st.rerun()

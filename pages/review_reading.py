@@ -14,8 +14,9 @@ from hemodetect.imaging.windows import windowed
 from hemodetect.people import Person
 from hemodetect.reports.words import trained_on_sentence
 from hemodetect.reviews.model_reads import keep_model_reads
+from hemodetect.reviews.saved import StudyGone
 from hemodetect.reviews.session import TYPES, Answer, Assignment, Call, ReviewSession
-from hemodetect.reviews.sessions import answer, next_assignment, reads, skip
+from hemodetect.reviews.sessions import answer, next_assignment, reads, skip, skips
 from hemodetect.reviews.sources import open_source, trained_on_source
 from hemodetect.viewer import slice_view
 from pages.read_answers import answers, cards, first_words
@@ -35,8 +36,11 @@ def reading(of: ReviewSession, reader: Person, place: DeltaGenerator) -> None:
     if due is None:
         _close_study()
         place.subheader(plain(of.title))
+        gone = sum(one.reader == reader.name for one in skips(of.id))
         st.success(
-            "All studies of this session are read. Thank you.", icon=":material/check_circle:"
+            "All studies of this session are read. Thank you."
+            + (f" {gone} could not be opened." if gone else ""),
+            icon=":material/check_circle:",
         )
         return
     n = len(of.studies)
@@ -55,13 +59,12 @@ def reading(of: ReviewSession, reader: Person, place: DeltaGenerator) -> None:
         return
     prediction, maps, used = answers(study, "review_read")
     if not st.session_state.get("review_read_bundles"):
-        seen = trained_on_source(due.study.source)
+        seen = st.session_state["review_read_trained_on"]
         keep_model_reads(of.id, due.study.number, prediction, seen)
-        st.session_state["review_read_trained_on"] = seen
         shown = tuple(found.version for found in prediction.families.values())
         st.session_state["review_read_bundles"] = shown
     first_words(prediction, used)
-    if told := trained_on_sentence(st.session_state["review_read_trained_on"]):
+    if told := trained_on_sentence(prediction, st.session_state["review_read_trained_on"]):
         st.caption(f":material/school: {told}")
     cards(prediction, used)
     with st.container(border=True):
@@ -81,6 +84,7 @@ def _study(of: ReviewSession, due: Assignment, reader: Person) -> Study:
             study = open_source(due.study.source)
         if due.stage == "blind":  # with the models, the entry is made with their versions
             noted("open", f"{of.id}/{due.study.number}", {"stage": due.stage})
+        st.session_state["review_read_trained_on"] = trained_on_source(due.study.source)
         st.session_state["review_read_study"] = study
         st.session_state["review_read_slice"] = len(study.slices) // 2 + 1
     st.session_state["review_read_opened"] = opened
@@ -89,12 +93,13 @@ def _study(of: ReviewSession, due: Assignment, reader: Person) -> Study:
 
 
 def _not_there(of: ReviewSession, due: Assignment, reader: Person, error: HemodetectError) -> None:
-    """A study that cannot be opened does not keep the reader from those that can."""
+    """A study whose images are gone for good does not keep the reader from the others."""
     st.error(plain(str(error)), icon=":material/error:")
-    st.caption(
-        "Load the page again where it may be a matter of moments. Or go on without this study: it is"
-        " kept that its images were not there, and it cannot be read later."
-    )
+    if not isinstance(error, StudyGone):
+        st.caption("Try it again soon, or tell whoever runs this server; what was read is kept.")
+        st.button("Try it again", icon=":material/refresh:", key="review_again")
+        return
+    st.caption("It is kept that its images were gone. The study cannot be read later.")
     if st.button("Go on without it", icon=":material/skip_next:", key="review_skip"):
         try:
             skip(reader, of, due.study.number)

@@ -16,6 +16,7 @@ from hemodetect.reports.study_pictures import SlicePicture, slice_pictures
 from hemodetect.reviews.session import Read, ReviewSession
 from hemodetect.reviews.sources import OfSet, open_source, trained_on_source
 from pages.exports import export_button
+from pages.read_answers import models_line
 from pages.shared import releases
 
 
@@ -51,7 +52,8 @@ def _predicted(
     of: ReviewSession, number: int
 ) -> tuple[StudyPrediction, tuple[SlicePicture, ...], Releases]:
     opened, used, shared = open_source(of.study(number).source), releases(), dict[str, Any]()
-    prediction = predict_study(opened, used.models, shared=shared)
-    cnn = used.models.get("cnn")
-    maps = study_maps(cnn, opened.slices, shared) if cnn else None
+    with models_line():
+        prediction = predict_study(opened, used.models, shared=shared)
+        cnn = used.models.get("cnn")
+        maps = study_maps(cnn, opened.slices, shared) if cnn else None
     return prediction, slice_pictures(prediction, maps), used

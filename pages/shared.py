@@ -92,10 +92,11 @@ def let_in() -> None:
         st.session_state["shared_signed_in"] = True
 
 
-@st.cache_resource(show_spinner=False, ttl="30d", max_entries=10_000)
+@st.cache_resource(show_spinner=False, ttl=30 * 24 * 3600, max_entries=10_000)
 def _note_sign_in(name: str, issued: str) -> None:
-    """Adds it to the audit trail, once for each time that the provider let somebody in: another window
-    or a page that is loaded again is none. Without a time from the provider every window is one.
+    """Adds it to the audit trail, once for each time that the provider let somebody in, and again where
+    this server was started since: another window or a page that is loaded again is none. Without a time
+    from the provider every window is one.
     """
     audit_trail.record(name, "sign-in", name)
 

@@ -15,7 +15,8 @@ if (!window.hemodetectArrows) {
   window.hemodetectArrows = true;
   document.addEventListener("pointerup", () => setTimeout(() => {
     const focused = document.activeElement;
-    if (focused?.getAttribute("role") === "radio") focused.blur();
+    const slices = document.querySelector("[class*=_next] button, [class*=_back] button");
+    if (slices && focused?.getAttribute("role") === "radio") focused.blur();
   }), true);
 }
 if (document.activeElement?.getAttribute("aria-label") === "Your name") document.activeElement.blur();

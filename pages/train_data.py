@@ -16,6 +16,7 @@ from hemodetect.dataset.upload import keep_set
 from hemodetect.errors import HemodetectError
 from hemodetect.models.augmentation import augmented
 from hemodetect.models.recipes import RECIPES, NetworkRecipe
+from hemodetect.reviews.sessions import reading_from
 from hemodetect.set_removal import remove_data
 from hemodetect.viewer import png_bytes
 from pages.shared import acting, plain
@@ -82,6 +83,12 @@ def _upload() -> None:
 def _removal(folder: Path) -> None:
     with st.popover("Remove this set", icon=":material/delete:"):
         st.write(f"{plain(folder.name)} was uploaded. It will be gone from this server.")
+        for session in reading_from({folder.name}):
+            st.markdown(
+                f":material/warning: The review session “{plain(session.title)}” of"
+                f" {plain(session.created_by)} is not read to its end: what its readers have not read"
+                " of this set cannot be read any more."
+            )
         if st.button("Remove it", type="primary", key="train_remove"):
             try:
                 remove_data(folder, acting())

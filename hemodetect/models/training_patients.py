@@ -8,42 +8,44 @@ from pathlib import Path
 
 import pandas as pd
 
+from hemodetect.errors import BundleError
 from hemodetect.families import FAMILY_NAMES
-from hemodetect.models.bundle import PREDICTIONS, TEACHER_PREDICTIONS
+from hemodetect.models.bundle import PREDICTIONS, TEACHER_PREDICTIONS, read_card
 from hemodetect.models.promotion import RELEASES
 
 log = logging.getLogger(__name__)
 
 
-def trained_on(artifacts: Path, patient: str, slices: Collection[str]) -> tuple[str, ...]:
-    """Families whose release under `artifacts`, or the network beneath it, has seen this patient.
+def trained_on(artifacts: Path, patient: str, slices: Collection[str]) -> dict[str, bool]:
+    """Version -> whether that model in use, or the network beneath it, has seen this patient.
 
-    A bundle lists the slices of its training as their set names them; a patient of another set may
-    have the same name, hardly the same slices.
+    A bundle lists the slices of its training as their set names them. Half of the patient's are
+    enough, for pictures come and go; a patient of another set may have the same name, hardly the same
+    slices. A release that cannot be read is left out.
 
     Args:
         artifacts: folder of the releases.
         patient: as the set names it.
-        slices: names of the patient's slices in the set.
+        slices: names of the patient's slices in the set; none of whom no set knows.
     """
-    wanted = set(slices)
-    return tuple(
-        family
-        for family in FAMILY_NAMES
-        if wanted
-        and any(
-            wanted <= _slices(artifacts / RELEASES / family / name, patient)
-            for name in (PREDICTIONS, TEACHER_PREDICTIONS)
-        )
-    )
+    wanted, found = set(slices), {}
+    for family in FAMILY_NAMES:
+        folder = artifacts / RELEASES / family
+        try:
+            version = read_card(folder).version
+            shared = max(
+                len(wanted & _slices(folder / name, patient))
+                for name in (PREDICTIONS, TEACHER_PREDICTIONS)
+            )
+        except (BundleError, OSError, ValueError) as error:
+            log.warning("what %s was trained on is not known: %s", family, error)
+            continue
+        found[version] = 0 < len(wanted) <= 2 * shared
+    return found
 
 
 def _slices(predictions: Path, patient: str) -> set[str]:
     if not predictions.is_file():
         return set()
-    try:
-        rows = pd.read_parquet(predictions, columns=["slice"], filters=[("patient", "==", patient)])
-    except (OSError, ValueError) as error:  # a release whose files do not fit is not loaded either
-        log.warning("what %s was trained on is not known: %s", predictions.parent.name, error)
-        return set()
-    return set(rows["slice"])
+    of_patient = [("patient", "==", patient)]
+    return set(pd.read_parquet(predictions, columns=["slice"], filters=of_patient)["slice"])

@@ -105,7 +105,7 @@ def reads_csv(
                 "probability": f"{model.probability:.4f}",
                 "threshold": f"{model.threshold:.4f}",
                 "cannot_tell": str(model.undecided).lower(),
-                "trained_on": str(model.trained_on).lower(),
+                "trained_on": "" if model.trained_on is None else str(model.trained_on).lower(),
             }
         )
     return text.getvalue()
@@ -129,19 +129,31 @@ def figure_rows(found: Results) -> list[dict[str, str]]:
 
 
 def training_sentence(found: Results) -> str:
-    """Which models were trained on the patients of these studies; empty where none was."""
-    seen: dict[tuple[int, int], list[str]] = {}
+    """Which models were trained on the patients of these studies, or may have been; else empty."""
+    seen: dict[tuple[int, int, int], list[str]] = {}
     for one in found.rated:
-        if one.trained_on:
-            seen.setdefault((one.trained_on, one.n), []).append(one.rater.who)
+        if one.trained_on or one.unknown:
+            seen.setdefault((one.trained_on, one.unknown, one.n), []).append(one.rater.who)
     if not seen:
         return ""
     told = "; ".join(
-        f"{', '.join(who)} {'was' if len(who) == 1 else 'were'} trained on the patients of {trained_on}"
-        f" of {n} studies"
-        for (trained_on, n), who in seen.items()
+        f"{', '.join(who)} {_trained(trained_on, unknown, n, 'was' if len(who) == 1 else 'were')}"
+        for (trained_on, unknown, n), who in seen.items()
     )
-    return f"{told}. What a model says of these is no test of it."
+    return (
+        f"{told}. What a model says of a patient it was trained on is no test of it, nor is what"
+        " readers called with it in view."
+    )
+
+
+def _trained(trained_on: int, unknown: int, n: int, was: str) -> str:
+    if not unknown:
+        return f"{was} trained on the patients of {trained_on} of {n} studies"
+    maybe = f"{unknown} of {n} studies" if not trained_on else f"{unknown} more"
+    sure = (
+        f"{was} trained on the patients of {trained_on} of {n} studies and " if trained_on else ""
+    )
+    return f"{sure}may have been trained on those of {maybe}"
 
 
 def sentences(found: Results) -> list[str]:

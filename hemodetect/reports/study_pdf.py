@@ -57,7 +57,7 @@ def study_pdf(
     pictures: Sequence[SlicePicture],
     reads: Sequence[Read],
     when: datetime,
-    trained_on: Sequence[str] = (),
+    trained_on: Mapping[str, bool] | None = None,
 ) -> bytes:
     """A PDF on A4 of one study, two pages as a rule; the same arguments give the same bytes.
 
@@ -68,7 +68,7 @@ def study_pdf(
         pictures: see `hemodetect.reports.study_pictures.slice_pictures`; the first four are shown.
         reads: of this study by one reader; may be empty.
         when: the report was made; without a time zone it is taken for UTC.
-        trained_on: families whose model was trained on this patient.
+        trained_on: version -> whether it was trained on this patient, where that is known.
     """
     study = prediction.study
     known = {
@@ -86,7 +86,7 @@ def study_pdf(
     story = [
         paragraph(title, style=TITLE),
         paragraph(_what_was_read(study), f"{RESEARCH_USE_ONLY} Made {made:%Y-%m-%d %H:%M} UTC."),
-        *_first_words(prediction, {family: known[family] for family in records}, trained_on),
+        *_first_words(prediction, {family: known[family] for family in records}, trained_on or {}),
         *_models(prediction, records),
         *picture_section(pictures, study.units, len(study.slices)),
         *_reads(reads),
@@ -119,7 +119,7 @@ def _what_was_read(study: Study) -> str:
 
 
 def _first_words(
-    prediction: StudyPrediction, recorded: Mapping[str, Card], trained_on: Sequence[str]
+    prediction: StudyPrediction, recorded: Mapping[str, Card], trained_on: Mapping[str, bool]
 ) -> list[Flowable]:
     """What the Read page says first, in its words."""
     if not prediction.families:
@@ -128,7 +128,7 @@ def _first_words(
     lost = [FAMILY_NAMES[family] for family in prediction.families if family not in recorded]
     if lost:
         lines.append(f"How often it is right is not known here for: {', '.join(lost)}.")
-    if seen := trained_on_sentence(trained_on):
+    if seen := trained_on_sentence(prediction, trained_on):
         lines.append(seen)
     if no_head := no_head_sentence(prediction):
         lines.append(no_head)

@@ -82,11 +82,19 @@ def reliability_sentence(cards: Mapping[str, Card]) -> str:
     )
 
 
-def trained_on_sentence(families: Sequence[str]) -> str:
-    """That these models were trained on the patient in view; empty where none was."""
+def trained_on_sentence(prediction: StudyPrediction, trained_on: Mapping[str, bool]) -> str:
+    """Which models were trained on the patient in view; empty where none is known to have been.
+
+    Args:
+        prediction: what they say.
+        trained_on: version -> whether it was.
+    """
+    families = [
+        family for family, found in prediction.families.items() if trained_on.get(found.version)
+    ]
     if not families:
         return ""
-    whom = "all models" if set(families) == set(FAMILY_NAMES) else _listed(families)
+    whom = "all models" if len(families) == len(FAMILY_NAMES) else _listed(families)
     was = "was" if len(families) == 1 else "were"
     return (
         f"{whom[0].upper()}{whom[1:]} {was} trained on this patient: what"

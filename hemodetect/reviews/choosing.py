@@ -35,12 +35,8 @@ def drawn_from(name: str, n: int, seed: int) -> Given:
         DatasetError: it cannot be read.
     """
     truth = labelled_patients(name)
-    groups = {
-        patient: group
-        for root, _ in named_sets(name)
-        for patient, group in patient_groups(open_dataset(root)).items()
-    }
-    truth = one_a_person(truth, groups, seed)
+    root, _ = next(named_sets(name))
+    truth = one_a_person(truth, patient_groups(open_dataset(root)), seed)
     return [(OfSet(name, p), truth[p]) for p in balanced_patients(truth, n, seed)]
 
 

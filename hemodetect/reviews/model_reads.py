@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import sqlalchemy as sql
@@ -22,7 +22,8 @@ class ModelRead:
         probability: for the patient.
         threshold: the bundle's operating point.
         undecided: it could not tell (`FamilyPrediction.undecided`).
-        trained_on: it was trained on this patient, so its answer is no test of it.
+        trained_on: whether it was trained on this patient, so that its answer is no test of it; None
+            where that is not known.
     """
 
     study: int
@@ -31,7 +32,7 @@ class ModelRead:
     probability: float
     threshold: float
     undecided: bool
-    trained_on: bool = False
+    trained_on: bool | None = None
 
     @property
     def call(self) -> Call:
@@ -39,14 +40,14 @@ class ModelRead:
 
 
 def keep_model_reads(
-    session_id: str, study: int, prediction: StudyPrediction, trained_on: Collection[str] = ()
+    session_id: str, study: int, prediction: StudyPrediction, trained_on: Mapping[str, bool]
 ) -> None:
     """Keeps what these versions of the models say of a study; what was kept before stays as it is.
 
     Args:
         session_id, study: of the session.
         prediction: what they say.
-        trained_on: families that were trained on this patient.
+        trained_on: version -> whether it was trained on this patient, where that is known.
     """
     with writing() as connection:
         kept = {
@@ -63,7 +64,7 @@ def keep_model_reads(
                 "probability": float(found.patient),
                 "threshold": float(found.threshold),
                 "undecided": found.undecided,
-                "trained_on": family in trained_on,
+                "trained_on": trained_on.get(found.version),
             }
             for family, found in prediction.families.items()
             if (family, found.version) not in kept

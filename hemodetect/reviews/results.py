@@ -69,7 +69,8 @@ class Rated:
             reader's rating (`rating`) or of the model's probability.
         roc: of a model; None where there are no scores.
         median_seconds: a study took; None for models and the majority.
-        trained_on: of the studies, those of patients that the model was trained on.
+        trained_on, unknown: of the studies, those of patients that the model was trained on, and
+            those of which that is not known.
     """
 
     rater: Rater
@@ -81,6 +82,7 @@ class Rated:
     roc: RocCurve | None
     median_seconds: float | None
     trained_on: int = 0
+    unknown: int = 0
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,8 @@ def results(
             replace(
                 one,
                 unsure=sum(read.undecided for read in said),
-                trained_on=sum(read.trained_on for read in said),
+                trained_on=sum(read.trained_on is True for read in said),
+                unknown=sum(read.trained_on is None for read in said),
             )
         )
     ones = sum(truth.values())

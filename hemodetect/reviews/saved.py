@@ -29,7 +29,7 @@ _HALF_SAVED_SECONDS = 24 * 3600.0
 
 
 class StudyGone(HemodetectError):
-    """A saved study is not there any more, or cannot be read."""
+    """The images of a session's study are gone for good, or damaged."""
 
 
 def saved_studies() -> Path:
@@ -80,6 +80,7 @@ def saved_study(key: str) -> Study:
 
     Raises:
         StudyGone: its time is over, or its file is damaged.
+        OSError: the disk does not give it now.
     """
     if not _KEY.fullmatch(key):
         raise StudyGone("This is no key of a saved study.")
@@ -92,10 +93,14 @@ def saved_study(key: str) -> Study:
                 for number, told in enumerate(about["slices"], 1)
             )
     except FileNotFoundError:
+        if not path.parent.is_dir():  # all of them are away, and may be back
+            raise
         raise StudyGone(
             "The images of this study were removed when their time was over; what was read of it is"
             " kept."
         ) from None
+    except OSError:
+        raise
     except Exception as error:  # of damaged bytes numpy raises anything, SyntaxError among it
         raise StudyGone(
             f"The images of this study are damaged ({type(error).__name__})."

@@ -18,6 +18,7 @@ from hemodetect.database import reading, writing
 from hemodetect.errors import HemodetectError
 from hemodetect.people import LONGEST_NAME, Person
 from hemodetect.reviews import tables
+from hemodetect.reviews.saved import StudyGone
 from hemodetect.reviews.session import (
     Answer,
     Assignment,
@@ -166,7 +167,9 @@ def reading_from(sets: Collection[str], reader: str | None = None) -> list[Revie
 
 
 def shares_read(of: ReviewSession) -> dict[str, float]:
-    """Reader -> how much of what is asked of them they have read, 0 to 1."""
+    """Reader -> how much of what can be asked of them they have read, 0 to 1: what they had to skip
+    is not asked any more.
+    """
     with reading() as connection:
         made, gone = _reads(connection, of.id), _skips(connection, of.id)
     done = {reader: sum(read.reader == reader for read in made) for reader in of.readers}
@@ -243,7 +246,7 @@ def answer(
 
 
 def skip(who: Person, of: ReviewSession, study: int) -> Skip:
-    """Lets a reader go past a study whose images cannot be opened any more; it is kept that they did.
+    """Lets a reader go past a study whose images are gone for good; it is kept that they did.
 
     Args:
         who: needs the role reader and to be one of the session's readers.
@@ -252,13 +255,15 @@ def skip(who: Person, of: ReviewSession, study: int) -> Skip:
 
     Raises:
         NotAllowed: no reader of this session.
-        ReviewError: the study can be opened, or another one comes first.
+        ReviewError: the study can be opened, or may be again, or another one comes first.
     """
     reader = _reader(who, of)
     try:
         open_source(of.study(study).source)
-    except HemodetectError as error:
+    except StudyGone as error:
         added = Skip(study, reader, str(error), datetime.now(UTC))
+    except HemodetectError as error:
+        raise ReviewError(f"{error} That may pass, so the study is not skipped.") from error
     else:
         raise ReviewError("The images of this study are there; it can be read.")
     with writing() as connection:

@@ -5,25 +5,27 @@ What is shown of a study while it is read must not tell its label: no folder, no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+from hemodetect import audit_trail
 from hemodetect.dataset.lookup import FoundSet, named_sets
-from hemodetect.errors import HemodetectError
+from hemodetect.errors import EmptyStudy, HemodetectError
 from hemodetect.imaging import UploadedFile, read_study
 from hemodetect.imaging.phantom import Bleed, head_phantom
 from hemodetect.imaging.phantom_files import dicom_files
 from hemodetect.imaging.study import Slice, Study
 from hemodetect.models.training_patients import trained_on
-from hemodetect.reviews.saved import saved_study
+from hemodetect.reviews.saved import StudyGone, saved_study
 from hemodetect.settings import settings
 
 Truth = Literal["hemorrhage", "none"]
 
 
 class SourceGone(HemodetectError):
-    """A study of a session is not where it was."""
+    """A study of a session is not where it was; it may come back."""
 
 
 @dataclass(frozen=True)
@@ -74,13 +76,21 @@ def open_source(source: Source) -> Study:
     """The study; its slices are named by their number alone.
 
     Raises:
-        HemodetectError: it is not there any more, or cannot be read.
+        StudyGone: its images are gone for good, or cannot be read.
+        SourceGone: they are not there now.
     """
-    try:
+    with _from_disk():
         return _opened(source)
+
+
+@contextmanager
+def _from_disk() -> Iterator[None]:
+    """A disk that fails is one that may be back in a moment."""
+    try:
+        yield
     except OSError as error:
         raise SourceGone(
-            f"The images of this study cannot be read from the disk ({error.strerror})."
+            f"The images of this study cannot be read from the disk now ({error.strerror})."
         ) from error
 
 
@@ -93,26 +103,41 @@ def _opened(source: Source) -> Study:
         return _unnamed(read_study([UploadedFile(name, data) for name, data in files]))
     found = _found(source)
     names = found.shown_names(source.patient)
-    return _unnamed(
-        read_study(
-            [
-                UploadedFile(names[name], file.read_bytes())
-                for name, file in found.patient_files(source.patient).items()
-            ]
-        )
-    )
+    pictures = [
+        UploadedFile(names[name], file.read_bytes())
+        for name, file in found.patient_files(source.patient).items()
+    ]
+    try:
+        return _unnamed(read_study(pictures))
+    except EmptyStudy as error:
+        raise StudyGone(f"The images of this study are damaged: {error}") from error
 
 
-def trained_on_source(source: Source) -> tuple[str, ...]:
-    """Families whose model in use was trained on this patient, as far as sets are known by name.
+def slices_of(source: Source) -> tuple[str, ...] | None:
+    """Names of the slices of a study in its set, none of a made-up head's; None of an upload.
 
     Raises:
-        SourceGone: the set or the patient is not there any more.
+        StudyGone, SourceGone: as `open_source`.
     """
-    if not isinstance(source, OfSet):
+    if isinstance(source, Saved):
+        return None
+    if isinstance(source, MadeUp):
         return ()
-    slices = _found(source).patient_files(source.patient)
-    return trained_on(settings().artifacts, source.patient, slices)
+    with _from_disk():
+        return tuple(_found(source).patient_files(source.patient))
+
+
+def trained_on_source(source: Source) -> dict[str, bool]:
+    """Version -> whether that model in use was trained on this patient; an upload is not known.
+
+    Raises:
+        StudyGone, SourceGone: as `open_source`.
+    """
+    slices = slices_of(source)
+    if slices is None:
+        return {}
+    patient = source.patient if isinstance(source, OfSet) else ""
+    return trained_on(settings().artifacts, patient, slices)
 
 
 def labelled_patients(name: str) -> dict[str, Truth]:
@@ -131,12 +156,18 @@ _NO_SET = "The set {} is not on this server; put it back into a folder that HEMO
 
 
 def _found(source: OfSet) -> FoundSet:
-    lost = SourceGone(_NO_SET.format(source.set))
+    there = False
     for root, table in named_sets(source.set):
         if (table["patient"] == source.patient).any():
             return FoundSet.of(root, table)
-        lost = SourceGone(f"The set {source.set} has lost one of the session's patients.")
-    raise lost
+        there = True
+    if there:
+        raise StudyGone(f"The set {source.set} has lost this patient.")
+    if any(
+        entry.action == "remove" and entry.subject == source.set for entry in audit_trail.entries()
+    ):
+        raise StudyGone(f"The set {source.set} was removed from this server.")
+    raise SourceGone(_NO_SET.format(source.set))
 
 
 def _unnamed(study: Study) -> Study:

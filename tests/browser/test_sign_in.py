@@ -83,6 +83,7 @@ def test_pages_are_those_of_the_person_and_nobody_else_gets_past_the_sign_in(
     assert menu(rita) == ["Read", "Review", "Compare"]
     rita.goto(f"{app}/review")
     rita.get_by_text("No session yet").wait_for()
+    rita.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
     assert "New session" not in rita.inner_text("body")  # leads make them
     rita.goto(f"{app}/train")
     rita.get_by_text("Page not found").wait_for()

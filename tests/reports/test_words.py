@@ -146,7 +146,12 @@ def test_slices_without_a_head_are_counted_by_the_model_that_misses_most(
     ],
 )  # fmt: skip
 def test_models_that_know_the_patient_are_named(families: list[str], said: str) -> None:
-    assert trained_on_sentence(families) == said
+    prediction = predicted(**dict.fromkeys(FAMILY_NAMES, 0.5))
+    for family, found in prediction.families.items():
+        prediction.families[family] = replace(found, version=f"{family}-1")
+    known = {f"{family}-1": family in families for family in FAMILY_NAMES}
+    assert trained_on_sentence(prediction, known) == said
+    assert trained_on_sentence(prediction, {}) == ""
 
 
 def test_a_track_record_gives_patients_interval_and_baseline() -> None:

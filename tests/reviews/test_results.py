@@ -81,7 +81,16 @@ def test_what_a_model_says_of_patients_it_was_trained_on_is_called_no_test(make:
     cnn = [replace(read, family="cnn") for read in known]
     told = training_sentence(results(made, reads(made.id), [*known, *cnn]))
     assert told.startswith("SVM, CNN were trained on the patients of 3 of 6 studies.")
-    assert training_sentence(results(made, reads(made.id), MODELS)) == ""
+    assert "nor is what readers called with it in view" in told
+    none = [replace(read, trained_on=False) for read in MODELS]
+    assert training_sentence(results(made, reads(made.id), none)) == ""
+    # Of what was read before this was kept, and of uploads, it is not known.
+    told = training_sentence(results(made, reads(made.id), MODELS))
+    assert told.startswith("SVM may have been trained on those of 6 of 6 studies.")
+    some = [*known[:4], *MODELS[4:]]
+    assert "3 of 6 studies and may have been trained on those of 2 more" in training_sentence(
+        results(made, reads(made.id), some)
+    )
 
 
 def test_a_study_that_was_skipped_is_said_and_not_waited_for(make: Make) -> None:

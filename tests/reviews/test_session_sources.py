@@ -57,5 +57,5 @@ def test_a_set_that_is_not_here_is_named(blobs: str, name: str) -> None:
 
 
 def test_a_patient_that_left_the_set_is_named(blobs: str) -> None:
-    with pytest.raises(HemodetectError, match="has lost one"):
+    with pytest.raises(HemodetectError, match="has lost this patient"):
         open_source(OfSet(blobs, "P99"))

@@ -23,6 +23,7 @@ from hemodetect.imaging.study import Series, Slice, Study
 from hemodetect.models.prediction import FamilyPrediction, StudyPrediction
 from hemodetect.people import NotAllowed, Person, local_person
 from hemodetect.reviews.model_reads import keep_model_reads, model_reads
+from hemodetect.reviews.saved import save_study
 from hemodetect.reviews.session import Answer, Mode, ReviewError
 from hemodetect.reviews.sessions import (
     answer,
@@ -127,8 +128,10 @@ def test_the_database_refuses_to_change_a_read(make: Make) -> None:
 
 
 def test_a_study_that_is_gone_is_skipped_and_no_other(lead: Person) -> None:
-    gone = Saved("0" * 24)
-    made = create(lead, "t", [(gone, "none"), (MadeUp(1), "none")], ["Ada", "Bo"], "blind-first")
+    small = Study("s", (Series("1", "", (Slice(np.zeros((2, 2), np.uint8), "grey", "1"),)),))
+    there_is = Saved(save_study(small, lead))
+    studies = [(Saved("0" * 24), "none"), (there_is, "none")]
+    made = create(lead, "t", studies, ["Ada", "Bo"], "blind-first")
     ada = local_person("Ada")
     there = made.studies[1].number
     if made.order("Ada")[0] == there:
@@ -161,12 +164,12 @@ def test_a_read_keeps_the_versions_that_were_shown_with_it(make: Make) -> None:
     with pytest.raises(ReviewError, match="What svm-2 said of this study was not kept"):
         answer(ada, made, first, "shown", NONE, 1, ["svm-2"])
     for version in ("svm-1", "svm-2"):  # another came into use in between
-        keep_model_reads(made.id, first, predicted(version), ["svm"])
-        keep_model_reads(made.id, first, predicted(version))
+        keep_model_reads(made.id, first, predicted(version), {"svm-1": True})
+        keep_model_reads(made.id, first, predicted(version), {})
     answer(ada, made, first, "shown", NONE, 1, ["svm-2"])
     assert [read.bundles for read in reads(made.id)] == [(), ("svm-2",)]
     assert [one.version for one in model_reads(made.id)] == ["svm-1", "svm-2"]
-    assert all(one.trained_on for one in model_reads(made.id))
+    assert [one.trained_on for one in model_reads(made.id)] == [True, None]
     last = audit_trail.entries()[-1]
     assert json.loads(last.detail)["bundles"] == ["svm-2"]
 

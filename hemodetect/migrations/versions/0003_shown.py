@@ -39,7 +39,7 @@ def upgrade() -> None:
         sql.Column("probability", sql.Float, nullable=False),
         sql.Column("threshold", sql.Float, nullable=False),
         sql.Column("undecided", sql.Boolean, nullable=False),
-        sql.Column("trained_on", sql.Boolean, nullable=False, server_default=sql.false()),
+        sql.Column("trained_on", sql.Boolean),
         sql.ForeignKeyConstraint(
             ["session", "study"], ["review_studies.session", "review_studies.number"]
         ),
