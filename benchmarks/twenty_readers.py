@@ -6,8 +6,8 @@ and call it again; each is at another place of that. Most readers are sessions o
 protocol, for twenty browsers would be measured on this machine's cores and not on the readers'; some
 are real browsers, and theirs is the time from the key to the new slice in the page.
 
-Measured: how long a slice takes, the memory of the app while all have a study in view, and whether every
-read was kept and every slice that came was the reader's own, pixel by pixel.
+Measured: how long a slice takes, the memory of the app while all have a study in view, and whether
+every read was kept and every slice that came was the reader's own, pixel by pixel.
 
     python benchmarks/twenty_readers.py --data FOLDER [--set ct-ich] [--readers 20] [--browsers 2]
 """
