@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from hemodetect.errors import HemodetectError
 from hemodetect.explain import study_maps
@@ -27,11 +25,11 @@ from hemodetect.reports.words import (
     track_record,
 )
 from hemodetect.viewer import png_bytes
+from pages.models_line import turn
 from pages.shared import missing_reasons, noted, releases
 from pages.slice_controls import own_window
 
 log = logging.getLogger(__name__)
-_LOOK_UP_SECONDS = 0.5
 
 
 def answers(study: Study, prefix: str) -> tuple[StudyPrediction, np.ndarray | None, Releases]:
@@ -55,7 +53,9 @@ def answers(study: Study, prefix: str) -> tuple[StudyPrediction, np.ndarray | No
                 icon=":material/error:",
             )
             st.stop()
-        with _turn():
+        place = st.empty()
+        with turn(lambda before: _in_line(place, before)):
+            place.empty()
             prediction, maps = _read_by_models(study, loaded.models)
     look.empty()
     bundles = [found.version for found in prediction.families.values()]
@@ -64,26 +64,9 @@ def answers(study: Study, prefix: str) -> tuple[StudyPrediction, np.ndarray | No
     return prediction, maps, loaded
 
 
-@st.cache_resource(show_spinner=False, max_entries=1)
-def models_line() -> threading.Lock:
-    """Held by whoever asks all models: they use every core, and side by side they would keep all who
-    only turn slices waiting (`benchmarks/twenty_readers.py`).
-    """
-    return threading.Lock()
-
-
-@contextmanager
-def _turn() -> Iterator[None]:
-    """Waits in line for the models; a click on something else, or a closed tab, ends the wait."""
-    line, place = models_line(), st.empty()
-    while not line.acquire(timeout=_LOOK_UP_SECONDS):
-        # Each look at the page is where Streamlit ends a run that nobody waits for any more.
-        place.caption(":material/hourglass: The models read other studies first; this is in line.")
-    try:
-        place.empty()
-        yield
-    finally:
-        line.release()
+def _in_line(place: DeltaGenerator, before: int) -> None:
+    studies = "One study is" if before == 1 else f"{before} studies are"
+    place.caption(f":material/hourglass: {studies} read by the models before this one.")
 
 
 def _read_by_models(

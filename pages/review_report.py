@@ -16,7 +16,7 @@ from hemodetect.reports.study_pictures import SlicePicture, slice_pictures
 from hemodetect.reviews.session import Read, ReviewSession
 from hemodetect.reviews.sources import OfSet, open_source, trained_on_source
 from pages.exports import export_button
-from pages.read_answers import models_line
+from pages.models_line import turn
 from pages.shared import releases
 
 
@@ -52,7 +52,7 @@ def _predicted(
     of: ReviewSession, number: int
 ) -> tuple[StudyPrediction, tuple[SlicePicture, ...], Releases]:
     opened, used, shared = open_source(of.study(number).source), releases(), dict[str, Any]()
-    with models_line():
+    with turn(lambda _: None):
         prediction = predict_study(opened, used.models, shared=shared)
         cnn = used.models.get("cnn")
         maps = study_maps(cnn, opened.slices, shared) if cnn else None

@@ -10,7 +10,6 @@ import keras
 import pytest
 from streamlit.runtime.scriptrunner.script_runner import _clean_problem_modules
 
-from pages import read_answers
 from pages.process import settle, settle_models
 
 SEEN = "hemodetect_test_state"
@@ -62,30 +61,3 @@ def test_what_was_there_is_left_out_of_collections_until_it_is_looked_through_ag
     assert gone() is not None
     settle()
     assert gone() is None
-
-
-class Gone(Exception):
-    """What Streamlit raises where the run of a page is to end."""
-
-
-class Place:
-    """Of a page whose reader has pressed something else or closed the tab."""
-
-    def caption(self, _: str) -> None:
-        raise Gone
-
-    def empty(self) -> None:
-        raise Gone
-
-
-def test_who_leaves_the_line_for_the_models_holds_up_nobody(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(read_answers.st, "empty", Place)
-    line = read_answers.models_line()
-    with line, pytest.raises(Gone), read_answers._turn():
-        pytest.fail("it was not this one's turn")
-    assert not line.locked()
-    with pytest.raises(Gone), read_answers._turn():  # left at the very moment its turn came
-        pass
-    assert not line.locked()
