@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from app_server import ROOT, free_port, running_app
+from app_server import free_port, running_app
 from sign_in_provider import CLIENT, sign_in_provider
 
 from hemodetect import audit_trail
@@ -39,7 +39,7 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         settings.cache_clear()
         own = {
             "STREAMLIT_SECRETS_FILES": str(secrets),
-            "HEMODETECT_ARTIFACTS": str(ROOT / "artifacts"),
+            "HEMODETECT_ARTIFACTS": str(tmp_path),  # no model is asked for anything
             "HEMODETECT_DATA": str(tmp_path),
             "HEMODETECT_READERS": "rita@clinic.example, mallory@clinic.example",
             "HEMODETECT_LEADS": "Lena@Clinic.example",

@@ -30,9 +30,9 @@ labels = np.arange(80) % 2
 grey[labels == 1, 40:80, 40:80] = 240
 recipe = replace(recipe_named("attention_rnn", "paper"), size=128, batch=16)
 told = {}
-for name, parallel in (("one", False), ("two", True)):
+for name, parallel, runs in (("one", False, [4]), ("two", True, [2, 4])):
     work = Path(sys.argv[1]) / name
-    for epochs in (2, 5):  # cut off after two, and gone on with
+    for epochs in runs:  # cut off after two, and gone on with
         model, history = fit_network(
             recipe, grey, labels, np.arange(80) % 5 == 0,
             epochs=epochs, seed=1, work=work, parallel=parallel,
@@ -59,7 +59,7 @@ def test_two_devices_learn_what_one_learns_and_go_on_after_a_cut(tmp_path: Path)
     assert done.returncode == 0, done.stderr[-3000:]
     told = json.loads(done.stdout.strip().splitlines()[-1])
     for run in told.values():
-        assert run["epochs"] == [0, 1, 2, 3, 4]
+        assert run["epochs"] == [0, 1, 2, 3]
     # The same batches and first weights; only dropout is drawn apart on each device.
     first, second = told["one"]["loss"], told["two"]["loss"]
     assert abs(first[0] - second[0]) < 0.1 * first[0]
