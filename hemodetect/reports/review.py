@@ -147,13 +147,10 @@ def training_sentence(found: Results) -> str:
 
 
 def _trained(trained_on: int, unknown: int, n: int, was: str) -> str:
-    if not unknown:
-        return f"{was} trained on the patients of {trained_on} of {n} studies"
-    maybe = f"{unknown} of {n} studies" if not trained_on else f"{unknown} more"
-    sure = (
-        f"{was} trained on the patients of {trained_on} of {n} studies and " if trained_on else ""
-    )
-    return f"{sure}may have been trained on those of {maybe}"
+    sure = f"{was} trained on the patients of {trained_on} of {n} studies"
+    if not trained_on:
+        return f"may have been trained on the patients of {unknown} of {n} studies"
+    return f"{sure} and may have been on those of {unknown} more" if unknown else sure
 
 
 def sentences(found: Results) -> list[str]:

@@ -113,27 +113,13 @@ def _opened(source: Source) -> Study:
         raise StudyGone(f"The images of this study are damaged: {error}") from error
 
 
-def slices_of(source: Source) -> tuple[str, ...] | None:
-    """Names of the slices of a study in its set, none of a made-up head's; None of an upload.
-
-    Raises:
-        StudyGone, SourceGone: as `open_source`.
-    """
-    if isinstance(source, Saved):
-        return None
-    if isinstance(source, MadeUp):
-        return ()
-    with _from_disk():
-        return tuple(_found(source).patient_files(source.patient))
-
-
 def trained_on_source(source: Source) -> dict[str, bool]:
     """Version -> whether that model in use was trained on this patient; an upload is not known.
 
     Raises:
         StudyGone, SourceGone: as `open_source`.
     """
-    slices = slices_of(source)
+    slices = _slices_of(source)
     if slices is None:
         return {}
     patient = source.patient if isinstance(source, OfSet) else ""
@@ -150,6 +136,20 @@ def labelled_patients(name: str) -> dict[str, Truth]:
         worst = table.groupby("patient", sort=False)["label"].max()
         return {str(p): "hemorrhage" if label else "none" for p, label in worst.items()}
     raise SourceGone(_NO_SET.format(name))
+
+
+def _slices_of(source: Source) -> tuple[str, ...] | None:
+    """Names of the slices of a study in its set, none of a made-up head's; None of an upload.
+
+    Raises:
+        StudyGone, SourceGone: as `open_source`.
+    """
+    if isinstance(source, Saved):
+        return None
+    if isinstance(source, MadeUp):
+        return ()
+    with _from_disk():
+        return tuple(_found(source).patient_files(source.patient))
 
 
 _NO_SET = "The set {} is not on this server; put it back into a folder that HEMODETECT_DATA names."

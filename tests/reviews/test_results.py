@@ -86,9 +86,9 @@ def test_what_a_model_says_of_patients_it_was_trained_on_is_called_no_test(make:
     assert training_sentence(results(made, reads(made.id), none)) == ""
     # Of what was read before this was kept, and of uploads, it is not known.
     told = training_sentence(results(made, reads(made.id), MODELS))
-    assert told.startswith("SVM may have been trained on those of 6 of 6 studies.")
+    assert told.startswith("SVM may have been trained on the patients of 6 of 6 studies.")
     some = [*known[:4], *MODELS[4:]]
-    assert "3 of 6 studies and may have been trained on those of 2 more" in training_sentence(
+    assert "3 of 6 studies and may have been on those of 2 more" in training_sentence(
         results(made, reads(made.id), some)
     )
 
