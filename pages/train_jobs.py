@@ -19,7 +19,7 @@ from hemodetect.models.recipes import DEPTHS
 from hemodetect.reports.search import search_text, tuning_text
 from hemodetect.training import jobs
 from hemodetect.training.gpus import gpus
-from hemodetect.training.job_rows import ALIVE, RESUMABLE, Job, JobError
+from hemodetect.training.job_rows import ALIVE, RESUMABLE, Job
 from hemodetect.training.progress import confusion_of_last_epoch, log_tail, progress
 from hemodetect.training.search import Search, SearchError
 from hemodetect.training.tuned import Tuning
@@ -155,7 +155,7 @@ def _action(shown: Job, place: DeltaGenerator) -> None:
         return
     try:
         what(shown.id, acting())
-    except (JobError, HemodetectError) as error:
+    except HemodetectError as error:
         st.error(str(error), icon=":material/error:")
     else:
         st.rerun()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import Any, Literal
 
 import sqlalchemy as sql
 
-from hemodetect.database import engine, metadata
-from hemodetect.errors import HemodetectError, SettingError
+from hemodetect.database import metadata, reading, writing
+from hemodetect.errors import HemodetectError
 from hemodetect.settings import settings
 from hemodetect.training.plan import TrainingPlan
 
@@ -47,10 +46,6 @@ _jobs = sql.Table(
 
 class JobError(HemodetectError):
     """There is no such job, or it cannot be started, cancelled or resumed now."""
-
-
-class DatabaseSilent(JobError):
-    """The database cannot be reached, or not be written."""
 
 
 @dataclass(frozen=True)
@@ -113,20 +108,20 @@ class Job:
 
 def add(row: Mapping[str, object]) -> None:
     """Adds a job, given by column."""
-    with _database() as connection:
+    with writing() as connection:
         connection.execute(sql.insert(_jobs).values(dict(row)))
 
 
 def listed() -> list[Job]:
     """All jobs, newest first."""
-    with _database() as connection:
+    with reading() as connection:
         rows = connection.execute(sql.select(_jobs).order_by(_jobs.c.number.desc())).mappings()
         return [_job(row) for row in rows]
 
 
 def read(job_id: str) -> Job:
     """One job as the database has it, which for a dead one may be out of date."""
-    with _database() as connection:
+    with reading() as connection:
         query = sql.select(_jobs).where(_jobs.c.id == job_id)
         row = connection.execute(query).mappings().one_or_none()
     if row is None:
@@ -134,20 +129,9 @@ def read(job_id: str) -> Job:
     return _job(row)
 
 
-@contextlib.contextmanager
-def _database() -> Iterator[sql.Connection]:
-    try:
-        with engine().begin() as connection:
-            yield connection
-    except (sql.exc.SQLAlchemyError, SettingError) as error:
-        raise DatabaseSilent(
-            f"The database of the jobs does not answer ({type(error).__name__}); try again soon."
-        ) from error
-
-
 def change(job_id: str, only_from: tuple[State, ...], **values: object) -> bool:
     """Changes a row where it is in one of these states; whether it was."""
-    with _database() as connection:
+    with writing() as connection:
         query = sql.update(_jobs).where(_jobs.c.id == job_id, _jobs.c.state.in_(only_from))
         return connection.execute(query.values(**values)).rowcount == 1
 

@@ -109,7 +109,7 @@ def jobs() -> list[Job]:
     """All jobs, newest first; what the database still takes for alive and is not is put right.
 
     Raises:
-        JobError: the database cannot be read.
+        DatabaseDown: the database cannot be read.
     """
     return [_settled(one) for one in listed()]
 

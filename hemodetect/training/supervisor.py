@@ -14,9 +14,11 @@ import sys
 import time
 from datetime import UTC, datetime
 
+from hemodetect.database import DatabaseDown
+from hemodetect.errors import SettingError
 from hemodetect.settings import settings
 from hemodetect.training import jobs
-from hemodetect.training.job_rows import ALIVE, DatabaseSilent, Job, State, change, read
+from hemodetect.training.job_rows import ALIVE, Job, State, change, read
 from hemodetect.training.runs import JobRun, LocalRun, RayRun, RunError, end_on_cluster
 
 LOOK_SECONDS = 0.5
@@ -25,6 +27,8 @@ SIGN_SECONDS = 20.0
 """Between signs of life in the database."""
 UNHEARD_SECONDS = 600.0
 """Without a word from its cluster for this long, a job is given up."""
+SILENT = (DatabaseDown, SettingError)
+"""What says that the database does not answer: a training waits that out."""
 _LAST_LINES = 4096  # bytes at the end of a log that a reason is looked for in
 
 log = logging.getLogger(__name__)
@@ -61,7 +65,7 @@ def _cancelling(job: Job) -> bool:
     """Whether its end was asked for; no, where the database does not say."""
     try:
         return read(job.id).cancelling
-    except DatabaseSilent as error:
+    except SILENT as error:
         log.warning("%s", error)
         return False
 
@@ -75,7 +79,7 @@ def _tell(job: Job, **values: object) -> None:
         try:
             change(job.id, (*ALIVE, "interrupted"), ended=datetime.now(UTC), **values)
             return
-        except DatabaseSilent as error:
+        except SILENT as error:
             log.warning("the end of the job cannot be written (%s)", error)
             time.sleep(wait)
 
@@ -113,7 +117,7 @@ def _turn(job: Job) -> tuple[int, ...]:
             if time.monotonic() - last_sign > SIGN_SECONDS:
                 _sign_of_life(job, "queued")
                 last_sign = time.monotonic()
-        except DatabaseSilent as error:
+        except SILENT as error:
             log.warning("%s", error)
         time.sleep(LOOK_SECONDS)
     return tuple(wanted)
@@ -166,7 +170,7 @@ def _watched(job: Job, run: JobRun) -> tuple[int, bool]:
             if time.monotonic() - last_sign > SIGN_SECONDS:
                 _sign_of_life(job, "running" if begun else "queued")
                 last_sign = time.monotonic()
-        except (DatabaseSilent, OSError, RuntimeError) as error:
+        except (*SILENT, OSError, RuntimeError) as error:
             log.warning("no answer (%s); the training goes on", error)
         try:
             status = run.status()
