@@ -42,8 +42,10 @@ def test_a_made_up_head_has_the_bleed_it_was_asked_for(monkeypatch: pytest.Monke
         return head_phantom(bleeds, slices=4, size=128, pixel_spacing_mm=2.0, seed=seed)
 
     monkeypatch.setattr(sources, "head_phantom", small)
+    sources._made_up_head.cache_clear()
     study = open_source(MadeUp(3, "subdural", 25.0))
     open_source(MadeUp(4))
+    sources._made_up_head.cache_clear()
     assert asked == [([Bleed("subdural", 25.0)], 3), ([], 4)]
     assert [image.source for image in study.slices] == [f"slice {n}" for n in range(1, 5)]
 
