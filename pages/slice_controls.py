@@ -9,17 +9,19 @@ from hemodetect.imaging.windows import BRAIN, WINDOWS_HU, Window
 
 # Arrow keys turn slices wherever a mouse has clicked: a choice that keeps the focus would take them for
 # itself, and so would the field of the name that was just written. Who came to a choice with the
-# keyboard keeps walking through it.
+# keyboard keeps walking through it. What was clicked before this arrived is let go as it arrives.
 _ARROWS_TURN_SLICES = """<script>
-if (!window.hemodetectArrows) {
+(() => {
+  const choice = () => document.activeElement?.getAttribute("role") === "radio";
+  const named = document.activeElement?.getAttribute("aria-label") === "Your name";
+  if (choice() || named) document.activeElement.blur();
+  if (window.hemodetectArrows) return;
   window.hemodetectArrows = true;
   document.addEventListener("pointerup", () => setTimeout(() => {
-    const focused = document.activeElement;
     const slices = document.querySelector("[class*=_next] button, [class*=_back] button");
-    if (slices && focused?.getAttribute("role") === "radio") focused.blur();
+    if (slices && choice()) document.activeElement.blur();
   }), true);
-}
-if (document.activeElement?.getAttribute("aria-label") === "Your name") document.activeElement.blur();
+})();
 </script>"""
 
 

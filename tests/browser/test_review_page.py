@@ -61,6 +61,7 @@ def read(page, number: int, call: str, sure: str, after: str) -> None:
     # Not a word of any model before the first call is kept.
     assert not re.search(r"SVM|CNN|Calls hemorrhage from", page.inner_text("[data-testid=stMain]"))
     assert without.is_disabled()
+    page.wait_for_function("window.hemodetectArrows")
     page.get_by_role("radio", name=call, exact=True).click()
     idle(page)
     # The click left the arrow keys to the slices: they neither change the call nor do nothing.
