@@ -82,9 +82,10 @@ def _study(of: ReviewSession, due: Assignment, reader: Person) -> Study:
         _close_study()
         with st.spinner("Opening the study"):
             study = open_source(due.study.source)
+            seen = trained_on_source(due.study.source)
         if due.stage == "blind":  # with the models, the entry is made with their versions
             noted("open", f"{of.id}/{due.study.number}", {"stage": due.stage})
-        st.session_state["review_read_trained_on"] = trained_on_source(due.study.source)
+        st.session_state["review_read_trained_on"] = seen
         st.session_state["review_read_study"] = study
         st.session_state["review_read_slice"] = len(study.slices) // 2 + 1
     st.session_state["review_read_opened"] = opened

@@ -16,6 +16,7 @@ from hemodetect.reports.review import (
     reads_csv,
     review_pdf,
     sentences,
+    skip_sentence,
     training_sentence,
 )
 from hemodetect.reviews.model_reads import ModelRead, model_reads
@@ -34,6 +35,8 @@ def result_page(of: ReviewSession) -> None:
     made, models, gone = reads(of.id), model_reads(of.id), skips(of.id)
     if not made:
         st.caption("Nobody has read yet.")
+        for one in gone:
+            st.caption(plain(skip_sentence(one)))
         return
     try:
         found = _results(of.id, len(made), len(models), len(gone))

@@ -163,8 +163,7 @@ def sentences(found: Results) -> list[str]:
     for stage, kappa in found.fleiss.items():
         told.append(f"All readers, {STAGE_WORDS[stage]}: Fleiss' kappa {_kappa(kappa)}.")
     told += [_change(change) for change in found.changes]
-    for skip in found.skips:
-        told.append(f"{skip.reader} could not open study {skip.study} and went past it.")
+    told += [skip_sentence(skip) for skip in found.skips]
     families = Counter(one.rater.family for one in found.rated if one.rater.family)
     if any(count > 1 for count in families.values()):
         told.append(
@@ -172,6 +171,11 @@ def sentences(found: Results) -> list[str]:
             " that it was shown for."
         )
     return told
+
+
+def skip_sentence(skip: Skip) -> str:
+    """Who went past which study."""
+    return f"{skip.reader} could not open study {skip.study} and went past it."
 
 
 def _kappa(found: Metric) -> str:

@@ -109,7 +109,8 @@ def _opened(source: Source) -> Study:
     try:
         return _unnamed(read_study(pictures))
     except EmptyStudy as error:
-        raise StudyGone(f"The images of this study are damaged: {error}") from error
+        # Without its words: they name files, and in some sets a file's name tells the label.
+        raise StudyGone("The images of this study are damaged; none can be read.") from error
 
 
 @lru_cache(maxsize=4)  # 34 MB each; a head takes 2 s to make, and readers meet the same few

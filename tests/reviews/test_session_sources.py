@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from hemodetect.errors import HemodetectError
 from hemodetect.imaging.phantom import Bleed, Phantom, head_phantom
 from hemodetect.reviews import sources
+from hemodetect.reviews.saved import StudyGone
 from hemodetect.reviews.sources import (
     MadeUp,
     OfSet,
@@ -65,6 +67,24 @@ def test_a_patient_of_a_set_opens_under_numbers_alone(blobs: str) -> None:
 def test_a_set_that_is_not_here_is_named(blobs: str, name: str) -> None:
     with pytest.raises(SourceGone, match="is not on this server"):
         open_source(OfSet(name, "p"))
+
+
+def test_images_that_cannot_be_read_are_gone_and_their_files_are_not_named(
+    blob_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(blob_folder, tmp_path / "torn")
+    patient = sorted(labelled_patients_of(tmp_path, "torn", monkeypatch))[0]
+    for picture in (tmp_path / "torn").rglob("*.png"):
+        picture.write_bytes(b"torn")
+    with pytest.raises(StudyGone) as told:
+        open_source(OfSet("torn", patient))
+    assert str(told.value) == "The images of this study are damaged; none can be read."
+
+
+def labelled_patients_of(root: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setenv("HEMODETECT_DATA", str(root))
+    settings.cache_clear()
+    return list(labelled_patients(name))
 
 
 def test_a_patient_that_left_the_set_is_named(blobs: str) -> None:
