@@ -12,7 +12,7 @@ os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 import streamlit as st
 
 from hemodetect import RESEARCH_USE_ONLY
-from pages.shared import acting, banner, let_in, sweep_studies, warm_up
+from pages.common.shared import acting, banner, let_in, sweep_studies, warm_up
 
 st.set_page_config(page_title="hemodetect", page_icon=":material/neurology:", layout="wide")
 warm_up()
@@ -22,15 +22,15 @@ st.session_state["shared_entered"] = True
 # A page that somebody may not use is not shown to them; what it does refuses them in the library too.
 mine = acting().roles
 pages = [
-    st.Page("pages/read.py", title="Read", icon=":material/radiology:"),
-    st.Page("pages/compare.py", title="Compare", icon=":material/grid_view:"),
+    st.Page("pages/read/read.py", title="Read", icon=":material/radiology:"),
+    st.Page("pages/compare/compare.py", title="Compare", icon=":material/grid_view:"),
 ]
 if mine & {"reader", "lead"}:
-    pages.insert(1, st.Page("pages/review.py", title="Review", icon=":material/reviews:"))
+    pages.insert(1, st.Page("pages/review/review.py", title="Review", icon=":material/reviews:"))
 if "trainer" in mine:
     pages += [
-        st.Page("pages/train.py", title="Train", icon=":material/model_training:"),
-        st.Page("pages/models.py", title="Models", icon=":material/deployed_code:"),
+        st.Page("pages/train/train.py", title="Train", icon=":material/model_training:"),
+        st.Page("pages/models/models.py", title="Models", icon=":material/deployed_code:"),
     ]
 page = st.navigation(pages, position="top")
 banner(f":material/science: {RESEARCH_USE_ONLY} Do not use it for the care of a patient.")

@@ -26,9 +26,9 @@ import keras
 import numpy as np
 
 from hemodetect.dataset.cache import Dataset, open_dataset
-from hemodetect.models.network_training import AugmentedSlices
 from hemodetect.models.networks import BUILDERS
 from hemodetect.models.recipes import NetworkRecipe, recipe_named
+from hemodetect.training.network_training import AugmentedSlices
 
 
 class Ready(keras.utils.PyDataset):

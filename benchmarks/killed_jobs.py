@@ -24,7 +24,7 @@ import pandas as pd
 import psutil
 from PIL import Image
 
-from hemodetect.people import local_person
+from hemodetect.storage.people import local_person
 
 BENCH = local_person("bench")
 
@@ -43,9 +43,9 @@ def main() -> None:
             "HEMODETECT_DATA": str(place / "data"),
         }
         slices = _slices(place / "data" / "blobs")
-        from hemodetect.models.bundle import PREDICTIONS, read_card
-        from hemodetect.training import jobs
-        from hemodetect.training.job_rows import ALIVE
+        from hemodetect.registry.bundle import PREDICTIONS, read_card
+        from hemodetect.training.jobs import control
+        from hemodetect.training.jobs.rows import ALIVE
 
         job_id = _asked(None, place / "data" / "blobs")
         ends: Counter[str] = Counter()
@@ -57,7 +57,7 @@ def main() -> None:
             state = _settled(job_id)
             _, left = psutil.wait_procs(_processes(job_id), timeout=10)
             assert not left, f"{left} outlived the job"
-            assert not (jobs.job(job_id).bundle.exists() and state != "finished")
+            assert not (control.job(job_id).bundle.exists() and state != "finished")
             ends[f"{victims}: {state}"] += 1
             print(f"{number + 1:2} killed {victims:10} -> {state}", flush=True)
             if state == "finished":
@@ -65,9 +65,9 @@ def main() -> None:
             else:
                 assert state == "interrupted", state
                 _asked(job_id, place / "data" / "blobs")
-        while jobs.job(job_id).state in ALIVE:
+        while control.job(job_id).state in ALIVE:
             time.sleep(0.5)
-        done = jobs.job(job_id)
+        done = control.job(job_id)
         assert done.state == "finished", (done.state, done.reason)
         read_card(done.bundle)
         told = pd.read_parquet(done.bundle / PREDICTIONS)
@@ -84,12 +84,12 @@ def _asked(job_id: str | None, data: Path) -> str:
 
 
 def _ask(job_id: str | None, data: str) -> str:
-    from hemodetect.training import jobs
+    from hemodetect.training.jobs import control
     from hemodetect.training.plan import TrainingPlan
 
     if job_id is not None:
-        return jobs.resume(job_id, BENCH).id
-    return jobs.start(TrainingPlan(data=data, family="rnn", folds=2, epochs=30), BENCH).id
+        return control.resume(job_id, BENCH).id
+    return control.start(TrainingPlan(data=data, family="rnn", folds=2, epochs=30), BENCH).id
 
 
 def _processes(job_id: str) -> list[psutil.Process]:
@@ -102,7 +102,7 @@ def _processes(job_id: str) -> list[psutil.Process]:
 
 def _victims(job_id: str, which: str) -> list[psutil.Process]:
     every = _processes(job_id)
-    watchers = [p for p in every if "hemodetect.training.supervisor" in p.cmdline()]
+    watchers = [p for p in every if "hemodetect.training.jobs.supervisor" in p.cmdline()]
     if which == "supervisor":
         return watchers
     if which == "training":
@@ -112,14 +112,14 @@ def _victims(job_id: str, which: str) -> list[psutil.Process]:
 
 
 def _settled(job_id: str) -> str:
-    from hemodetect.training import jobs
-    from hemodetect.training.job_rows import ALIVE
+    from hemodetect.training.jobs import control
+    from hemodetect.training.jobs.rows import ALIVE
 
     deadline = time.monotonic() + 30
-    while jobs.job(job_id).state in ALIVE:
-        assert time.monotonic() < deadline, f"stuck as {jobs.job(job_id).state}"
+    while control.job(job_id).state in ALIVE:
+        assert time.monotonic() < deadline, f"stuck as {control.job(job_id).state}"
         time.sleep(0.1)
-    return jobs.job(job_id).state
+    return control.job(job_id).state
 
 
 def _slices(root: Path) -> list[str]:

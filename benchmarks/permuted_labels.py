@@ -21,7 +21,7 @@ from sklearn.metrics import roc_auc_score
 from hemodetect.dataset.cache import Dataset, open_dataset
 from hemodetect.dataset.splits import Split, group_labels
 from hemodetect.models.recipes import StudyRecipe, recipe_named
-from hemodetect.training.study import out_of_fold
+from hemodetect.training.study_training import out_of_fold
 
 SHUFFLES = 20
 

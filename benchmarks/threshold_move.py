@@ -18,10 +18,10 @@ import numpy as np
 import pandas as pd
 
 from hemodetect.evaluation import scores
-from hemodetect.evaluation.board import opened_board
 from hemodetect.evaluation.comparison import ComparedModel, compared
-from hemodetect.families import FAMILY_NAMES
+from hemodetect.evaluation.comparison_view import opened_board
 from hemodetect.figures.comparing import confusion_matrices
+from hemodetect.models.families import FAMILY_NAMES
 
 MOVES = (0.2, 0.35, 0.5, 0.65, 0.8)
 

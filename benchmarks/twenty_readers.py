@@ -39,13 +39,13 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "browser"))
 
 from app_server import ROOT, running_app
 
-from hemodetect import audit_trail
 from hemodetect.imaging.study import Study
 from hemodetect.imaging.windows import Window, windowed
-from hemodetect.people import local_person
 from hemodetect.reviews.session import ReviewSession
 from hemodetect.reviews.sessions import create, next_assignment, reads
 from hemodetect.reviews.sources import OfSet, labelled_patients, open_source
+from hemodetect.storage import audit_trail
+from hemodetect.storage.people import local_person
 
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu"]
 STUDIES = 2

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from hemodetect.dataset.heads import Head, largest_piece
+from hemodetect.dataset.heads import Head
+from hemodetect.preprocessing.head import largest_piece
 
 LARGE = 0.009
 """Mean share of the brain's area that a large bleed covers. On near-east 2, 11, 12, 14, 19 and 21

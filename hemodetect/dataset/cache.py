@@ -23,9 +23,9 @@ import pandas as pd
 
 from hemodetect.dataset.manifest import FileStat, fingerprint, labelled_slices, listed_files
 from hemodetect.errors import DatasetError, UnreadableFile
-from hemodetect.imaging.model_input import resized
 from hemodetect.imaging.pictures import decode_grey
 from hemodetect.imaging.study import RefusedFile
+from hemodetect.preprocessing.model_input import resized
 from hemodetect.settings import settings
 
 SIZES = (128, 244)

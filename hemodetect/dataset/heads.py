@@ -12,16 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from PIL import Image
-from scipy import ndimage
 
 from hemodetect.dataset.cache import Dataset
-
-SIDE = 128
-_TISSUE = 45  # grey level; air and most of a head-rest's padding lie below, skin above
-_SMALLEST_HEAD = 800  # pixels of 128 x 128; below that a slice shows the top of the scalp
-_LARGEST_HEAD = 0.85  # of the frame; a picture filled to its corners is no head
-_ROUND = 1.1  # long over short axis; below that the long axis does not tell how a head is turned
-_MOST_TURNED = 0.8  # radians; a long axis further off upright is the face's, not the skull's
+from hemodetect.preprocessing.head import SIDE, head_mask, head_pose, series_turn
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,44 +88,15 @@ def patient_heads(dataset: Dataset, per_patient: int) -> dict[str, list[Head]]:
     }
 
 
-def head_mask(grey: np.ndarray) -> np.ndarray | None:
-    """(128, 128) bool: the largest piece of tissue, filled; None where there is no head."""
-    tissue = ndimage.binary_opening(grey > _TISSUE, iterations=2)
-    largest = largest_piece(tissue)
-    if largest is None:
-        return None
-    closed = ndimage.binary_closing(np.pad(largest, 6), iterations=5)
-    mask = ndimage.binary_fill_holes(closed)[6:-6, 6:-6]
-    return mask if _SMALLEST_HEAD <= mask.sum() <= _LARGEST_HEAD * mask.size else None
-
-
-def largest_piece(mask: np.ndarray) -> np.ndarray | None:
-    """The largest connected piece of a mask; None where the mask is empty."""
-    pieces, count = ndimage.label(mask)
-    if not count:
-        return None
-    sizes = np.bincount(pieces.ravel())
-    sizes[0] = 0
-    return np.asarray(pieces == sizes.argmax())
-
-
 def _posed(pictures: list[tuple[int, np.ndarray, float]]) -> list[Head]:
-    found, turns = [], []
-    for row, grey, aspect in pictures:
-        mask = head_mask(grey)
-        if mask is None:
-            continue
-        y, x = np.nonzero(mask)
-        y, x = y * aspect**0.5, x * aspect**-0.5
-        small_axis, long_axis = np.linalg.eigh(np.cov(y, x))
-        direction = long_axis[:, 1] * np.copysign(1.0, long_axis[0, 1])
-        turn = float(np.arctan2(direction[1], direction[0]))
-        if math.sqrt(small_axis[1] / small_axis[0]) > _ROUND and abs(turn) < _MOST_TURNED:
-            turns.append(turn)
-        found.append((row, grey, mask, (float(y.mean()), float(x.mean())), len(y) ** 0.5, aspect))
-    # One slice's long axis is unsure where the skull is round or the face comes in.
-    turn = float(np.median(turns)) if len(turns) > 3 else 0.0
+    masks = [head_mask(grey) for _, grey, _ in pictures]
+    poses = [
+        None if mask is None else head_pose(mask, aspect)
+        for mask, (_, _, aspect) in zip(masks, pictures, strict=True)
+    ]
+    turn = series_turn(pose for pose in poses if pose is not None)
     return [
-        Head(row, grey, mask, centre, radius, turn, aspect)
-        for row, grey, mask, centre, radius, aspect in found
+        Head(row, grey, mask, pose.centre, pose.radius, turn, aspect)
+        for (row, grey, aspect), mask, pose in zip(pictures, masks, poses, strict=True)
+        if mask is not None and pose is not None
     ]

@@ -21,8 +21,9 @@ from threadpoolctl import threadpool_limits
 
 from hemodetect.dataset.cache import Dataset
 from hemodetect.dataset.encoding import encodings
-from hemodetect.dataset.heads import SIDE, head_mask, spread_rows
+from hemodetect.dataset.heads import spread_rows
 from hemodetect.dataset.splits import group_labels
+from hemodetect.preprocessing.head import SIDE, head_mask
 
 CHANCE = 0.5
 _PER_PATIENT = 40

@@ -12,7 +12,6 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 from zipfile import ZipInfo
 
-from hemodetect import audit_trail
 from hemodetect.dataset.lookup import data_folders
 from hemodetect.dataset.manifest import (
     class_label,
@@ -23,8 +22,9 @@ from hemodetect.dataset.manifest import (
 )
 from hemodetect.errors import DatasetError, UnreadableFile
 from hemodetect.imaging.archives import Archive, Room
-from hemodetect.people import Person
 from hemodetect.settings import MIB, settings
+from hemodetect.storage import audit_trail
+from hemodetect.storage.people import Person
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 _DEEPEST = 12  # folders

@@ -17,7 +17,7 @@ from hemodetect.evaluation.levels import (
     slice_level,
 )
 from hemodetect.evaluation.metrics import Judged, judged
-from hemodetect.families import FAMILY_NAMES
+from hemodetect.models.families import FAMILY_NAMES
 
 Origin = Literal["out-of-fold", "outside"]
 

@@ -26,7 +26,7 @@ from hemodetect.evaluation.comparison import (
     patient_column,
 )
 from hemodetect.evaluation.levels import PATIENT_PROBABILITY, EvaluationError
-from hemodetect.families import FAMILY_NAMES
+from hemodetect.models.families import FAMILY_NAMES
 
 FORMAT = 1
 _KEY = b"hemodetect"

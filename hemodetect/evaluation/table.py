@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hemodetect.evaluation.levels import EvaluationError
 from hemodetect.evaluation.metrics import Metric, Scores
-from hemodetect.families import FAMILY_NAMES
+from hemodetect.models.families import FAMILY_NAMES
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import plotly.graph_objects as go
 
 from hemodetect.evaluation import PUBLISHED, LeakageGap
 from hemodetect.evaluation.table import percent
-from hemodetect.families import FAMILY_NAMES
 from hemodetect.figures.curves import error_lengths
 from hemodetect.figures.theme import MUTED, TEXT, themed
+from hemodetect.models.families import FAMILY_NAMES
 
 
 def leakage_figure(gaps: Sequence[LeakageGap]) -> go.Figure:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 import plotly.graph_objects as go
 
-from hemodetect.families import FAMILY_NAMES
 from hemodetect.figures.theme import FAMILY_STYLE, MUTED, TEXT, percent, themed
+from hemodetect.models.families import FAMILY_NAMES
 
 MARKERS_SHOWN = 40
 """Most symbols drawn along a line; beyond, they hide it. Every slice can still be clicked."""

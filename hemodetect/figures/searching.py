@@ -7,8 +7,8 @@ from plotly.subplots import make_subplots
 
 from hemodetect.evaluation.metrics import Metric
 from hemodetect.figures.theme import ACCENT, MUTED, VALIDATION, themed
-from hemodetect.training.search import Search, Setting
-from hemodetect.training.tuned import Trial, Tuning
+from hemodetect.training.grid_search import Search, Setting
+from hemodetect.training.search_results import Trial, Tuning
 
 _CHANCE, _BEST = 0.5, 1.0
 _PANELS = {"learning_rate": "learning rate", "dropout": "dropout", "l2": "L2", "depth": "depth"}

@@ -13,8 +13,8 @@ from keras import layers
 from scipy import ndimage
 
 from hemodetect.models.networks import LAST_CONVOLUTION
-from hemodetect.models.painting import smooth_noise
-from hemodetect.models.standard_head import BACKGROUND, SIDE, UNIT
+from hemodetect.preprocessing.standard_head import BACKGROUND, SIDE, UNIT
+from hemodetect.training.painting import smooth_noise
 
 MAP_SIDE = 28
 EMBEDDING = "embedding"

@@ -1,33 +1,10 @@
-"""The family, or our form of it, that a recipe belongs to."""
+"""The five model families, in the order every page and table shows them."""
 
-from __future__ import annotations
-
-from hemodetect.models.family import Family
-from hemodetect.models.recipes import BloodRecipe, Recipe, StudyRecipe
-
-
-def family_of(recipe: Recipe) -> Family:
-    """What fits and loads models of a recipe.
-
-    Each brings its own library as it is asked for: Keras takes 3 s to come, and a training of an SVM
-    on pixels does without.
-    """
-    if isinstance(recipe, BloodRecipe):
-        from hemodetect.models.blood_family import BloodFamily
-
-        return BloodFamily()
-    if isinstance(recipe, StudyRecipe):
-        from hemodetect.models.study_model import StudyFamily
-
-        return StudyFamily()
-    if recipe.family == "svm":
-        from hemodetect.models.svm import SvmFamily
-
-        return SvmFamily()
-    if recipe.family == "logistic":
-        from hemodetect.models.logistic import LogisticFamily
-
-        return LogisticFamily()
-    from hemodetect.models.network_family import NetworkFamily
-
-    return NetworkFamily()
+FAMILY_NAMES = {
+    "svm": "SVM",
+    "logistic": "Logistic regression",
+    "cnn": "CNN",
+    "rnn": "RNN",
+    "attention_rnn": "Attention RNN",
+}
+"""Key of a family (as in bundles and on the command line) -> its name for people."""

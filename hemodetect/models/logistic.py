@@ -15,10 +15,10 @@ from scipy.linalg import cholesky, solve_triangular
 from sklearn.linear_model import LogisticRegression
 
 from hemodetect.models.calibration import Sigmoid, calibrated
-from hemodetect.models.family import Fit, Run, SeriesPrediction, Shared, TrainingSet, by_mean
 from hemodetect.models.gram import CHANNELS, PixelScale, gram_matrix
+from hemodetect.models.interface import Fit, Run, SeriesPrediction, Shared, TrainingSet, by_mean
 from hemodetect.models.recipes import KernelRecipe, Recipe
-from hemodetect.models.skops_file import read_arrays, write_arrays
+from hemodetect.models.weight_files import read_arrays, write_arrays
 
 WEIGHTS = "model.skops"
 RIDGE = 1e-8

@@ -22,10 +22,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 
 from hemodetect.errors import BundleError
-from hemodetect.models.blood_family import SliceFindings, peak
-from hemodetect.models.network_family import loaded_network
+from hemodetect.models.blood_model import SliceFindings, peak
+from hemodetect.models.network_model import loaded_network
 from hemodetect.models.recipes import StudyRecipe
-from hemodetect.models.skops_file import read_arrays, write_arrays
+from hemodetect.models.weight_files import read_arrays, write_arrays
 
 HEAD_ARRAYS = "head.skops"
 HEAD_NETWORK = "head.keras"

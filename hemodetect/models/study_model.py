@@ -17,13 +17,13 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from hemodetect.errors import BundleError
-from hemodetect.models.blood_family import BloodModel, SliceFindings, shared_standard
-from hemodetect.models.bundle import file_sha256
-from hemodetect.models.family import Fit, Run, SeriesPrediction, Shared, TrainingSet
-from hemodetect.models.network_family import loaded_network
+from hemodetect.models.blood_model import BloodModel, SliceFindings, shared_standard
+from hemodetect.models.interface import Fit, Run, SeriesPrediction, Shared, TrainingSet
+from hemodetect.models.network_model import loaded_network
 from hemodetect.models.recipes import Recipe, StudyRecipe
-from hemodetect.models.skops_file import read_arrays, write_arrays
 from hemodetect.models.study_heads import Evidence, Head, loaded_head
+from hemodetect.models.weight_files import read_arrays, write_arrays
+from hemodetect.registry.bundle import file_sha256
 
 BLOOD_NETWORK = "blood.keras"
 SCALE = "scale.skops"

@@ -16,7 +16,6 @@ from scipy.sparse.linalg import eigsh
 from sklearn.svm import SVC
 
 from hemodetect.models.calibration import Sigmoid, calibrated
-from hemodetect.models.family import Fit, Run, SeriesPrediction, Shared, TrainingSet, by_mean
 from hemodetect.models.gram import (
     CHANNELS,
     PixelScale,
@@ -24,8 +23,9 @@ from hemodetect.models.gram import (
     kernel_values,
     scale_gamma,
 )
+from hemodetect.models.interface import Fit, Run, SeriesPrediction, Shared, TrainingSet, by_mean
 from hemodetect.models.recipes import KernelRecipe, Recipe
-from hemodetect.models.skops_file import read_arrays, write_arrays
+from hemodetect.models.weight_files import read_arrays, write_arrays
 
 WEIGHTS = "model.skops"
 

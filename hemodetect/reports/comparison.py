@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from hemodetect import RESEARCH_USE_ONLY
 from hemodetect.evaluation import Scores
-from hemodetect.evaluation.board import Board
+from hemodetect.evaluation.comparison_view import Board
 from hemodetect.reports.predictions import no_formula
 
 _METRICS = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "auroc")

@@ -10,13 +10,13 @@ import numpy as np
 from reportlab.platypus import Flowable, KeepTogether
 
 from hemodetect.evaluation import PUBLISHED, LeakageGap, Scores
-from hemodetect.evaluation.board import Board, Thresholds
 from hemodetect.evaluation.comparison import ComparedModel, Comparison
+from hemodetect.evaluation.comparison_view import Board, Thresholds
 from hemodetect.evaluation.curves import RocCurve
 from hemodetect.evaluation.leakage import gap_sentences
 from hemodetect.evaluation.metrics import Metric
 from hemodetect.evaluation.table import area, percent
-from hemodetect.families import FAMILY_NAMES
+from hemodetect.models.families import FAMILY_NAMES
 from hemodetect.reports.comparison import stamp_lines
 from hemodetect.reports.comparison_drawings import (
     MOST_CURVES,

@@ -25,9 +25,9 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from hemodetect import RESEARCH_USE_ONLY, __version__
-from hemodetect.families import FAMILY_NAMES
 from hemodetect.imaging.pseudonym import pseudonym
-from hemodetect.models.prediction import FamilyPrediction, StudyPrediction
+from hemodetect.models.families import FAMILY_NAMES
+from hemodetect.prediction.study_prediction import FamilyPrediction, StudyPrediction
 from hemodetect.reports import dicom_items as items
 from hemodetect.reports.study_pictures import SlicePicture
 from hemodetect.reports.words import agreement_sentence

@@ -7,8 +7,8 @@ import io
 from typing import Any
 
 from hemodetect import RESEARCH_USE_ONLY
-from hemodetect.families import FAMILY_NAMES
-from hemodetect.models.prediction import FamilyPrediction, StudyPrediction
+from hemodetect.models.families import FAMILY_NAMES
+from hemodetect.prediction.study_prediction import FamilyPrediction, StudyPrediction
 
 
 def prediction_json(prediction: StudyPrediction) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from hemodetect.evaluation.metrics import Metric
-from hemodetect.training.search import Search, Setting
-from hemodetect.training.tuned import Tuning
+from hemodetect.training.grid_search import Search, Setting
+from hemodetect.training.search_results import Tuning
 
 
 def search_text(found: Search) -> str:

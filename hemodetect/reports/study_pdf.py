@@ -13,10 +13,10 @@ from reportlab.platypus import Flowable, KeepTogether, Spacer
 from hemodetect import RESEARCH_USE_ONLY, __version__
 from hemodetect.evaluation.levels import EvaluationError
 from hemodetect.evaluation.metrics import Metric, Scores, scores_of_card
-from hemodetect.families import FAMILY_NAMES
 from hemodetect.imaging.study import Study
-from hemodetect.models.bundle import Card
-from hemodetect.models.prediction import FamilyPrediction, StudyPrediction
+from hemodetect.models.families import FAMILY_NAMES
+from hemodetect.prediction.study_prediction import FamilyPrediction, StudyPrediction
+from hemodetect.registry.bundle import Card
 from hemodetect.reports.pdf import (
     BODY,
     CAPTION,

@@ -12,10 +12,10 @@ from PIL import Image
 from reportlab.platypus import Flowable, KeepTogether, Spacer, Table, TableStyle
 from reportlab.platypus import Image as Picture
 
-from hemodetect.imaging.overlay import heatmap_overlay
+from hemodetect.explain.overlay import heatmap_overlay
 from hemodetect.imaging.study import Units
 from hemodetect.imaging.windows import BRAIN, brain_grey
-from hemodetect.models.prediction import StudyPrediction
+from hemodetect.prediction.study_prediction import StudyPrediction
 from hemodetect.reports.pdf import CAPTION, CELL, HEADING, WIDTH, paragraph
 
 MOST_PICTURES = 4
@@ -51,7 +51,7 @@ def slice_pictures(
 
     Args:
         prediction: of the study; without any model there is no picture.
-        maps: (n, rows, columns) float32 as `hemodetect.explain.study_maps` makes them, not below 0;
+        maps: (n, rows, columns) float32 of `explain.heat_maps.study_maps`, not below 0;
             full strength is the strongest of the study. None where there is no CNN.
     """
     if not prediction.families:
@@ -180,7 +180,7 @@ def _shrunk(image: np.ndarray) -> np.ndarray:
 
 def _overlaid(grey: np.ndarray, heat: np.ndarray) -> np.ndarray:
     # Here, not above: it brings TensorFlow, which takes seconds that a report without maps is spared.
-    from hemodetect.explain import in_register
+    from hemodetect.explain.overlay import in_register
 
     shape = (grey.shape[0], grey.shape[1])
     return heatmap_overlay(grey, np.clip(in_register(heat, shape), 0, 1), _OPACITY)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from hemodetect.families import FAMILY_NAMES
-from hemodetect.models.bundle import Card
-from hemodetect.models.prediction import Call, StudyPrediction
+from hemodetect.models.families import FAMILY_NAMES
+from hemodetect.prediction.study_prediction import Call, StudyPrediction
+from hemodetect.registry.bundle import Card
 
 CANNOT_TELL = (
     "Measured on patients the model had not seen, a probability like this one does not settle the"

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import sqlalchemy as sql
 
-from hemodetect.database import reading, writing
-from hemodetect.models.prediction import Call, StudyPrediction
+from hemodetect.prediction.study_prediction import Call, StudyPrediction
 from hemodetect.reviews import tables
+from hemodetect.storage.database import reading, writing
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from hemodetect.evaluation.curves import RocCurve, roc_curve_with_band
 from hemodetect.evaluation.differences import McNemar, agreement, mcnemar
 from hemodetect.evaluation.kappa import cohen_kappa_with_interval, fleiss_kappa_with_interval
 from hemodetect.evaluation.metrics import Metric, Scores, judged
-from hemodetect.families import FAMILY_NAMES
+from hemodetect.models.families import FAMILY_NAMES
 from hemodetect.reviews.model_reads import ModelRead
 from hemodetect.reviews.session import Call, Read, ReviewSession, Skip, Stage
 

@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from hemodetect import audit_trail
 from hemodetect.errors import HemodetectError
 from hemodetect.imaging.study import Series, Slice, SliceGeometry, Study
-from hemodetect.people import Person
 from hemodetect.settings import settings
+from hemodetect.storage import audit_trail
+from hemodetect.storage.people import Person
 
 _KEY = re.compile(r"[0-9a-f]{24}")
 _SUFFIX = ".study.npz"

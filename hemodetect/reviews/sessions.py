@@ -13,10 +13,7 @@ from typing import get_args
 
 import sqlalchemy as sql
 
-from hemodetect import audit_trail
-from hemodetect.database import reading, writing
 from hemodetect.errors import HemodetectError
-from hemodetect.people import LONGEST_NAME, Person
 from hemodetect.reviews import tables
 from hemodetect.reviews.saved import StudyGone
 from hemodetect.reviews.session import (
@@ -31,6 +28,9 @@ from hemodetect.reviews.session import (
     Stage,
 )
 from hemodetect.reviews.sources import OfSet, Source, Truth, as_json, from_json, open_source
+from hemodetect.storage import audit_trail
+from hemodetect.storage.database import reading, writing
+from hemodetect.storage.people import LONGEST_NAME, Person
 
 MOST_STUDIES, MOST_READERS, LONGEST_TITLE = 500, 50, 200
 _SLOWEST = 7 * 24 * 3600.0  # seconds

@@ -11,16 +11,16 @@ from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
 
-from hemodetect import audit_trail
 from hemodetect.dataset.lookup import FoundSet, named_sets
 from hemodetect.errors import EmptyStudy, HemodetectError
 from hemodetect.imaging import UploadedFile, read_study
-from hemodetect.imaging.phantom import Bleed, head_phantom
-from hemodetect.imaging.phantom_files import dicom_files
 from hemodetect.imaging.study import Slice, Study
-from hemodetect.models.training_patients import trained_on
+from hemodetect.phantom.files import dicom_files
+from hemodetect.phantom.head import Bleed, head_phantom
+from hemodetect.registry.training_patients import trained_on
 from hemodetect.reviews.saved import StudyGone, saved_study
 from hemodetect.settings import settings
+from hemodetect.storage import audit_trail
 
 Truth = Literal["hemorrhage", "none"]
 

@@ -1,10 +1,10 @@
-"""Tables of review sessions; `hemodetect/migrations` makes them."""
+"""Tables of review sessions; `hemodetect/storage/migrations` makes them."""
 
 from __future__ import annotations
 
 import sqlalchemy as sql
 
-from hemodetect.database import metadata
+from hemodetect.storage.database import metadata
 
 sessions = sql.Table(
     "review_sessions",

@@ -16,7 +16,7 @@ import pandas as pd
 
 from hemodetect.dataset.cache import Dataset
 from hemodetect.dataset.splits import Split
-from hemodetect.models.family import Family, FittedModel, Run, TrainingSet, predicted
+from hemodetect.models.interface import Family, FittedModel, Run, TrainingSet, predicted
 from hemodetect.models.recipes import BloodRecipe, Recipe
 
 ON_ALL = "all"

@@ -11,11 +11,11 @@ import numpy as np
 from hemodetect.dataset.cache import Dataset
 from hemodetect.dataset.splits import Split
 from hemodetect.errors import HemodetectError
-from hemodetect.models.families import family_of
-from hemodetect.models.family import Run, TrainingSet
-from hemodetect.models.network_training import fit_network
+from hemodetect.models.interface import Run, TrainingSet
 from hemodetect.models.recipes import KernelRecipe, NetworkRecipe, Recipe
 from hemodetect.training.crossfit import training_set
+from hemodetect.training.families import family_of
+from hemodetect.training.network_training import fit_network
 
 _BATCHES = 6
 _KERNEL_SLICES = 600

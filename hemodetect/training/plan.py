@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from hemodetect.errors import HemodetectError
-from hemodetect.families import FAMILY_NAMES
+from hemodetect.models.families import FAMILY_NAMES
 from hemodetect.models.recipes import DEPTHS, NetworkRecipe, Recipe, StudyRecipe, recipe_named
 
 RANGES: dict[str, tuple[float, float]] = {

@@ -16,11 +16,11 @@ from hemodetect.dataset.cache import Dataset
 from hemodetect.dataset.splits import Split
 from hemodetect.errors import BundleError
 from hemodetect.evaluation import scores
-from hemodetect.models.bundle import HISTORY, PREDICTIONS, SPLIT, Card, write_bundle
-from hemodetect.models.families import family_of
-from hemodetect.models.family import FittedModel, Report, Run
+from hemodetect.models.interface import FittedModel, Report, Run
 from hemodetect.models.recipes import KernelRecipe, NetworkRecipe, Recipe, recipe_named
+from hemodetect.registry.bundle import HISTORY, PREDICTIONS, SPLIT, Card, write_bundle
 from hemodetect.training.crossfit import KEPT, ON_ALL, CrossFit, cross_fit, fit_on_all
+from hemodetect.training.families import family_of
 from hemodetect.training.versions import installed
 
 LIBRARIES = ("keras", "tensorflow-cpu", "scikit-learn", "numpy", "scipy", "pillow")

@@ -14,7 +14,7 @@ from app_server import ROOT, running_app
 from hemodetect.dataset.cache import open_dataset
 from hemodetect.evaluation.comparison import ComparedModel, Comparison, compared
 from hemodetect.evaluation.comparison_file import write_comparison
-from hemodetect.families import FAMILY_NAMES
+from hemodetect.models.families import FAMILY_NAMES
 
 FLAGS = [
     "--headless",

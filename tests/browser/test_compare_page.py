@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from hemodetect.evaluation.board import opened_board
 from hemodetect.evaluation.comparison import Comparison
-from hemodetect.families import FAMILY_NAMES
+from hemodetect.evaluation.comparison_view import opened_board
+from hemodetect.models.families import FAMILY_NAMES
 
 pytestmark = pytest.mark.browser
 HALF = dict.fromkeys(FAMILY_NAMES, 0.5)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from hemodetect.families import FAMILY_NAMES
-from hemodetect.imaging.phantom import Bleed, head_phantom
-from hemodetect.imaging.phantom_files import write_dicom_series, write_pictures
+from hemodetect.models.families import FAMILY_NAMES
+from hemodetect.phantom.files import write_dicom_series, write_pictures
+from hemodetect.phantom.head import Bleed, head_phantom
 
 pytestmark = pytest.mark.browser
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from app_server import ROOT, running_app
 
-from hemodetect import audit_trail
 from hemodetect.settings import settings
+from hemodetect.storage import audit_trail
 
 pytestmark = pytest.mark.browser
 STUDIES = 2

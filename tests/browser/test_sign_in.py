@@ -9,8 +9,8 @@ import pytest
 from app_server import free_port, running_app
 from sign_in_provider import CLIENT, sign_in_provider
 
-from hemodetect import audit_trail
 from hemodetect.settings import settings
+from hemodetect.storage import audit_trail
 
 pytestmark = pytest.mark.browser
 PEOPLE = [

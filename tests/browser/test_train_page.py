@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hemodetect.families import FAMILY_NAMES
+from hemodetect.models.families import FAMILY_NAMES
 
 pytestmark = pytest.mark.browser
 

@@ -9,7 +9,12 @@ import pandas as pd
 import pytest
 
 from hemodetect.dataset.cache import Dataset
-from hemodetect.dataset.position import (
+from hemodetect.dataset.position import slice_heights, slice_positions
+from hemodetect.imaging.naming import series_and_number
+from hemodetect.imaging.pictures import decode_grey
+from hemodetect.imaging.windows import BRAIN, windowed
+from hemodetect.phantom.head import head_phantom
+from hemodetect.preprocessing.head_position import (
     BASE,
     FEWEST_SLICES,
     MID,
@@ -18,14 +23,8 @@ from hemodetect.dataset.position import (
     VERTEX,
     SeriesPositions,
     series_positions,
-    slice_heights,
-    slice_positions,
 )
-from hemodetect.imaging.model_input import resized
-from hemodetect.imaging.naming import series_and_number
-from hemodetect.imaging.phantom import head_phantom
-from hemodetect.imaging.pictures import decode_grey
-from hemodetect.imaging.windows import BRAIN, windowed
+from hemodetect.preprocessing.model_input import resized
 
 BELOW, VAULT = 9, 16
 """Slices of a drawn head below the vault, and of the vault with its top."""

@@ -14,8 +14,8 @@ from hemodetect.dataset.lookup import data_folders
 from hemodetect.dataset.manifest import labelled_slices, listed_files, uploaded_sets
 from hemodetect.dataset.upload import keep_set, remove_set
 from hemodetect.errors import DatasetError
-from hemodetect.people import NotAllowed, Person, local_person
 from hemodetect.settings import settings
+from hemodetect.storage.people import NotAllowed, Person, local_person
 
 Entries = list[tuple[str, bytes]]
 ADA = local_person("ada")

@@ -15,7 +15,7 @@ from hemodetect.evaluation import (
     scores,
 )
 from hemodetect.evaluation.table import duration
-from hemodetect.families import FAMILY_NAMES
+from hemodetect.models.families import FAMILY_NAMES
 
 
 def evaluated(family: str, split: str, right: int, recipe: str = "paper") -> Evaluated:

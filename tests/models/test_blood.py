@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 from drawn_skulls import drawn_series
 
-from hemodetect.models.blood_family import BloodModel, peak
+from hemodetect.models.blood_model import BloodModel, peak
 from hemodetect.models.blood_network import blood_network
-from hemodetect.models.blood_training import (
+from hemodetect.models.recipes import BloodRecipe
+from hemodetect.preprocessing.standard_head import standard_series
+from hemodetect.training.blood_training import (
     BloodBatches,
     BloodExamples,
     NothingToPaint,
     blood_examples,
     fit_blood_network,
 )
-from hemodetect.models.recipes import BloodRecipe
-from hemodetect.models.standard_head import standard_series
 
 RECIPE = BloodRecipe("cnn", "blood", steps=3, batch=8, bleeding=2, painted=3, paintings=1)
 

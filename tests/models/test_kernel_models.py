@@ -13,8 +13,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from hemodetect.models.calibration import Sigmoid, calibrated
-from hemodetect.models.family import Run, TrainingSet
 from hemodetect.models.gram import CHANNELS, PixelScale, gram_matrix
+from hemodetect.models.interface import Run, TrainingSet
 from hemodetect.models.logistic import LogisticFamily, row_space_fit
 from hemodetect.models.recipes import KernelRecipe, recipe_named
 from hemodetect.models.svm import SvmFamily, exact_svm, projected

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from hemodetect.errors import BundleError
-from hemodetect.models.network_family import WEIGHTS, NetworkFamily, NetworkModel
+from hemodetect.models.network_model import WEIGHTS, NetworkFamily, NetworkModel
 from hemodetect.models.networks import BUILDERS, LAST_CONVOLUTION
 from hemodetect.models.recipes import DEPTHS, NetworkRecipe, recipe_named
 
@@ -65,7 +65,7 @@ def test_a_saved_network_gives_the_same_under_jax(family: str, tmp_path: Path) -
     code = (
         "import sys, numpy as np; from pathlib import Path\n"
         "import keras; assert keras.backend.backend() == 'jax'\n"
-        "from hemodetect.models.network_family import NetworkFamily\n"
+        "from hemodetect.models.network_model import NetworkFamily\n"
         "from hemodetect.models.recipes import recipe_named\n"
         "folder = Path(sys.argv[1])\n"
         "model = NetworkFamily().load(folder, recipe_named(sys.argv[2], 'paper'))\n"

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from hemodetect.errors import BundleError
-from hemodetect.families import FAMILY_NAMES
-from hemodetect.models.blood_family import SliceFindings
+from hemodetect.models.blood_model import SliceFindings
+from hemodetect.models.families import FAMILY_NAMES
 from hemodetect.models.recipes import StudyRecipe, recipe_named
-from hemodetect.models.skops_file import read_arrays, write_arrays
 from hemodetect.models.study_heads import HeadSeries, fitted_head, loaded_head
 from hemodetect.models.study_model import Line, StudyScale, judged_study
+from hemodetect.models.weight_files import read_arrays, write_arrays
 
 
 def series(seed: int, bleeding: bool, slices: int = 40, labelled: bool = False) -> HeadSeries:

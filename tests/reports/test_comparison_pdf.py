@@ -16,11 +16,11 @@ from reportlab.graphics.shapes import String
 
 from hemodetect import RESEARCH_USE_ONLY
 from hemodetect.evaluation import LeakageGap, Metric
-from hemodetect.evaluation.board import Board, opened_board
 from hemodetect.evaluation.comparison import ComparedModel, compared
+from hemodetect.evaluation.comparison_view import Board, opened_board
 from hemodetect.evaluation.curves import roc_curve_with_band
 from hemodetect.evaluation.levels import Level
-from hemodetect.families import FAMILY_NAMES
+from hemodetect.models.families import FAMILY_NAMES
 from hemodetect.reports.comparison_drawings import confusion_drawing, roc_drawing
 from hemodetect.reports.comparison_pdf import comparison_pdf
 from hemodetect.reports.pdf import NAME_LENGTH, document, paragraph, printable

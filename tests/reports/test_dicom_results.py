@@ -22,9 +22,9 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import ComprehensiveSRStorage, SecondaryCaptureImageStorage
 
 from hemodetect import RESEARCH_USE_ONLY, __version__
-from hemodetect.families import FAMILY_NAMES
 from hemodetect.imaging.study import RefusedFile, Series, Slice, Study
-from hemodetect.models.prediction import FamilyPrediction, StudyPrediction
+from hemodetect.models.families import FAMILY_NAMES
+from hemodetect.prediction.study_prediction import FamilyPrediction, StudyPrediction
 from hemodetect.reports.dicom_results import (
     NOTE_LENGTH,
     OverlayPicture,

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from hemodetect import RESEARCH_USE_ONLY
-from hemodetect.families import FAMILY_NAMES
 from hemodetect.imaging.study import RefusedFile, Series, Slice, Study
-from hemodetect.models.prediction import FamilyPrediction, StudyPrediction
+from hemodetect.models.families import FAMILY_NAMES
+from hemodetect.prediction.study_prediction import FamilyPrediction, StudyPrediction
 from hemodetect.reports.predictions import prediction_csv, prediction_json, prediction_text
 
 REFUSED = RefusedFile("notes.dcm", "No pixels in it; leave it out.")

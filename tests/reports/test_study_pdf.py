@@ -15,12 +15,12 @@ import pytest
 from PIL import Image
 
 from hemodetect import RESEARCH_USE_ONLY, __version__
-from hemodetect.families import FAMILY_NAMES
-from hemodetect.imaging.overlay import heatmap_overlay
+from hemodetect.explain.overlay import heatmap_overlay
 from hemodetect.imaging.study import RefusedFile, Series, Slice, Study
 from hemodetect.imaging.windows import BRAIN, windowed
-from hemodetect.models.bundle import Card
-from hemodetect.models.prediction import FamilyPrediction, StudyPrediction
+from hemodetect.models.families import FAMILY_NAMES
+from hemodetect.prediction.study_prediction import FamilyPrediction, StudyPrediction
+from hemodetect.registry.bundle import Card
 from hemodetect.reports.study_pdf import NOTE_LENGTH, study_pdf
 from hemodetect.reports.study_pictures import PICTURE_SIDE, SlicePicture, slice_pictures
 from hemodetect.reports.words import (

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hemodetect.families import FAMILY_NAMES
 from hemodetect.imaging.study import Series, Slice, Study
-from hemodetect.models.bundle import Card
-from hemodetect.models.prediction import FamilyPrediction, StudyPrediction
+from hemodetect.models.families import FAMILY_NAMES
+from hemodetect.prediction.study_prediction import FamilyPrediction, StudyPrediction
+from hemodetect.registry.bundle import Card
 from hemodetect.reports.words import (
     agreement_sentence,
     beats_baseline,

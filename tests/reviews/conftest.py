@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from made_sessions import Make
 
-from hemodetect.people import Person, local_person
 from hemodetect.reviews.session import Mode, ReviewSession
 from hemodetect.reviews.sessions import create
 from hemodetect.reviews.sources import MadeUp, Source, Truth
+from hemodetect.storage.people import Person, local_person
 
 
 @pytest.fixture

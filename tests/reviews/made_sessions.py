@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hemodetect.people import local_person
 from hemodetect.reviews.session import Answer, Call, ReviewSession
 from hemodetect.reviews.sessions import answer
+from hemodetect.storage.people import local_person
 
 Make = Callable[..., ReviewSession]
 

@@ -11,12 +11,12 @@ import pytest
 from made_sessions import Make, read_all
 
 from hemodetect.evaluation import Confusion
-from hemodetect.people import local_person
 from hemodetect.reports.review import reads_csv, sentences, training_sentence
 from hemodetect.reviews.model_reads import ModelRead
 from hemodetect.reviews.results import Results, majority, rating, results
 from hemodetect.reviews.session import Answer, Read, Skip
 from hemodetect.reviews.sessions import answer, reads
+from hemodetect.storage.people import local_person
 
 pytestmark = pytest.mark.usefixtures("database")
 # Of six studies the first three bleed. Ada misses one and calls one falsely; the models mend the first.

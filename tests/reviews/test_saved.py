@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from hemodetect.imaging.study import Series, Slice, SliceGeometry, Study
-from hemodetect.people import NotAllowed, Person, local_person
 from hemodetect.reviews.saved import StudyGone, save_study, saved_studies, saved_study, sweep
+from hemodetect.storage.people import NotAllowed, Person, local_person
 
 pytestmark = pytest.mark.usefixtures("database")
 NAME = "MUSTERMANN^ERIKA"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hemodetect.errors import HemodetectError
-from hemodetect.imaging.phantom import Bleed, Phantom, head_phantom
+from hemodetect.phantom.head import Bleed, Phantom, head_phantom
 from hemodetect.reviews import sources
 from hemodetect.reviews.saved import StudyGone
 from hemodetect.reviews.sources import (

@@ -16,12 +16,9 @@ import pytest
 import sqlalchemy as sql
 from made_sessions import Make, read_all
 
-from hemodetect import audit_trail
-from hemodetect.database import engine
 from hemodetect.errors import HemodetectError
 from hemodetect.imaging.study import Series, Slice, Study
-from hemodetect.models.prediction import FamilyPrediction, StudyPrediction
-from hemodetect.people import NotAllowed, Person, local_person
+from hemodetect.prediction.study_prediction import FamilyPrediction, StudyPrediction
 from hemodetect.reviews.model_reads import keep_model_reads, model_reads
 from hemodetect.reviews.saved import save_study
 from hemodetect.reviews.session import Answer, Mode, ReviewError
@@ -39,6 +36,9 @@ from hemodetect.reviews.sessions import (
     skips,
 )
 from hemodetect.reviews.sources import MadeUp, OfSet, Saved
+from hemodetect.storage import audit_trail
+from hemodetect.storage.database import engine
+from hemodetect.storage.people import NotAllowed, Person, local_person
 
 pytestmark = pytest.mark.usefixtures("database")
 NONE = Answer("none", 4)
@@ -265,7 +265,7 @@ def test_a_kill_in_the_middle_of_saving_loses_nothing_that_was_confirmed(make: M
     made = make(n=60, mode="models-at-once")
     code = (
         "import sys\n"
-        "from hemodetect.people import local_person\n"
+        "from hemodetect.storage.people import local_person\n"
         "from hemodetect.reviews.sessions import Answer, answer, session\n"
         "made, ada = session(sys.argv[1]), local_person('Ada')\n"
         "from hemodetect.reviews.sessions import next_assignment\n"

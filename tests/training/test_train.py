@@ -10,12 +10,12 @@ import pytest
 from hemodetect.dataset.cache import Dataset, open_dataset
 from hemodetect.dataset.splits import paper_split, patient_split
 from hemodetect.errors import BundleError
-from hemodetect.evaluation.bundles import evaluated_bundle
-from hemodetect.models.bundle import PREDICTIONS
 from hemodetect.models.recipes import recipe_named
-from hemodetect.models.released import load_bundle
+from hemodetect.registry.bundle import PREDICTIONS
+from hemodetect.registry.releases import load_bundle
 from hemodetect.training.crossfit import ON_ALL
 from hemodetect.training.train import train_bundle, work_folder
+from hemodetect.validation.bundle_scores import evaluated_bundle
 
 RECIPE = recipe_named("svm", "paper")
 

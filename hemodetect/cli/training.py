@@ -1,0 +1,232 @@
+"""Commands that fit models: train and search."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hemodetect.cli.options import Subparsers, command, counter, positive
+from hemodetect.errors import HemodetectError
+from hemodetect.models.families import FAMILY_NAMES
+from hemodetect.models.recipes import NetworkRecipe
+
+if TYPE_CHECKING:
+    from hemodetect.dataset.cache import Dataset
+    from hemodetect.dataset.splits import Split
+
+
+def add_commands(subparsers: Subparsers) -> None:
+    """Adds them to `hemodetect`."""
+    train_parser = command(subparsers, "train", train, "train one family and write its bundle")
+    train_parser.add_argument(
+        "--data", type=Path, required=True, help="folder of a labelled data set"
+    )
+    train_parser.add_argument("--model", required=True, choices=list(FAMILY_NAMES), help="family")
+    train_parser.add_argument(
+        "--recipe", default="paper", help="name of the recipe (default: paper)"
+    )
+    train_parser.add_argument(
+        "--split",
+        default="patient",
+        help="patient (default), paper, or the file of a split made earlier",
+    )
+    train_parser.add_argument(
+        "--folds", type=positive, default=5, help="of the patient split (default: 5)"
+    )
+    train_parser.add_argument(
+        "--out", type=Path, required=True, help="folder of the bundle to write"
+    )
+    train_parser.add_argument(
+        "--teacher", type=Path, metavar="BUNDLE", help="CNN of recipe blood (for recipe study)"
+    )
+    train_parser.add_argument(
+        "--teacher-data", type=Path, metavar="DATA", help="the set that one was trained on"
+    )
+    train_parser.add_argument("--epochs", type=int, help="in place of the recipe's (networks)")
+    train_parser.add_argument("--batch", type=int, help="in place of the recipe's (networks)")
+    for name, kind in (("learning-rate", float), ("dropout", float), ("l2", float), ("depth", int)):
+        train_parser.add_argument(f"--{name}", type=kind, help="in place of the recipe's (networks)")
+    train_parser.add_argument(
+        "--seed", type=int, default=0, help="of everything drawn (default: 0)"
+    )
+    train_parser.add_argument(
+        "--device",
+        default="cpu",
+        help="cpu (default), gpu, gpu:NUMBER, or gpus (all at once); refuses where there is no GPU",
+    )
+    train_parser.add_argument(
+        "--estimate", action="store_true", help="only say how long it will take, from a short try"
+    )
+
+    search_parser = command(
+        subparsers, "search", search, "a family's settings over patient folds, nested"
+    )
+    search_parser.add_argument(
+        "--data", type=Path, required=True, help="folder of a labelled data set"
+    )
+    search_parser.add_argument(
+        "--model",
+        required=True,
+        choices=list(FAMILY_NAMES),
+        help="family; for the SVM every C, gamma and kernel, for the logistic regression every C, for"
+        " a network learning rate, dropout, L2 and depth by trial",
+    )
+    search_parser.add_argument(
+        "--trials", type=positive, default=20, help="in each fold (networks; default: 20)"
+    )
+    search_parser.add_argument("--epochs", type=int, help="most of a trial (networks)")
+    search_parser.add_argument("--batch", type=int, help="in place of the recipe's (networks)")
+    search_parser.add_argument(
+        "--device", default="cpu", help="as for train (networks; default: cpu)"
+    )
+    search_parser.add_argument(
+        "--split", default="patient", help="patient (default), or the file of a split made earlier"
+    )
+    search_parser.add_argument(
+        "--folds", type=positive, default=5, help="of the split (default: 5)"
+    )
+    search_parser.add_argument("--seed", type=int, default=0, help="of the split (default: 0)")
+    search_parser.add_argument("--workers", type=positive, default=2, help="processes (default: 2)")
+    search_parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="write every figure as JSON"
+    )
+
+
+def train(options: argparse.Namespace) -> int:
+    from hemodetect.training.plan import TrainingPlan
+
+    plan = TrainingPlan(
+        data=str(options.data),
+        family=options.model,
+        recipe=options.recipe,
+        split=options.split,
+        folds=options.folds,
+        epochs=options.epochs,
+        batch=options.batch,
+        learning_rate=options.learning_rate,
+        dropout=options.dropout,
+        l2=options.l2,
+        depth=options.depth,
+        seed=options.seed,
+        device=options.device,
+        teacher=None if options.teacher is None else str(options.teacher),
+        teacher_data=None if options.teacher_data is None else str(options.teacher_data),
+    )
+    recipe = plan.checked_recipe()  # before TensorFlow is brought in, which takes seconds
+
+    from hemodetect.dataset.cache import open_dataset
+    from hemodetect.models.recipes import StudyRecipe
+    from hemodetect.training.train import train_bundle
+
+    if options.device != "cpu":
+        from hemodetect.training.devices import require_gpu
+
+        require_gpu()
+    dataset = open_dataset(options.data, counter("decoding"))
+    split = _split(options, dataset)
+
+    if options.estimate:
+        from hemodetect.training.estimate import estimated_seconds
+
+        seconds = estimated_seconds(dataset, split, recipe, options.epochs)
+        print(f"about {seconds / 60:.1f} min, at most, with nothing else running")
+        return 0
+
+    def report(line: str) -> None:
+        print(f"{time.strftime('%H:%M:%S')} {options.model} {split.name} {line}", flush=True)
+
+    if isinstance(recipe, StudyRecipe):
+        from hemodetect.training.study_training import train_study_bundle
+
+        train_study_bundle(
+            dataset,
+            split,
+            recipe,
+            options.teacher,
+            open_dataset(options.teacher_data, counter("decoding")),
+            options.out,
+            seed=options.seed,
+            report=report,
+        )
+        return 0
+    train_bundle(
+        dataset,
+        split,
+        recipe,
+        options.out,
+        epochs=options.epochs,
+        seed=options.seed,
+        parallel=options.device == "gpus",
+        report=report,
+    )
+    return 0
+
+
+def search(options: argparse.Namespace) -> int:
+    from hemodetect.training.plan import TrainingPlan
+
+    plan = TrainingPlan(
+        data=str(options.data),
+        family=options.model,
+        task="search",
+        folds=options.folds,
+        epochs=options.epochs,
+        batch=options.batch,
+        trials=options.trials,
+        seed=options.seed,
+        device=options.device,
+    )
+    recipe = plan.checked_recipe()
+    if isinstance(recipe, NetworkRecipe) and options.out is None:
+        raise HemodetectError("Tuning a network needs --out: its state is kept beside that file.")
+
+    from hemodetect.dataset.cache import open_dataset
+    from hemodetect.reports.search import search_text
+    from hemodetect.training.devices import require_gpu
+    from hemodetect.training.grid_search import search
+
+    if options.device != "cpu":
+        require_gpu()
+    dataset = open_dataset(options.data, counter("decoding"))
+    split = _split(options, dataset)
+
+    def told(line: str) -> None:
+        print(f"{time.strftime('%H:%M:%S')} {options.model}: {line}", file=sys.stderr, flush=True)
+
+    if isinstance(recipe, NetworkRecipe):
+        from hemodetect.models.interface import Run
+        from hemodetect.reports.search import tuning_text
+        from hemodetect.training.train import work_folder
+        from hemodetect.training.tuning import tune
+
+        run = Run(
+            work_folder(options.out), told, options.epochs, options.seed, options.device == "gpus"
+        )
+        tuned = tune(dataset, split, recipe, run, trials=options.trials)
+        tuned.write(options.out)
+        shutil.rmtree(run.work)
+        print(tuning_text(tuned))
+        return 0
+    found = search(dataset, split, options.model, workers=options.workers, report=told)
+    if options.out:
+        found.write(options.out)
+    print(search_text(found))
+    return 0
+
+
+def _split(options: argparse.Namespace, dataset: Dataset) -> Split:
+    """The split that was asked for, made or read."""
+    from hemodetect.dataset.groups import patient_groups
+    from hemodetect.dataset.splits import Split, paper_split, patient_split
+
+    if options.split == "patient":
+        return patient_split(
+            dataset, patient_groups(dataset), folds=options.folds, seed=options.seed
+        )
+    if options.split == "paper":
+        return paper_split(dataset, patient_groups(dataset), options.model, seed=options.seed)
+    return Split.read(Path(options.split), dataset)

@@ -1,1 +1,0 @@
-"""Changes of the database's tables, oldest first; run by `hemodetect.database`."""

@@ -1,0 +1,128 @@
+"""What the released models say of a study, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from hemodetect.imaging.study import Study
+from hemodetect.models.interface import Shared
+from hemodetect.preprocessing.head_position import FEWEST_SLICES
+from hemodetect.preprocessing.model_input import model_input
+from hemodetect.registry.releases import ReleasedModel
+
+Call = Literal["hemorrhage", "no hemorrhage"]
+TOP = 5
+"""Slices named as the most suspicious."""
+
+
+@dataclass(frozen=True, eq=False)
+class FamilyPrediction:
+    """One model's answer for one study.
+
+    Attributes:
+        probabilities: (n,) float32 by slice, in order.
+        patient: probability for the patient.
+        threshold: the operating point of the bundle.
+        version: of the bundle.
+        attention: (n, steps) weights of the image rows, or None.
+        slice_attention: (n,) weights of the slices, or None.
+        cannot_tell: of the bundle's card; see `undecided`.
+        seen: (n,) bool, slices in which a head was made out; None where it looks for none.
+    """
+
+    probabilities: np.ndarray
+    patient: float
+    threshold: float
+    version: str
+    attention: np.ndarray | None = None
+    slice_attention: np.ndarray | None = None
+    cannot_tell: tuple[float, float] | None = None
+    seen: np.ndarray | None = None
+
+    @property
+    def undecided(self) -> bool:
+        """Whether the model cannot tell: it saw no head, or the patient's probability does not leave
+        exactly one answer at 90 % confidence, or not the one on its side of the threshold. That was
+        measured on whole studies: of a few slices it says nothing.
+        """
+        if self.seen is not None and not self.seen.any():
+            return True
+        if self.cannot_tell is None:
+            return False
+        if len(self.probabilities) < FEWEST_SLICES:
+            return True
+        low, high = self.cannot_tell
+        other_side = high < self.patient < self.threshold or self.threshold <= self.patient < low
+        return low <= self.patient <= high or other_side
+
+    @property
+    def call(self) -> Call:
+        return "hemorrhage" if self.patient >= self.threshold else "no hemorrhage"
+
+    @property
+    def suspicious(self) -> int:
+        """Number of slices at or above the threshold."""
+        return int((self.probabilities >= self.threshold).sum())
+
+    @property
+    def top_slices(self) -> tuple[int, ...]:
+        """Indices of the slices with the highest probability, highest first."""
+        return tuple(int(i) for i in np.argsort(-self.probabilities, kind="stable")[:TOP])
+
+
+@dataclass(frozen=True, eq=False)
+class StudyPrediction:
+    """All models' answers for one study, by family."""
+
+    study: Study
+    families: dict[str, FamilyPrediction]
+
+    @property
+    def calls(self) -> dict[str, Call]:
+        return {family: found.call for family, found in self.families.items()}
+
+    def top_slices(self) -> tuple[int, ...]:
+        """Indices of the slices that are suspicious by the models' mean, highest first."""
+        mean = np.mean([found.probabilities for found in self.families.values()], axis=0)
+        return tuple(int(i) for i in np.argsort(-mean, kind="stable")[:TOP])
+
+
+def predict_study(
+    study: Study,
+    models: Mapping[str, ReleasedModel],
+    progress: Callable[[int, int], None] | None = None,
+    shared: Shared | None = None,
+) -> StudyPrediction:
+    """Runs every model over the study's chosen series.
+
+    Args:
+        study: what was read; its chosen series goes to each model whole.
+        models: by family.
+        progress: called with (models done, models in all).
+        shared: filled with what was worked out on the way, for heat maps of the same series.
+    """
+    inputs = {
+        size: model_input(study.slices, size)
+        for size in sorted({model.fitted.size for model in models.values()})
+    }
+    families = {}
+    shared = {} if shared is None else shared
+    for done, (family, model) in enumerate(models.items(), start=1):
+        found = model.predict_inputs(inputs[model.fitted.size], shared)
+        families[family] = FamilyPrediction(
+            probabilities=found.slices,
+            patient=found.patient,
+            threshold=model.card.threshold,
+            version=model.card.version,
+            attention=found.attention,
+            slice_attention=found.slice_attention,
+            cannot_tell=model.card.cannot_tell,
+            seen=found.seen,
+        )
+        if progress:
+            progress(done, len(models))
+    return StudyPrediction(study, families)

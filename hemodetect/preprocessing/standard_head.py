@@ -1,0 +1,149 @@
+"""Every head in one frame: taken out of its rest, centred, upright, of one size, of one grey scale.
+
+Scanner, field of view, head-rest and window differ between hospitals, and in a small set between
+classes. What is cut away here no model can learn from.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+
+from hemodetect.preprocessing.head import SIDE as MASK_SIDE
+from hemodetect.preprocessing.head import head_mask, head_pose, series_turn
+from hemodetect.preprocessing.head_position import BASE, series_positions
+from hemodetect.preprocessing.model_input import resized
+
+SIDE = 112
+"""Pixels of a standard slice; about 2 mm each."""
+SOURCE_SIDE = 244
+"""Pixels of the slices it is cut from."""
+BACKGROUND = 12
+"""Grey levels below are air, or outside the head."""
+_WIDTH = 1.35  # of a standard slice, in square roots of the head's largest area
+_ASSUMED_LEVEL = 110.0  # of brain, where no slice shows enough of it
+UNIT = 64.0
+"""Grey levels that a normalised slice counts as 1."""
+_RANGE = (-1.5, 2.2)
+
+
+@dataclass(frozen=True, eq=False)
+class StandardSeries:
+    """The slices of one series in the standard frame.
+
+    Attributes:
+        grey: (n, 112, 112) uint8, 0 outside the head; all 0 where no head was found.
+        level: grey level of the series' brain.
+        seen: (n,) bool, a head was found.
+        counted: (n,) bool, slices that speak for the study: not neck, face or skull base.
+        affine: (n, 6) float64, takes (column, row) of a standard slice to its source, as Pillow's
+            `Image.transform`.
+    """
+
+    grey: np.ndarray
+    level: float
+    seen: np.ndarray
+    counted: np.ndarray
+    affine: np.ndarray
+
+    def normalised(self) -> np.ndarray:
+        """(n, 112, 112) float32; brain is 0, bone about 2, air -1.5."""
+        return normalised(self.grey, self.level)
+
+
+def normalised(grey: np.ndarray, level: float) -> np.ndarray:
+    """uint8 or float slices of any shape as float32 about the level of brain."""
+    values = np.clip((grey.astype(np.float32) - np.float32(level)) / np.float32(UNIT), *_RANGE)
+    values[grey < BACKGROUND] = _RANGE[0]
+    return values
+
+
+def standard_series(grey: np.ndarray) -> StandardSeries:
+    """One series in the standard frame.
+
+    Args:
+        grey: (n, 244, 244) uint8 in the order of the series, brain window.
+    """
+    small = np.stack([resized(image, MASK_SIDE) for image in grey])
+    masks = [head_mask(image) for image in small]
+    seen = np.array([mask is not None for mask in masks])
+    standard = np.zeros((len(grey), SIDE, SIDE), np.uint8)
+    affine = np.tile(_affine((MASK_SIDE / 2, MASK_SIDE / 2), MASK_SIDE, 0.0), (len(grey), 1))
+    poses = {i: head_pose(mask) for i, mask in enumerate(masks) if mask is not None}
+    if poses:
+        turn = series_turn(poses.values())
+        radius = float(np.percentile([pose.radius for pose in poses.values()], 90))
+        for i, pose in poses.items():
+            affine[i] = _affine(pose.centre, radius, turn)
+            standard[i] = _cut(grey[i], masks[i], affine[i])
+    counted = seen & (series_positions(small).names != BASE)
+    if not counted.any():
+        counted = np.ones(len(grey), bool)
+    return StandardSeries(standard, _level(standard[counted]), seen, counted, affine)
+
+
+def in_source(maps: np.ndarray, affine: np.ndarray, side: int = SOURCE_SIDE) -> np.ndarray:
+    """Maps (n, rows, rows) float32 of standard slices, moved to where the head lies in its source.
+
+    Args:
+        maps: at any square resolution, covering the standard slice.
+        affine: of `StandardSeries`.
+        side: of the result; the source slice squeezed to a square.
+
+    Returns:
+        (n, side, side) float32, 0 outside the standard slice.
+    """
+    return np.stack([_in_source(m, a, side) for m, a in zip(maps, affine, strict=True)])
+
+
+def _in_source(heat: np.ndarray, affine: np.ndarray, side: int) -> np.ndarray:
+    k, unit = heat.shape[0] / SIDE, SOURCE_SIDE / side
+    a, b, c, d, e, f = affine
+    inverse = np.linalg.inv(np.array([[a, b, c], [d, e, f], [0.0, 0.0, 1.0]]))
+    moved = np.diag([k, k, 1.0]) @ inverse @ np.diag([unit, unit, 1.0])
+    picture = Image.fromarray(heat.astype(np.float32))
+    values = tuple(float(v) for v in moved[:2].ravel())
+    return np.asarray(
+        picture.transform(
+            (side, side), Image.Transform.AFFINE, values, Image.Resampling.BILINEAR, fillcolor=0
+        )
+    )
+
+
+def _affine(centre: tuple[float, float], radius: float, turn: float) -> np.ndarray:
+    scale = SOURCE_SIDE / MASK_SIDE
+    step = radius * _WIDTH * scale / SIDE
+    cos, sin = step * math.cos(turn), step * math.sin(turn)
+    row, column = centre[0] * scale, centre[1] * scale
+    half = SIDE / 2
+    return np.array(
+        [cos, sin, column - half * (cos + sin) + 0.5, -sin, cos, row - half * (cos - sin) + 0.5]
+    )
+
+
+def _cut(grey: np.ndarray, mask: np.ndarray | None, affine: np.ndarray) -> np.ndarray:
+    assert mask is not None
+    grown = ndimage.binary_dilation(mask).astype(np.uint8) * 255
+    inside = resized(grown, SOURCE_SIDE) > 127
+    picture = Image.fromarray(np.where(inside, grey, 0).astype(np.uint8))
+    return np.asarray(
+        picture.transform(
+            (SIDE, SIDE), Image.Transform.AFFINE, tuple(affine), Image.Resampling.BILINEAR
+        )
+    )
+
+
+def _level(standard: np.ndarray) -> float:
+    """Median over slices of the grey level in the middle of the head, bone and air left out."""
+    rows, columns = np.mgrid[:SIDE, :SIDE] - SIDE / 2
+    middle = np.hypot(rows / 50, columns / 40) < 0.62
+    levels = []
+    for image in standard:
+        values = image[middle & (image > 30) & (image < 240)]
+        if len(values) > 60:
+            levels.append(float(np.median(values)))
+    return float(np.median(levels)) if levels else _ASSUMED_LEVEL

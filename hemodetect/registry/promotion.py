@@ -1,0 +1,271 @@
+"""Putting a bundle into use, and going back.
+
+A kill at any moment leaves the old release or the new one in use, never half of one. In this order:
+
+1. the bundle is copied beside the releases, checked, and renamed to ``.<family>.incoming``;
+2. who did it and why is appended to the promotions' trail, and is on disk;
+3. the old release moves to ``earlier/<family>/<version>``, and the new one into its place.
+
+What was cut off after 2 is finished by `settle`, which the next who loads or changes a release calls;
+what was cut off before is dropped. Each entry of the trail holds the hash of the one before it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from hemodetect.errors import BundleError
+from hemodetect.models.families import FAMILY_NAMES
+from hemodetect.registry.bundle import CARD, Card, read_card
+from hemodetect.storage import audit_trail
+from hemodetect.storage.people import Person
+
+RELEASES = "releases"
+"""Folder under `settings().artifacts`; one bundle a family, named by its key."""
+EARLIER = "earlier"
+TRAIL = "promotions.jsonl"
+_FIRST = "0" * 64
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """One entry of the trail.
+
+    Attributes:
+        when: UTC, ISO 8601.
+        who, why: as given.
+        action: "promote", or "rollback" to an earlier release.
+        family: its key.
+        old: version that was in use, None where there was none.
+        new: version that is in use from then on.
+        previous: hash of the entry before.
+    """
+
+    when: str
+    who: str
+    why: str
+    action: Literal["promote", "rollback"]
+    family: str
+    old: str | None
+    new: str
+    previous: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the entry."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+
+def promote(
+    bundle: Path, artifacts: Path, *, who: Person, why: str, check: Callable[[Path], object]
+) -> Promotion:
+    """Makes the bundle the release of its family.
+
+    Args:
+        bundle: its folder; it is copied.
+        artifacts: where the releases are.
+        who: needs the role trainer; kept in both trails, as `why` is.
+        check: raises `BundleError` where the model in a folder cannot be used (`load_bundle`).
+
+    Raises:
+        NotAllowed: not a trainer.
+        BundleError: no whole bundle, one without a model or made under a split that leaks, one that
+            is in use already, or no reason given.
+    """
+    who.require("trainer")
+    check(bundle)
+    with _locked(artifacts):
+        return _into_use(bundle, artifacts, "promote", who, why)
+
+
+def rollback(
+    family: str, artifacts: Path, *, who: Person, why: str, version: str | None = None
+) -> Promotion:
+    """Puts an earlier release of a family back into use; by default the one before.
+
+    Raises:
+        NotAllowed: not a trainer.
+        BundleError: there is none, or no reason given.
+    """
+    who.require("trainer")
+    with _locked(artifacts):
+        if version is None:
+            before = [p.old for p in promotions(artifacts) if p.family == family and p.old]
+            if not before:
+                raise BundleError(f"{FAMILY_NAMES[family]}: no release was in use before this one.")
+            version = before[-1]
+        known = {folder.name for folder in (artifacts / EARLIER / family).glob("*")}
+        if version not in known:
+            kept = ", ".join(sorted(known)) or "none"
+            raise BundleError(
+                f"{FAMILY_NAMES[family]}: no earlier release {version}; kept: {kept}."
+            )
+        return _into_use(artifacts / EARLIER / family / version, artifacts, "rollback", who, why)
+
+
+def promotions(artifacts: Path) -> list[Promotion]:
+    """The trail, oldest first.
+
+    Raises:
+        BundleError: an entry was changed or taken away; says which.
+    """
+    path, found = artifacts / TRAIL, list[Promotion]()
+    previous = _FIRST
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    except (OSError, UnicodeDecodeError) as error:
+        raise BundleError(f"{path}: cannot be read ({error}).") from error
+    for number, line in enumerate(lines, 1):
+        try:
+            raw = json.loads(line)
+            digest = raw.pop("digest")
+            entry = Promotion(**raw)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BundleError(f"{path}: line {number} is no entry ({error}).") from error
+        if entry.previous != previous or entry.digest != digest:
+            raise BundleError(f"{path}: line {number} or the one before it was changed.")
+        found.append(entry)
+        previous = digest
+    return found
+
+
+def release_state(artifacts: Path) -> tuple[tuple[str, int, int], ...]:
+    """Changes when a release does; cheap enough to ask at every step."""
+    found = []
+    for card in sorted((artifacts / RELEASES).glob("*/card.json")):
+        try:
+            stat = card.stat()
+        except FileNotFoundError:  # being replaced at this moment
+            continue
+        found.append((card.parent.name, stat.st_ino, stat.st_mtime_ns))
+    return tuple(found)
+
+
+def settle(artifacts: Path) -> None:
+    """Finishes or drops promotions that were cut off; does nothing where there are none."""
+    if any((artifacts / RELEASES).glob(".*.incoming")):
+        with _locked(artifacts):
+            pass
+
+
+def _into_use(
+    bundle: Path, artifacts: Path, action: Literal["promote", "rollback"], who: Person, why: str
+) -> Promotion:
+    if not why.strip():
+        raise BundleError("A promotion needs a reason; it is kept.")
+    card = read_card(bundle)
+    _check_fit(bundle, card)
+    release = artifacts / RELEASES / card.family
+    old = _version(release)
+    if old == card.version:
+        raise BundleError(f"{FAMILY_NAMES[card.family]}: {old} is in use already.")
+    trail = promotions(artifacts)
+    partial = release.with_name(f".{card.family}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        # What its card lists and nothing else: a folder from elsewhere may hold links and more.
+        partial.mkdir()
+        for name in (CARD, *card.files):
+            shutil.copyfile(bundle / name, partial / name)
+        if read_card(partial).version != card.version:
+            raise BundleError(f"{bundle}: changed while it was copied; try again.")
+        partial.rename(_incoming(artifacts, card.family))
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    entry = Promotion(
+        when=datetime.now(UTC).isoformat(timespec="seconds"),
+        who=who.name,
+        why=why,
+        action=action,
+        family=card.family,
+        old=old,
+        new=card.version,
+        previous=trail[-1].digest if trail else _FIRST,
+    )
+    told = {"family": card.family, "instead_of": old, "why": why}
+    audit_trail.record(who.name, action, card.version, told)
+    _append(artifacts / TRAIL, entry)
+    _swap(artifacts, entry)
+    return entry
+
+
+def _check_fit(bundle: Path, card: Card) -> None:
+    if card.split == "paper":
+        raise BundleError(
+            f"{bundle}: its figures were made with the same patients on both sides of the split and"
+            " say nothing of new ones; train it with `--split patient`."
+        )
+    if not any(name.endswith((".keras", ".skops")) for name in card.files):
+        raise BundleError(f"{bundle}: holds figures but no model; train it again to put it in use.")
+
+
+def _incoming(artifacts: Path, family: str) -> Path:
+    return artifacts / RELEASES / f".{family}.incoming"
+
+
+def _append(path: Path, entry: Promotion) -> None:
+    line = json.dumps({**asdict(entry), "digest": entry.digest}, ensure_ascii=False)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _swap(artifacts: Path, entry: Promotion) -> None:
+    release = artifacts / RELEASES / entry.family
+    if release.is_dir() and _version(release) != entry.new:
+        # A damaged release has no version; it is set aside all the same.
+        kept = artifacts / EARLIER / entry.family / (_version(release) or "damaged")
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(kept, ignore_errors=True)
+        release.rename(kept)
+    _incoming(artifacts, entry.family).rename(release)
+
+
+def _version(release: Path) -> str | None:
+    """Version of the bundle in use, None where there is none or it is damaged."""
+    try:
+        return read_card(release).version
+    except BundleError:
+        return None
+
+
+def _settle(artifacts: Path) -> None:
+    for incoming in (artifacts / RELEASES).glob(".*.incoming"):
+        family = incoming.name[1 : -len(".incoming")]
+        written = [entry for entry in promotions(artifacts) if entry.family == family]
+        if written and written[-1].new == read_card(incoming).version:
+            _swap(artifacts, written[-1])
+        else:
+            shutil.rmtree(incoming)
+
+
+@contextmanager
+def _locked(artifacts: Path) -> Iterator[None]:
+    """One at a time; first puts right what another left when it was killed."""
+    artifacts.mkdir(parents=True, exist_ok=True)
+    with (artifacts / ".promotions.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _cut_line(artifacts / TRAIL)
+        _settle(artifacts)
+        yield
+
+
+def _cut_line(trail: Path) -> None:
+    """Drops the end of a line that was cut off while it was written: it was never in force."""
+    if trail.is_file():
+        text = trail.read_bytes()
+        whole = text.rfind(b"\n") + 1
+        if whole < len(text):
+            os.truncate(trail, whole)

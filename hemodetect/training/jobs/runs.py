@@ -1,0 +1,252 @@
+"""Where a training runs: as a process of this machine, or as a job of a Ray cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import psutil
+
+from hemodetect.errors import HemodetectError
+from hemodetect.models.recipes import DEPTHS
+from hemodetect.settings import settings
+from hemodetect.training.jobs.control import own_settings
+from hemodetect.training.jobs.gpus import gpus
+from hemodetect.training.jobs.processes import die_with
+from hemodetect.training.jobs.rows import RUN_BEGINS, Job
+
+GRACE_SECONDS = 5.0
+"""A training that shall end has this long to do so by itself."""
+_RAY_END_SECONDS = 60.0
+_RAY_TAKE_SECONDS = 60.0
+_RAY_ENDED = ("STOPPED", "SUCCEEDED", "FAILED")
+
+
+class RunError(HemodetectError):
+    """A training could not be started where it shall run."""
+
+
+class JobRun(Protocol):
+    """A training that was started."""
+
+    def begun(self) -> bool:
+        """Whether it computes, and does not wait for a card."""
+        ...
+
+    def status(self) -> int | None:
+        """Exit status, negative for a signal; None while it runs. Brings the log up to date."""
+        ...
+
+    def end(self) -> None:
+        """Ends it and all it has started; returns when it is gone."""
+        ...
+
+
+class LocalRun:
+    """A process of its own, at the head of a group of its own, that dies with this one.
+
+    It inherits the device's locks: should this process be killed, the device is free only when the
+    training is gone too.
+    """
+
+    def __init__(self, job: Job, held: tuple[int, ...]) -> None:
+        command = [sys.executable, "-m", "hemodetect", *job.plan.arguments(job.result)]
+        parent = os.getpid()
+        with job.log.open("ab") as out:
+            out.write(f"{RUN_BEGINS}{time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode())
+            out.flush()
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                env=os.environ | visible_cards(job.device),
+                start_new_session=True,
+                pass_fds=held,
+                preexec_fn=lambda: die_with(parent),
+            )
+
+    def begun(self) -> bool:
+        return True
+
+    def status(self) -> int | None:
+        return self._process.poll()
+
+    def end(self) -> None:
+        try:
+            started = psutil.Process(self._process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            started = []
+        self._process.terminate()
+        for process in started:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.terminate()
+        try:
+            self._process.wait(GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        _, stubborn = psutil.wait_procs(started, timeout=GRACE_SECONDS)
+        for process in stubborn:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+
+
+class RayRun:
+    """A Ray job that asks for the card it needs.
+
+    Its nodes need this program in the same place and the same state and cache folders. It lives
+    without its supervisor: a job that was interrupted and is resumed is found again by its name.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        with _ray_in_words():
+            self._client = _ray_client()
+            self._name = self._found_or_submitted()
+        self._begin = self._log_begin()
+        self._written = 0
+
+    def begun(self) -> bool:
+        return self._state() != "PENDING"
+
+    def status(self) -> int | None:
+        # Its node may be gone, and its log with it.
+        with contextlib.suppress(RuntimeError, OSError):
+            log = self._client.get_job_logs(self._name).encode()
+            if len(log) != self._written:
+                with self._job.log.open("r+b") as file:
+                    file.seek(self._begin)
+                    file.write(log)
+                    file.truncate()
+                self._written = len(log)
+        state = self._state()
+        if state not in _RAY_ENDED:
+            return None
+        if state == "STOPPED":
+            return -signal.SIGTERM
+        told = self._client.get_job_info(self._name).driver_exit_code
+        return 0 if state == "SUCCEEDED" else (1 if told is None else int(told) or 1)
+
+    def end(self) -> None:
+        _stopped(self._client, self._name)
+        self.status()  # the last of the log
+
+    def _log_begin(self) -> int:
+        """Where this submission's lines begin in the job's log; kept for who finds it again."""
+        note = self._job.folder / "ray-log.txt"
+        known = note.read_text().split() if note.is_file() else []
+        if len(known) == 2 and known[0] == self._name:
+            return int(known[1])
+        self._job.log.touch()
+        begin = self._job.log.stat().st_size
+        note.write_text(f"{self._name} {begin}")
+        return begin
+
+    def _state(self) -> str:
+        return str(self._client.get_job_status(self._name).value)
+
+    def _found_or_submitted(self) -> str:
+        """A cluster that has just begun has no agent yet to take a job, and says to come again."""
+        name = f"{_prefix(self._job)}{time.time_ns()}"
+        deadline = time.monotonic() + _RAY_TAKE_SECONDS
+        while True:
+            found = _living(self._client, self._job)
+            if found is not None:
+                return found
+            try:
+                return self._submitted(name)
+            except RuntimeError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(1)
+
+    def _submitted(self, name: str) -> str:
+        command = [sys.executable, "-m", "hemodetect", *self._job.plan.arguments(self._job.result)]
+        plan = self._job.plan
+        # A grid search only waits for its folds, which ask for a processor each.
+        waits = plan.task == "search" and plan.family not in DEPTHS
+        needs: dict[str, float] = {"entrypoint_num_cpus": 0 if waits else 1}
+        if self._job.device != "cpu":
+            needs["entrypoint_num_gpus"] = 1
+        return str(
+            self._client.submit_job(
+                entrypoint=shlex.join(command),
+                submission_id=name,
+                # A training needs neither database nor cluster, and the cluster shows what it is given.
+                runtime_env={
+                    "env_vars": {
+                        **own_settings(),
+                        "HEMODETECT_RAY_ADDRESS": "",
+                        "HEMODETECT_DATABASE_URL": "",
+                    }
+                },
+                **needs,
+            )
+        )
+
+
+def end_on_cluster(job: Job) -> None:
+    """Ends what runs of a job on the cluster, if anything does; raises `RunError` without an answer."""
+    with _ray_in_words():
+        client = _ray_client()
+        name = _living(client, job)
+        if name is not None:
+            _stopped(client, name)
+
+
+def _ray_client() -> Any:
+    from ray.job_submission import JobSubmissionClient
+
+    return JobSubmissionClient(settings().ray_address)
+
+
+@contextlib.contextmanager
+def _ray_in_words() -> Iterator[None]:
+    try:
+        yield
+    except (ConnectionError, RuntimeError, ValueError, ImportError) as error:
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise RunError(
+            f"The Ray cluster of HEMODETECT_RAY_ADDRESS does not take the job ({said})."
+        ) from error
+
+
+def _living(client: Any, job: Job) -> str | None:
+    """Name of the job's submission that has not ended."""
+    for found in client.list_jobs():
+        name = found.submission_id or ""
+        if name.startswith(_prefix(job)) and str(found.status.value) not in _RAY_ENDED:
+            return str(name)
+    return None
+
+
+def _prefix(job: Job) -> str:
+    return f"hemodetect-{job.id}-"
+
+
+def _stopped(client: Any, name: str) -> None:
+    """Stops a submission; raises `RuntimeError` where it still runs after a minute."""
+    client.stop_job(name)
+    deadline = time.monotonic() + _RAY_END_SECONDS
+    while str(client.get_job_status(name).value) not in _RAY_ENDED:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{name} does not end")
+        time.sleep(0.2)
+
+
+def visible_cards(device: str) -> dict[str, str]:
+    """Environment in which a process sees the GPUs of a device alone, numbered as the driver does."""
+    kind, _, number = device.partition(":")
+    if kind == "cpu":
+        return {"CUDA_VISIBLE_DEVICES": "-1"}
+    if kind == "gpus":
+        number = ",".join(card.device.removeprefix("gpu:") for card in gpus())
+    return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": number or "0"}

@@ -1,0 +1,224 @@
+"""The process beside a training: waits for the device, has it run, ends it, writes down how it ended.
+
+Started by `training.jobs.control` with the job's lock as an open descriptor; it holds the lock for as
+long as it lives. If it is killed, the kernel kills a training of this machine too.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import signal
+import sys
+import time
+from datetime import UTC, datetime
+
+from hemodetect.errors import SettingError
+from hemodetect.settings import settings
+from hemodetect.storage.database import DatabaseDown
+from hemodetect.training.jobs import control
+from hemodetect.training.jobs.rows import ALIVE, Job, State, change, read
+from hemodetect.training.jobs.runs import JobRun, LocalRun, RayRun, RunError, end_on_cluster
+
+LOOK_SECONDS = 0.5
+"""Between looks at the queue, the training, and whether it shall end."""
+SIGN_SECONDS = 20.0
+"""Between signs of life in the database."""
+UNHEARD_SECONDS = 600.0
+"""Without a word from its cluster for this long, a job is given up."""
+SILENT = (DatabaseDown, SettingError)
+"""What says that the database does not answer: a training waits that out."""
+_LAST_LINES = 4096  # bytes at the end of a log that a reason is looked for in
+
+log = logging.getLogger(__name__)
+
+
+def main(job_id: str) -> int:
+    """Carries one job through; 0 whatever becomes of it."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    job = read(job_id)
+    on_cluster = bool(settings().ray_address)
+    # A cluster keeps its own line of waiting jobs.
+    device = None if on_cluster else _turn(job)
+    try:
+        if _cancelling(job):
+            if on_cluster:
+                end_on_cluster(job)
+            _tell(job, state="cancelled")
+            return 0
+        run: JobRun = RayRun(job) if device is None else LocalRun(job, device)
+    except (RunError, OSError) as error:
+        _tell(job, state="failed", reason=str(error))
+        return 0
+    try:
+        status, cancelled = _watched(job, run)
+    except RunError as error:
+        # A training of this machine ends with this process.
+        _tell(job, state="interrupted", reason=str(error))
+        return 0
+    _write_down(job, status, cancelled)
+    return 0
+
+
+def _cancelling(job: Job) -> bool:
+    """Whether its end was asked for; no, where the database does not say."""
+    try:
+        return read(job.id).cancelling
+    except SILENT as error:
+        log.warning("%s", error)
+        return False
+
+
+def _tell(job: Job, **values: object) -> None:
+    """Writes down the end of a job; tried again while the database cannot be written (a full disk).
+
+    Whoever took the job for interrupted, because it was not heard of, was wrong.
+    """
+    for wait in (1, 5, 30, 60, 300, 0):
+        try:
+            change(job.id, (*ALIVE, "interrupted"), ended=datetime.now(UTC), **values)
+            return
+        except SILENT as error:
+            log.warning("the end of the job cannot be written (%s)", error)
+            time.sleep(wait)
+
+
+def _sign_of_life(job: Job, state: State) -> None:
+    now = datetime.now(UTC)
+    if not change(job.id, ALIVE, heard=now):
+        change(job.id, ("interrupted",), state=state, reason="", ended=None, heard=now)
+
+
+def _turn(job: Job) -> tuple[int, ...]:
+    """Waits until the job is first in line and its device is free; the device's locks, held.
+
+    Not held where the job was cancelled before.
+    """
+    folder = settings().state / "devices"
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = {
+        os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o600): kind
+        for name, kind in device_locks(job.device).items()
+    }
+    last_sign = time.monotonic()
+    while not _cancelling(job):
+        try:
+            before = [
+                other
+                for other in control.jobs()
+                if other.state in ALIVE
+                and other.host == job.host
+                and other.number < job.number
+                and _in_the_way(other.device, job.device)
+            ]
+            if not before and _taken(wanted):
+                break
+            if time.monotonic() - last_sign > SIGN_SECONDS:
+                _sign_of_life(job, "queued")
+                last_sign = time.monotonic()
+        except SILENT as error:
+            log.warning("%s", error)
+        time.sleep(LOOK_SECONDS)
+    return tuple(wanted)
+
+
+def device_locks(device: str) -> dict[str, int]:
+    """File -> kind of lock (`fcntl`) that a device is held by; a card has its share of all cards."""
+    if device == "gpus":
+        return {"gpus": fcntl.LOCK_EX}
+    if device.startswith("gpu:"):
+        return {"gpus": fcntl.LOCK_SH, device.replace(":", "-"): fcntl.LOCK_EX}
+    return {device: fcntl.LOCK_EX}
+
+
+def _in_the_way(one: str, other: str) -> bool:
+    """Whether two devices cannot be used at once."""
+    first, second = device_locks(one), device_locks(other)
+    return any(
+        fcntl.LOCK_EX in (first[name], second[name]) for name in first.keys() & second.keys()
+    )
+
+
+def _taken(wanted: dict[int, int]) -> bool:
+    """Takes all locks or none; asked even for the first in line, since the one before may have said
+    its end and not be gone yet.
+    """
+    held: list[int] = []
+    for descriptor, kind in wanted.items():
+        try:
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            for one in held:
+                fcntl.flock(one, fcntl.LOCK_UN)
+            return False
+        held.append(descriptor)
+    return True
+
+
+def _watched(job: Job, run: JobRun) -> tuple[int, bool]:
+    """Waits for the training's end: its exit status, and whether it was cancelled."""
+    last_sign = last_answer = time.monotonic()
+    begun = False
+    while True:
+        try:
+            if read(job.id).cancelling:
+                run.end()
+                return run.status() or 0, True
+            if not begun and run.begun():
+                begun = change(job.id, ("queued",), state="running", started=datetime.now(UTC))
+            if time.monotonic() - last_sign > SIGN_SECONDS:
+                _sign_of_life(job, "running" if begun else "queued")
+                last_sign = time.monotonic()
+        except (*SILENT, OSError, RuntimeError) as error:
+            log.warning("no answer (%s); the training goes on", error)
+        try:
+            status = run.status()
+            if status is not None:
+                return status, False
+            last_answer = time.monotonic()
+        except (OSError, RuntimeError) as error:
+            log.warning("no answer of the cluster (%s); the training goes on", error)
+            if time.monotonic() - last_answer > UNHEARD_SECONDS:
+                raise RunError(
+                    f"Nothing was heard of its cluster for {UNHEARD_SECONDS / 60:.0f} minutes;"
+                    " resume it when it is back."
+                ) from error
+        time.sleep(LOOK_SECONDS)
+
+
+def _write_down(job: Job, status: int, cancelled: bool) -> None:
+    """The end of a job, by what it left and how it exited."""
+    if control.has_result(job):
+        state, reason = "finished", ""
+    elif cancelled:
+        state, reason = "cancelled", ""
+    elif status < 0:
+        state, reason = "interrupted", _signal_sentence(-status)
+    else:
+        state, reason = "failed", last_sentence(job)
+    _tell(job, state=state, reason=reason, exit_status=status, fingerprint=control.fingerprint(job))
+
+
+def _signal_sentence(number: int) -> str:
+    name = signal.Signals(number).name if number in set(signal.Signals) else str(number)
+    often = " Often that is the system, short of memory." if number == signal.SIGKILL else ""
+    return f"The training was ended from outside ({name}).{often} Resume it to go on."
+
+
+def last_sentence(job: Job) -> str:
+    """What the training said last; where it said nothing for people, that the log knows more."""
+    try:
+        with job.log.open("rb") as file:
+            file.seek(max(0, job.log.stat().st_size - _LAST_LINES))
+            lines = file.read().decode(errors="replace").splitlines()
+    except OSError:
+        lines = []
+    told = [line for line in lines if line.startswith("hemodetect: ")]
+    if told:
+        return told[-1].removeprefix("hemodetect: ")
+    return "The training ended with an error of ours; its log has the details."
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

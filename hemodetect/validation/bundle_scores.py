@@ -1,0 +1,67 @@
+"""Figures of bundles: of their own out-of-fold predictions, and of a comparison's models."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from hemodetect.errors import BundleError
+from hemodetect.evaluation.comparison import Comparison, judged_models
+from hemodetect.evaluation.metrics import scores
+from hemodetect.evaluation.table import Evaluated
+from hemodetect.registry.bundle import PREDICTIONS, SPLIT, read_card
+
+
+def evaluated_bundle(folder: Path) -> Evaluated:
+    """Figures of the bundle in `folder`, computed anew from its predictions.
+
+    Args:
+        folder: a bundle, with or without weights.
+
+    Raises:
+        BundleError: no whole bundle.
+    """
+    card = read_card(folder)
+    missing = {PREDICTIONS, SPLIT} - set(card.files)
+    if missing:
+        raise BundleError(f"{folder}: its card lists no {min(missing)}; it cannot be evaluated.")
+    predictions = pd.read_parquet(folder / PREDICTIONS)
+    groups = json.loads((folder / SPLIT).read_text())["groups"]
+    by_slice, by_patient = (
+        scores(predictions, level=level, threshold=card.threshold, groups=groups)
+        for level in ("slice", "patient")
+    )
+    return Evaluated(
+        family=card.family,
+        recipe=card.recipe,
+        split=card.split,
+        slice_scores=by_slice,
+        patient_scores=by_patient,
+        training_seconds=sum(card.seconds.values()),
+    )
+
+
+def evaluated_models(comparison: Comparison) -> list[Evaluated]:
+    """Figures of every model on every set of a comparison, apart, at its operating point.
+
+    Raises:
+        EvaluationError: a set has one class only.
+    """
+    rows = []
+    for name in comparison.fingerprints:
+        one = comparison.only((comparison.slices["set"] == name).to_numpy())
+        by_slice, by_patient = (judged_models(one, level) for level in ("slice", "patient"))
+        rows += [
+            Evaluated(
+                family=model.family,
+                recipe=model.recipe,
+                split="patient" if model.origins[name] == "out-of-fold" else f"outside: {name}",
+                slice_scores=by_slice[model.key].at(model.threshold),
+                patient_scores=by_patient[model.key].at(model.threshold),
+                training_seconds=None,
+            )
+            for model in one.models
+        ]
+    return rows

@@ -1,0 +1,84 @@
+"""Whether a new bundle is better than the release, on patients that neither had seen."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import pandas as pd
+
+from hemodetect.evaluation.differences import (
+    PairedDifference,
+    accuracy_difference,
+    auroc_difference,
+)
+from hemodetect.evaluation.levels import EvaluationError, Level, called, patient_level, slice_level
+from hemodetect.evaluation.metrics import group_codes, judged
+from hemodetect.registry.bundle import PREDICTIONS, SPLIT, Card, read_card
+
+
+@dataclass(frozen=True)
+class Succession:
+    """Figures of a new bundle less those of the release, by slice or by patient.
+
+    Attributes:
+        auroc: difference of the AUROC.
+        accuracy: difference of the share called right, each at its own operating point.
+    """
+
+    auroc: PairedDifference
+    accuracy: PairedDifference
+
+
+def succession(new: Path, release: Path) -> dict[Level, Succession]:
+    """Paired differences of the out-of-fold predictions of two bundles, by level.
+
+    Args:
+        new, release: bundles of the patient split on the same data; their folds may differ, since
+            every prediction is of a patient that the model had not seen.
+
+    Raises:
+        BundleError: no whole bundle.
+        EvaluationError: the two were not measured on the same slices of unseen patients.
+    """
+    cards = [read_card(folder) for folder in (new, release)]
+    for card in cards:
+        if card.split != "patient" or not {PREDICTIONS, SPLIT} <= set(card.files):
+            raise EvaluationError(
+                f"{card.version}: has no predictions of unseen patients (split {card.split}), so it"
+                " cannot be compared."
+            )
+    if cards[0].fingerprint != cards[1].fingerprint:
+        raise EvaluationError(
+            f"{cards[0].version} and {cards[1].version} were measured on different data; measure"
+            " both on one set with `hemodetect evaluate --data`, and look at the Compare page."
+        )
+    tables = [pd.read_parquet(folder / PREDICTIONS) for folder in (new, release)]
+    groups = json.loads((new / SPLIT).read_text())["groups"]
+    return {level: _differences(level, tables, cards, groups) for level in get_args(Level)}
+
+
+def _differences(
+    level: Level, tables: list[pd.DataFrame], cards: list[Card], groups: dict[str, str]
+) -> Succession:
+    keys = ["patient", "slice"] if level == "slice" else ["patient"]
+    first, second = (
+        (slice_level(table) if level == "slice" else patient_level(table, card.threshold))
+        .sort_values(keys)
+        .reset_index(drop=True)
+        for table, card in zip(tables, cards, strict=True)
+    )
+    if not first[[*keys, "label"]].equals(second[[*keys, "label"]]):
+        raise EvaluationError(
+            f"{cards[0].version} and {cards[1].version} do not predict the same {level}s."
+        )
+    labels, codes = first["label"].to_numpy(), group_codes(first["patient"], groups)
+    probabilities = [table["probability"].to_numpy() for table in (first, second)]
+    drawn = judged(level, labels, probabilities[0], codes).drawn
+    calls = [called(p, card.threshold) for p, card in zip(probabilities, cards, strict=True)]
+    return Succession(
+        auroc=auroc_difference(labels, probabilities[0], probabilities[1], codes, drawn),
+        accuracy=accuracy_difference(labels, calls[0], calls[1], codes, drawn),
+    )

@@ -1,0 +1,144 @@
+"""What the models say of a study, wherever one is shown."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from hemodetect.errors import HemodetectError
+from hemodetect.explain.heat_maps import study_maps
+from hemodetect.figures.slice_view import png_bytes
+from hemodetect.imaging.study import Study
+from hemodetect.imaging.windows import windowed
+from hemodetect.models.families import FAMILY_NAMES
+from hemodetect.models.interface import Shared
+from hemodetect.prediction.study_prediction import FamilyPrediction, StudyPrediction, predict_study
+from hemodetect.preprocessing.model_input import model_input
+from hemodetect.registry.releases import ReleasedModel, Releases
+from hemodetect.reports.words import (
+    CANNOT_TELL,
+    NO_HOUNSFIELD_UNITS,
+    agreement_sentence,
+    no_head_sentence,
+    reliability_sentence,
+    track_record,
+)
+from pages.common.inference_queue import turn
+from pages.common.shared import missing_reasons, noted, releases
+from pages.common.slice_controls import own_window
+
+log = logging.getLogger(__name__)
+
+
+def answers(study: Study, prefix: str) -> tuple[StudyPrediction, np.ndarray | None, Releases]:
+    """The models' predictions and the CNN's maps, made once a study, and the models that made them:
+    another may be in use by the time the page is drawn again. Kept in the session under `prefix`.
+    """
+    key = f"{prefix}_answers"
+    known = st.session_state.get(key)
+    if known:
+        return known
+    look = st.empty()
+    with look.container():
+        with st.spinner("Loading the models"):
+            loaded = releases()
+        for family, reason in loaded.missing.items():
+            log.warning("no release of %s: %s", family, reason)
+        if not loaded.models:
+            st.error(
+                "No model can be loaded, so nothing can be said of this study. "
+                + " ".join(missing_reasons(loaded).values()),
+                icon=":material/error:",
+            )
+            st.stop()
+        place = st.empty()
+        with turn(lambda before: _in_line(place, before)):
+            place.empty()
+            prediction, maps = _read_by_models(study, loaded.models)
+    look.empty()
+    bundles = [found.version for found in prediction.families.values()]
+    noted("open", study.id, {"slices": len(study.slices), "bundles": bundles})
+    st.session_state[key] = (prediction, maps, loaded)
+    return prediction, maps, loaded
+
+
+def _in_line(place: DeltaGenerator, before: int) -> None:
+    studies = "One study is" if before == 1 else f"{before} studies are"
+    place.caption(f":material/hourglass: {studies} read by the models before this one.")
+
+
+def _read_by_models(
+    study: Study, models: dict[str, ReleasedModel]
+) -> tuple[StudyPrediction, np.ndarray | None]:
+    """The predictions and the CNN's maps, with a bar that says how far they are."""
+    _first_look(study, models)
+    bar = st.progress(0.0, "The models are reading all slices")
+    steps = len(models) + 1
+
+    def progress(done: int, total: int) -> None:
+        bar.progress(done / steps, f"Model {done} of {total} has read all slices")
+
+    try:
+        shared: Shared = {}
+        prediction = predict_study(study, models, progress, shared)
+    except HemodetectError as error:
+        st.error(str(error), icon=":material/error:")
+        st.stop()
+    maps = None
+    if "cnn" in models:
+        bar.progress((steps - 1) / steps, "Drawing the CNN's heat maps")
+        maps = study_maps(models["cnn"], study.slices, shared)
+    return prediction, maps
+
+
+def _first_look(study: Study, models: dict[str, ReleasedModel]) -> None:
+    """The first slice and what the models say of it, while the rest is being read."""
+    first = study.slices[0]
+    picture, words = st.columns([2, 3])
+    picture.image(png_bytes(windowed(first.values, own_window(first)), 420), "Slice 1")
+    shared: Shared = {}
+    for family, model in models.items():
+        grey = model_input([first], model.fitted.size)
+        probability = float(model.predict_inputs(grey, shared).slices[0])
+        words.markdown(f"{FAMILY_NAMES[family]}, slice 1: **{probability:.0%}**")
+
+
+def first_words(prediction: StudyPrediction, used: Releases) -> None:
+    """Whether the models agree, how far they are to be trusted, and what they could not see."""
+    known = {family: model.card for family, model in used.models.items()}
+    st.subheader(agreement_sentence(prediction))
+    st.caption(f":material/info: {reliability_sentence(known)}")
+    if no_head := no_head_sentence(prediction):
+        st.caption(f":material/visibility_off: {no_head}")
+    if prediction.study.units == "grey":
+        st.caption(f":material/contrast: {NO_HOUNSFIELD_UNITS}")
+
+
+def cards(prediction: StudyPrediction, used: Releases) -> None:
+    """A card a model: its call, its probability and its operating point."""
+    for column, family in zip(st.columns(len(FAMILY_NAMES)), FAMILY_NAMES, strict=True):
+        with column.container(border=True, height="stretch"):
+            st.markdown(f"**{FAMILY_NAMES[family]}**")
+            if family in prediction.families:
+                _card(prediction.families[family], track_record(used.models[family].card))
+            else:
+                st.caption(f":material/block: Not in use. {missing_reasons(used).get(family, '')}")
+
+
+def _card(found: FamilyPrediction, record: str) -> None:
+    if found.undecided:
+        st.markdown(":material/help: Cannot tell", help=CANNOT_TELL)
+    elif found.call == "hemorrhage":
+        st.markdown(":red[:material/error: **Hemorrhage**]")
+    else:
+        st.markdown(":material/check_circle: No hemorrhage")
+    st.markdown(f"### {found.patient:.1%}", help=record)
+    highest = ", ".join(str(index + 1) for index in found.top_slices[:3])
+    st.caption(
+        f"Calls hemorrhage from {found.threshold:.0%}  \n"
+        f"{found.suspicious} of {len(found.probabilities)} slices suspicious, most {highest}  \n"
+        f"{found.version}"
+    )

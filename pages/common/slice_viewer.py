@@ -1,0 +1,163 @@
+"""The viewer of a study: the chart, the most suspicious slices, and the slice in view."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from hemodetect.explain.heat_maps import METHODS, Method, methods, one_slice_map
+from hemodetect.figures.reading import slice_probabilities, slice_weights
+from hemodetect.figures.slice_view import HeatMap, png_bytes, slice_view
+from hemodetect.figures.theme import CHART_CONFIG
+from hemodetect.imaging.windows import Window, windowed
+from hemodetect.models.families import FAMILY_NAMES
+from hemodetect.prediction.study_prediction import StudyPrediction
+from hemodetect.registry.releases import ReleasedModel
+from pages.common.slice_controls import arrows_turn_slices, go_to, slice_control, window_control
+
+THUMBNAIL = 220
+
+
+@st.fragment
+def viewer(
+    prediction: StudyPrediction,
+    maps: np.ndarray | None,
+    cnn: ReleasedModel | None,
+    prefix: str = "read",
+) -> None:
+    """Draws it; reruns alone when the slice changes. Keys of its state begin with `prefix`."""
+    slices = prediction.study.slices
+    st.session_state.setdefault(f"{prefix}_slice", prediction.top_slices()[0] + 1)
+    chart = st.container()
+    window = window_control(slices[0], prefix)
+    _thumbnails(prediction, window, prefix)
+    index = slice_control(len(slices), prefix)
+    _panels(prediction, maps, cnn, index, window, prefix)
+    arrows_turn_slices()
+    # Last, though it stands first: a reader who turns slices waits for the slice, not for the chart.
+    with chart:
+        _chart(prediction, prefix)
+
+
+def _chart(prediction: StudyPrediction, prefix: str) -> None:
+    def clicked() -> None:
+        points = st.session_state[f"{prefix}_chart"]["selection"]["points"]
+        if points:
+            go_to(points[0]["x"], prefix)
+
+    families = prediction.families
+    st.plotly_chart(
+        slice_probabilities(
+            {family: found.probabilities for family, found in families.items()},
+            {family: found.threshold for family, found in families.items()},
+            st.session_state[f"{prefix}_slice"] - 1,
+        ),
+        theme=None,
+        key=f"{prefix}_chart",
+        on_select=clicked,
+        selection_mode="points",
+        config=CHART_CONFIG | {"displayModeBar": False},
+    )
+    st.caption(
+        "Click the chart to open a slice. A model that judges the whole study gives every slice a"
+        " probability in the light of the others."
+    )
+    attentive = families.get("attention_rnn")
+    if (
+        attentive is not None
+        and attentive.slice_attention is not None
+        and len(prediction.study.slices) > 1
+    ):
+        st.plotly_chart(
+            slice_weights(attentive.slice_attention, st.session_state[f"{prefix}_slice"] - 1),
+            theme=None,
+            key=f"{prefix}_weights",
+            config=CHART_CONFIG | {"displayModeBar": False},
+        )
+        st.caption(
+            "Attention RNN: weight of each slice in its answer for the patient (1 x is an even share)."
+        )
+
+
+def _thumbnails(prediction: StudyPrediction, window: Window, prefix: str) -> None:
+    st.markdown("**Most suspicious slices** (mean of the models)")
+    families = prediction.families.values()
+    for column, index in zip(st.columns(5), prediction.top_slices(), strict=False):
+        mean = np.mean([found.probabilities[index] for found in families])
+        column.image(
+            png_bytes(windowed(prediction.study.slices[index].values, window), THUMBNAIL),
+            alt=f"Slice {index + 1}",
+            width="stretch",
+        )
+        column.button(
+            f"Slice {index + 1}: {mean:.0%}",
+            key=f"{prefix}_top_{index}",
+            on_click=go_to,
+            args=(index + 1, prefix),
+            width="stretch",
+        )
+
+
+def _panels(
+    prediction: StudyPrediction,
+    maps: np.ndarray | None,
+    cnn: ReleasedModel | None,
+    index: int,
+    window: Window,
+    prefix: str,
+) -> None:
+    image = prediction.study.slices[index]
+    chosen, strength, said = st.columns([3, 3, 6], vertical_alignment="bottom")
+    method: Method = METHODS[0]
+    if maps is not None and cnn is not None:
+        method = chosen.selectbox("CNN heat map", methods(cnn), key=f"{prefix}_method")
+    opacity = strength.slider("Heat map opacity", 0.0, 1.0, 0.6, 0.1, key=f"{prefix}_opacity")
+    said.markdown(
+        "  ".join(
+            f"{FAMILY_NAMES[family]} **{found.probabilities[index]:.0%}**"
+            for family, found in prediction.families.items()
+        ),
+    )
+    attentive = prediction.families.get("attention_rnn")
+    st.plotly_chart(
+        slice_view(
+            windowed(image.values, window),
+            heat=_heat(prediction, maps, cnn, index, method, prefix),
+            attention=None
+            if attentive is None or attentive.attention is None
+            else attentive.attention[index],
+            opacity=opacity,
+        ),
+        theme=None,
+        key=f"{prefix}_view",
+        config=CHART_CONFIG | {"scrollZoom": True, "displayModeBar": False, "doubleClick": "reset"},
+    )
+    st.caption(
+        f"Slice {index + 1} of {len(prediction.study.slices)}, {image.source}. Scroll to zoom, drag"
+        " to move, double-click for the whole slice; arrow keys change the slice. Heat maps show"
+        " what moved a model's answer towards hemorrhage, not where a hemorrhage is."
+    )
+
+
+def _heat(
+    prediction: StudyPrediction,
+    maps: np.ndarray | None,
+    cnn: ReleasedModel | None,
+    index: int,
+    method: Method,
+    prefix: str,
+) -> HeatMap | None:
+    if maps is None or cnn is None:
+        return None
+    if method == METHODS[0]:
+        strongest = float(maps.max()) or 1.0
+        return HeatMap(maps[index] / strongest, method, "strongest in this study")
+    kept = st.session_state.setdefault(f"{prefix}_slice_maps", {})
+    if (method, index) not in kept:
+        with st.spinner(f"{method} of this slice"):
+            slices = prediction.study.slices
+            kept[method, index] = one_slice_map(cnn, slices, index, method)
+    found = kept[method, index]
+    if method == "Blood map":
+        return HeatMap(np.clip(found, 0, 1), method, "probability of blood 100 %")
+    return HeatMap(found / (float(found.max()) or 1.0), method, "strongest in this slice")

@@ -1,0 +1,294 @@
+"""Compare the models: every number one click from the images behind it."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from hemodetect.errors import HemodetectError
+from hemodetect.evaluation.comparison import Comparison
+from hemodetect.evaluation.comparison_file import read_comparison
+from hemodetect.evaluation.comparison_view import Board, Thresholds, opened_board
+from hemodetect.evaluation.fold_thresholds import rule_thresholds
+from hemodetect.evaluation.levels import EvaluationError, Level
+from hemodetect.evaluation.metrics import Scores
+from hemodetect.evaluation.operating import CostRatio, Rule, WantedSensitivity, Youden
+from hemodetect.evaluation.table import area, percent
+from hemodetect.figures.comparing import confusion_matrices
+from hemodetect.settings import settings
+from pages.common.shared import chart_config, plain, routed
+from pages.compare.gallery import gallery
+from pages.compare.sections import EACH, RULE, SECTIONS, threshold_key
+
+RELEASED, ONE = "as released", "one for all"
+YOUDEN, SENSITIVITY, COST = "balanced (Youden)", "wanted sensitivity", "cost of a miss"
+UPLOAD = "A file of my own"
+
+
+def _comparison() -> tuple[Comparison, str]:
+    """The comparison in view and a name that tells it from others."""
+    folder = settings().artifacts / "comparisons"
+    files = sorted(folder.glob("*.parquet")) if folder.is_dir() else []
+    chosen = st.selectbox(
+        "Predictions",
+        [*files, UPLOAD],
+        format_func=lambda item: item if isinstance(item, str) else item.stem,
+        key="compare_file",
+        on_change=_other_file,
+        help="Made by `hemodetect evaluate BUNDLE... --data DIR --out FILE`.",
+    )
+    try:
+        if isinstance(chosen, Path):
+            return _read(chosen, chosen.stat().st_mtime_ns), f"{chosen}{chosen.stat().st_mtime_ns}"
+        upload = st.file_uploader(
+            "Comparison (.parquet)", type="parquet", key="compare_upload", on_change=_other_file
+        )
+        if upload is None:
+            st.stop()
+        # Kept for this session alone: what a reader brings is nobody else's.
+        kept = st.session_state.get("compare_uploaded")
+        if kept is None or kept[1] != upload.file_id:
+            read = read_comparison(io.BytesIO(upload.getvalue()), upload.name)
+            kept = st.session_state["compare_uploaded"] = (read, upload.file_id)
+        return kept
+    except (HemodetectError, OSError) as error:
+        st.error(str(error), icon=":material/error:")
+        st.stop()
+
+
+@st.cache_resource(show_spinner="Reading the predictions", max_entries=8)
+def _read(path: Path, changed_ns: int) -> Comparison:
+    return read_comparison(path, path.name)
+
+
+@st.cache_resource(show_spinner="Counting", max_entries=16)
+def _board(
+    _comparison: Comparison, name: str, level: Level, sets: tuple[str, ...], positions: tuple
+) -> Board:
+    slices = _comparison.slices
+    rows = slices["set"].isin(sets) & (slices["position"].isin(positions) | (not positions))
+    return opened_board(_comparison.only(rows.to_numpy(bool)), level)
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _rule_thresholds(
+    _comparison: Comparison, name: str, level: Level, rule: Rule
+) -> dict[str, pd.Series]:
+    """Threshold of every case of the whole comparison, by set, patient and slice."""
+    index = pd.MultiIndex.from_frame(_comparison.cases(level)[["set", "patient", "slice"]])
+    return {
+        model.key: pd.Series(rule_thresholds(_comparison, level, model.key, rule), index)
+        for model in _comparison.models
+    }
+
+
+def _filters(comparison: Comparison) -> tuple[Level, tuple[str, ...], tuple[str, ...]]:
+    left, middle, right = st.columns([2, 3, 3])
+    level = left.segmented_control(
+        "Counted by",
+        ["slice", "patient"],
+        default="slice",
+        required=True,
+        key="compare_level",
+        on_change=_close_cell,
+        help="A patient's probability is the model's own for the whole study; of a model without one,"
+        " the mean of its slices'.",
+    )
+    names = list(comparison.fingerprints)
+    sets = middle.pills(
+        "Sets",
+        names,
+        selection_mode="multi",
+        default=names[:1],
+        key="compare_sets",
+        on_change=_close_cell,
+    )
+    known = [p for p in ("vertex", "mid", "base") if (comparison.slices["position"] == p).any()]
+    positions: list[str] = []
+    if known:
+        positions = right.pills(
+            "Only this part of the head",
+            known,
+            selection_mode="multi",
+            key="compare_positions",
+            on_change=_close_cell,
+        )
+    return cast(Level, level), tuple(sets), tuple(positions)
+
+
+def _origin_words(comparison: Comparison, sets: tuple[str, ...]) -> None:
+    for name in sets:
+        origins = {model.origins[name] for model in comparison.models}
+        if origins == {"out-of-fold"}:
+            st.caption(
+                f":material/verified: **{plain(name)}**: every prediction was made by a model that had"
+                " never seen the patient (out of fold)."
+            )
+        elif origins == {"outside"}:
+            st.caption(
+                f":material/public: **{plain(name)}**: an outside test; the models were trained on"
+                " patients from elsewhere."
+            )
+        else:
+            st.caption(
+                f":material/info: **{plain(name)}**: some models were trained on this set (out-of-fold"
+                " predictions), others never saw it."
+            )
+
+
+def _thresholds(comparison: Comparison, name: str, board: Board) -> Thresholds:
+    """The thresholds in force; draws their controls."""
+    keys = list(board.judged)
+    # A click on a ROC curve sets this and the sliders, so their first value comes from here too.
+    st.session_state.setdefault(RULE, RELEASED)
+    kind = st.segmented_control(
+        "Threshold from which a model calls hemorrhage",
+        [RELEASED, ONE, EACH, YOUDEN, SENSITIVITY, COST],
+        required=True,
+        key=RULE,
+    )
+    if kind == RELEASED:
+        found = {model.key: model.threshold for model in comparison.models}
+        reasons = {model.threshold_reason for model in comparison.models}
+        st.caption(plain("; ".join(sorted(reasons)).capitalize()) + ".")
+        return found
+    if kind == ONE:
+        one = st.slider("Threshold", 0.0, 1.0, 0.5, 0.005, format="percent", key="compare_one")
+        return dict.fromkeys(keys, one)
+    if kind == EACH:
+        for model in comparison.models:
+            st.session_state.setdefault(threshold_key(model.key), model.threshold)
+        columns = st.columns(len(keys))
+        return {
+            model.key: column.slider(
+                model.name, 0.0, 1.0, step=0.005, format="percent", key=threshold_key(model.key)
+            )
+            for column, model in zip(columns, comparison.models, strict=True)
+        }
+    rule = _rule(cast(str, kind))
+    every = _rule_thresholds(comparison, name, board.level, rule)
+    index = pd.MultiIndex.from_frame(board.cases[["set", "patient", "slice"]])
+    by_case = {key: every[key].reindex(index).to_numpy(np.float32) for key in keys}
+    spans = ", ".join(
+        f"{model.name} {by_case[model.key].min():.0%} to {by_case[model.key].max():.0%}"
+        for model in comparison.models
+    )
+    st.caption(
+        f"{rule.words.capitalize()}. Each patient's threshold was chosen on other patients (those of"
+        f" the other folds; for an outside set, all that were trained on): {spans}."
+    )
+    return by_case
+
+
+def _rule(kind: str) -> Rule:
+    if kind == SENSITIVITY:
+        wanted = st.slider(
+            "Sensitivity wanted", 0.5, 1.0, 0.95, 0.01, format="percent", key="compare_sensitivity"
+        )
+        return WantedSensitivity(wanted)
+    if kind == COST:
+        ratio = st.slider(
+            "False alarms that one missed bleed is worth", 1, 100, 10, key="compare_cost"
+        )
+        return CostRatio(float(ratio))
+    return Youden()
+
+
+def _other_file() -> None:
+    """Forgets what was chosen among the sets and cases of another file."""
+    _close_cell()
+    for key in ("compare_sets", "compare_positions"):
+        st.session_state.pop(key, None)
+
+
+def _close_cell() -> None:
+    for key in ("compare_open", "compare_page"):
+        st.session_state.pop(key, None)
+
+
+def _cell_clicked() -> None:
+    points = st.session_state["compare_matrices"]["selection"]["points"]
+    if points:
+        _close_cell()
+        st.session_state["compare_open"] = tuple(points[0]["customdata"])
+
+
+def _matrices(board: Board, scores: dict[str, Scores]) -> None:
+    models = board.comparison.models
+    st.plotly_chart(
+        confusion_matrices(
+            {key: found.confusion for key, found in scores.items()},
+            {model.key: model.name for model in models},
+            st.session_state.get("compare_open"),
+        ),
+        theme=None,
+        key="compare_matrices",
+        on_select=_cell_clicked,
+        selection_mode="points",
+        config=chart_config("confusion"),
+    )
+    st.caption("Click a cell to see its cases. Percentages are of the row.")
+
+
+def _figures_table(board: Board, scores: dict[str, Scores]) -> pd.DataFrame:
+    """A row a model."""
+    rows: list[dict[str, Any]] = []
+    for model in board.comparison.models:
+        found = scores[model.key]
+        rows.append(
+            {
+                "Model": model.name,
+                "Right": percent(found.accuracy),
+                "Commoner answer": f"{100 * found.majority_baseline:.1f} %",
+                "Balanced": percent(found.balanced_accuracy),
+                "Sensitivity": percent(found.sensitivity),
+                "Specificity": percent(found.specificity),
+                "AUROC": area(found.auroc),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+@st.fragment
+def _fragment(comparison: Comparison, name: str, board: Board) -> None:
+    try:
+        thresholds = _thresholds(comparison, name, board)
+        scores = board.scores(thresholds)
+    except EvaluationError as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    _matrices(board, scores)
+    opened = st.session_state.get("compare_open")
+    if opened:
+        gallery(board, thresholds, opened, _close_cell)
+    st.dataframe(_figures_table(board, scores), hide_index=True, width="stretch")
+    first = next(iter(scores.values()))
+    st.caption(
+        f"{first.n:,} {'slices' if board.level == 'slice' else 'patient folders'},"
+        f" {first.n_positive:,} labelled hemorrhage, of {first.n_groups} people (folders of one person"
+        " counted once). In brackets 95 % intervals from resampling"
+        " patients. Right: share called as labelled; beside it, what always giving the commoner"
+        " answer would score."
+    )
+    chosen = st.segmented_control(
+        "More", list(SECTIONS), default=next(iter(SECTIONS)), required=True, key="compare_section"
+    )
+    SECTIONS[chosen](board, thresholds, scores)
+
+
+routed()
+st.title("Compare the models")
+in_view, its_name = _comparison()
+level_in_view, sets_in_view, positions_in_view = _filters(in_view)
+_origin_words(in_view, sets_in_view)
+try:
+    shown = _board(in_view, its_name, level_in_view, sets_in_view, positions_in_view)
+except EvaluationError as error:
+    st.warning(str(error), icon=":material/filter_alt_off:")
+    st.stop()
+_fragment(in_view, its_name, shown)

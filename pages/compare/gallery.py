@@ -1,0 +1,201 @@
+"""The cases behind a number, with their pictures; a click opens one in the viewer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import cast
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from hemodetect.dataset.lookup import FoundSet, find_set
+from hemodetect.errors import HemodetectError, UnreadableFile
+from hemodetect.evaluation.comparison import Comparison
+from hemodetect.evaluation.comparison_view import Board, Cell, Thresholds
+from hemodetect.figures.comparing import CELLS
+from hemodetect.figures.slice_view import png_bytes
+from hemodetect.imaging import UploadedFile, read_study
+from hemodetect.imaging.pictures import decode_grey
+from hemodetect.registry.training_patients import trained_on
+from hemodetect.reviews.sessions import MOST_STUDIES, may_read, reading_from
+from hemodetect.reviews.sources import OfSet
+from hemodetect.settings import settings
+from pages.common.shared import acting, plain
+
+PER_PAGE, PER_ROW = 12, 6
+_THUMBNAIL = 200
+
+
+def gallery(
+    board: Board, thresholds: Thresholds, opened: tuple[str, ...], close: Callable[[], None]
+) -> None:
+    """The cases of `opened`: (model, cell) of a confusion matrix, or ("difference", A, B)."""
+    if opened[0] == "difference":
+        _, a, b = opened
+        key, rows = a, board.only_right(a, b, thresholds)
+        names = {model.key: model.name for model in board.comparison.models}
+        said = f"{names[a]} right, {names[b]} wrong; furthest apart first"
+    else:
+        key, cell = opened[0], cast(Cell, opened[1])
+        rows = board.cell(key, cell, thresholds)
+        label, call, meaning = CELLS[cell]
+        model = board.comparison.model(key)
+        said = f"{model.name}: labelled {label}, called {call} ({meaning}); surest first"
+    with st.container(border=True):
+        title, hide = st.columns([7, 1], vertical_alignment="center")
+        title.markdown(f"**{_counted(len(rows), board.level)}** — {said}")
+        hide.button("Close", on_click=close, key="compare_close", width="stretch")
+        if not len(rows):
+            st.caption("No case is in this cell at these thresholds.")
+            return
+        me = acting()
+        for session in reading_from(set(board.comparison.slices["set"]), me.name):
+            if not may_read(me, session):
+                continue
+            st.info(
+                f"You are to read patients of this set in “{plain(session.title)}”. Cases with their"
+                " answers are shown here when you have read all of it.",
+                icon=":material/visibility_off:",
+            )
+            return
+        shown = rows[_page(len(rows))]
+        if "lead" in acting().roles:
+            _to_a_session(board, rows)
+        _pictures(board, key, shown)
+
+
+def _to_a_session(board: Board, rows: np.ndarray) -> None:
+    """The people behind all of `rows`, a folder each, as the studies of a new review session."""
+    of_people = board.cases.iloc[rows].drop_duplicates(["set", "group"]).head(MOST_STUDIES)
+    patients = of_people[["set", "patient"]]
+    if not st.button(
+        f"Review {_counted(len(patients), 'patient')} in a session",
+        icon=":material/reviews:",
+        key="compare_review",
+    ):
+        return
+    truth = board.comparison.slices.groupby(["set", "patient"])["label"].max()
+    st.session_state["review_cases"] = [
+        (OfSet(str(name), str(patient)), "hemorrhage" if truth[name, patient] else "none")
+        for name, patient in patients.itertuples(index=False)
+    ]
+    st.switch_page("pages/review/review.py")
+
+
+def _counted(n: int, level: str) -> str:
+    return f"{n:,} {level}" + ("" if n == 1 else "s")
+
+
+def _page(n: int) -> slice:
+    """Which of `n` cases are in view; draws what turns the pages."""
+    pages = -(-n // PER_PAGE)
+    if pages == 1:
+        return slice(0, n)
+    # A moved threshold may leave fewer pages than the one in view.
+    st.session_state["compare_page"] = min(st.session_state.get("compare_page", 1), pages)
+    page = int(st.number_input(f"Page (of {pages:,})", 1, pages, key="compare_page", width=160))
+    return slice((page - 1) * PER_PAGE, page * PER_PAGE)
+
+
+def _pictures(board: Board, key: str, rows: np.ndarray) -> None:
+    found = {name: _place(board.comparison, name) for name in board.comparison.fingerprints}
+    absent = [name for name, place in found.items() if place is None]
+    if absent:
+        st.caption(
+            f":material/image_not_supported: The images of {plain(', '.join(absent))} are not on this"
+            " machine, so only the numbers are shown. Put the set into a folder that"
+            " HEMODETECT_DATA names."
+        )
+    for start in range(0, len(rows), PER_ROW):
+        columns = st.columns(PER_ROW)
+        for column, row in zip(columns, rows[start : start + PER_ROW], strict=False):
+            with column:
+                _case(board, int(row), key, found)
+
+
+def _case(board: Board, row: int, key: str, found: dict[str, FoundSet | None]) -> None:
+    case, shown = board.cases.iloc[row], board.slice_of(row, key)
+    place = found[case["set"]]
+    name = str(shown["slice"]).rsplit("/", 1)[-1]
+    if place is not None:
+        try:
+            picture = _thumbnail(str(place.file(shown["patient"], shown["slice"])))
+            st.image(picture, width="stretch")
+        except (HemodetectError, OSError) as error:
+            st.caption(f":material/broken_image: {error}")
+    which = plain(name) if board.level == "slice" else f"shown: {plain(name)}"
+    st.caption(
+        f"Patient {plain(case['patient'])}  \n{which}  \n"
+        + "  \n".join(
+            f"{'**' if model.key == key else ''}{model.name} {case[model.key]:.0%}"
+            f"{'**' if model.key == key else ''}"
+            for model in board.comparison.models
+        )
+    )
+    if place is not None and st.button(
+        "Open", key=f"compare_case_{row}", width="stretch", icon=":material/open_in_full:"
+    ):
+        _open_in_viewer(board, case, shown, place)
+
+
+def _open_in_viewer(board: Board, case: pd.Series, shown: pd.Series, place: FoundSet) -> None:
+    """The patient in the Read page, at this slice; leaves this page."""
+    patient = str(shown["patient"])
+    try:
+        names = place.shown_names(patient)
+        study = read_study(
+            [
+                UploadedFile(names[name], file.read_bytes())
+                for name, file in place.patient_files(patient).items()
+            ]
+        )
+        wanted = PurePosixPath(names[shown["slice"]])
+        where = [
+            (number, index)
+            for number, series in enumerate(study.series)
+            for index, image in enumerate(series.slices)
+            if wanted.parts[-len(PurePosixPath(image.source).parts) :]
+            == PurePosixPath(image.source).parts
+        ]
+        if not where:
+            raise UnreadableFile(f"{wanted} cannot be read.")
+    except (HemodetectError, OSError) as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    series, index = where[0]
+    for old in [old for old in st.session_state if str(old).startswith("read_")]:
+        del st.session_state[old]
+    models = board.comparison.models
+    said = ", ".join(f"{model.name} {case[model.key]:.0%}" for model in models)
+    st.session_state["read_study"] = study.choosing(series)
+    st.session_state["read_series"] = series
+    st.session_state["read_slice"] = index + 1
+    st.session_state["read_origin"] = (
+        f"From the comparison: patient {plain(patient)}, labelled"
+        f" {'hemorrhage' if case['label'] else 'no hemorrhage'}. There this {board.level} got {said}."
+    )
+    st.session_state["read_trained_on"] = trained_on(
+        settings().artifacts, patient, list(place.patient_files(patient))
+    )
+    st.switch_page("pages/read/read.py")
+
+
+@st.cache_resource(show_spinner="Looking for the images", max_entries=8, ttl=300)
+def _found_set(_wanted: pd.DataFrame, name: str, content: int) -> FoundSet | None:
+    return find_set(name, _wanted)
+
+
+def _place(comparison: Comparison, name: str) -> FoundSet | None:
+    """Where the images of a set lie, or None."""
+    slices = comparison.slices
+    wanted = slices.loc[slices["set"] == name, ["patient", "slice", "label"]]
+    # By content: a file somebody made may claim the fingerprint of another.
+    return _found_set(wanted, name, int(pd.util.hash_pandas_object(wanted, index=False).sum()))
+
+
+@st.cache_data(show_spinner=False, max_entries=500)
+def _thumbnail(path: str) -> bytes:
+    grey = decode_grey(Path(path).read_bytes(), settings().max_slice_pixels)
+    return png_bytes(grey, _THUMBNAIL)

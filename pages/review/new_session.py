@@ -1,0 +1,146 @@
+"""A new review session: which studies, which readers, in which order of readers and models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from hemodetect.errors import HemodetectError
+from hemodetect.imaging import UploadedFile, read_study
+from hemodetect.reports.review import MODES
+from hemodetect.reviews.choosing import Given, drawn_from, made_up_heads, shuffled
+from hemodetect.reviews.saved import remove_saved, save_study
+from hemodetect.reviews.sessions import MOST_STUDIES, create
+from hemodetect.reviews.sources import Saved, Truth, labelled_patients
+from hemodetect.settings import settings
+from hemodetect.storage.people import Person
+from pages.common.shared import plain
+from pages.train.data_set import labelled_sets
+
+_FROM_SET, _FROM_UPLOAD, _MADE_UP = "A labelled set", "Uploads", "Made-up heads"
+
+
+def new_session(lead: Person) -> None:
+    """The form; on success the new session is the one in view."""
+    title = st.text_input("Title", key="review_title")
+    readers = st.text_input(
+        "Readers, with commas between",
+        key="review_readers",
+        help="As they sign in, or as they will write their names.",
+    )
+    mode = st.radio(
+        "Order of readers and models", list(MODES), format_func=MODES.get, key="review_mode"
+    )
+    kinds = [_FROM_SET, _FROM_UPLOAD, _MADE_UP]
+    cases: Given = list(st.session_state.get("review_cases", []))
+    uploads: list[tuple[UploadedFile, Truth | None]] = []
+    if cases:
+        st.markdown(f":material/grid_view: {len(cases)} cases from the comparison.")
+        st.button("Leave them out", on_click=_drop_cases, key="review_drop")
+        n, chosen = len(cases), lambda: cases
+    else:
+        kind = st.segmented_control(
+            "Studies", kinds, default=_FROM_SET, required=True, key="review_kind"
+        )
+        if kind == _FROM_SET:
+            n, chosen = _of_a_set()
+        elif kind == _MADE_UP:
+            n, chosen = _made_up()
+        else:
+            uploads = _uploads()
+            n, chosen = len(uploads), lambda: saved
+    st.caption(f"{n} {'study' if n == 1 else 'studies'}; every reader meets them in another order.")
+    if not st.button("Make the session", type="primary", icon=":material/add:", key="review_make"):
+        return
+    saved: Given = []
+    try:
+        lead.require("lead")
+        if uploads:
+            saved = _saved(uploads, lead)
+        given = shuffled(chosen())
+        made = create(lead, title, given, readers.split(",") if readers.strip() else [], mode)
+    except HemodetectError as error:
+        for source, _ in saved:
+            if isinstance(source, Saved):
+                remove_saved(source.key, lead)
+        st.error(plain(str(error)), icon=":material/error:")
+        return
+    if len(made.studies) < n:
+        st.toast(f"Of {n} folders asked for {len(made.studies)} are different people.")
+    _drop_cases()
+    st.query_params["session"] = made.id
+    st.rerun()
+
+
+def _drop_cases() -> None:
+    st.session_state.pop("review_cases", None)
+
+
+def _of_a_set() -> tuple[int, Callable[[], Given]]:
+    sets = labelled_sets()
+    if not sets:
+        st.caption("No labelled set is on this server.")
+        return 0, list
+    names = [folder.name for folder in sets]
+    which, number, seed = st.columns([3, 2, 2])
+    name = which.selectbox("Set", names, key="review_set")
+    truth = _truth(name)
+    most = min(len(truth), MOST_STUDIES)
+    n = int(number.number_input("Patients", 1, most, min(20, most), key="review_n"))
+    drawn = int(seed.number_input("Drawn with seed", 0, 2**31 - 1, 0, key="review_seed"))
+    st.caption(
+        "Half of the patients drawn are labelled hemorrhage, as far as there are enough; of folders of"
+        " one person one is drawn. The models in use may have been trained on them, so what the models"
+        " say here is then no test of them."
+    )
+
+    def chosen() -> Given:
+        with st.spinner("Looking for folders of one person; the first time takes half a minute"):
+            return drawn_from(name, n, drawn)
+
+    return n, chosen
+
+
+@st.cache_data(show_spinner="Looking at the set", ttl=300, max_entries=8)
+def _truth(name: str) -> dict[str, Truth]:
+    return labelled_patients(name)
+
+
+def _made_up() -> tuple[int, Callable[[], Given]]:
+    number, seed = st.columns(2)
+    n = int(number.number_input("Heads", 1, 40, 6, key="review_heads"))
+    first = int(seed.number_input("First seed", 0, 10_000, 1, key="review_head_seed"))
+    st.caption("Made-up heads, no patients: every second one has a bleed of 5 to 40 ml.")
+    return n, lambda: made_up_heads(n, first)
+
+
+def _uploads() -> list[tuple[UploadedFile, Truth | None]]:
+    zips = st.file_uploader(
+        "Zips, each the slices of one patient", accept_multiple_files=True, key="review_zips"
+    )
+    st.caption(
+        "They are saved without names or dates, for"
+        f" {settings().retention_days} days. What is burnt into pixels stays in them."
+    )
+    words: dict[str, Truth | None] = {"not known": None, "hemorrhage": "hemorrhage", "none": "none"}
+    given = []
+    for number, file in enumerate(zips, start=1):
+        label = st.segmented_control(
+            f"Answer for study {number} ({plain(file.name)})",
+            list(words),
+            default="not known",
+            required=True,
+            key=f"review_truth_{number}",
+        )
+        given.append((UploadedFile(file.name, file.getvalue()), words[label or "not known"]))
+    return given
+
+
+def _saved(uploads: list[tuple[UploadedFile, Truth | None]], lead: Person) -> Given:
+    """All are read before the first is saved: one that cannot be read leaves nothing behind."""
+    studies = []
+    for number, (file, truth) in enumerate(uploads, start=1):
+        with st.spinner(f"Reading study {number} of {len(uploads)}"):
+            studies.append((read_study([file]), truth))
+    return [(Saved(save_study(study, lead)), truth) for study, truth in studies]

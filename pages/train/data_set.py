@@ -1,0 +1,192 @@
+"""The labelled set that is trained on: chosen or uploaded, and looked at first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+
+from hemodetect.dataset.audit import Audit, audit
+from hemodetect.dataset.cache import Dataset, open_dataset
+from hemodetect.dataset.lookup import data_folders
+from hemodetect.dataset.manifest import labelled_slices, listed_files, uploaded_sets
+from hemodetect.dataset.upload import keep_set
+from hemodetect.errors import HemodetectError
+from hemodetect.figures.slice_view import png_bytes
+from hemodetect.models.recipes import RECIPES, NetworkRecipe
+from hemodetect.reviews.sessions import reading_from
+from hemodetect.training.augmentation import augmented
+from hemodetect.training.jobs.set_removal import remove_data
+from pages.common.shared import acting, plain
+
+
+def choose_data_set() -> Path | None:
+    """The labelled set in view, with what is wrong with it; None where there is none."""
+    st.subheader("Data set")
+    found = labelled_sets()
+    _upload()
+    if not found:
+        places = ", ".join(str(folder) for folder in data_folders()) or "no folder"
+        st.info(
+            f"No labelled set was found in {plain(places)}. Put one there, or name its place with"
+            " HEMODETECT_DATA; the README says which layouts are known.",
+            icon=":material/folder_off:",
+        )
+        return None
+    st.session_state.setdefault("train_data", str(found[0]))
+    if st.session_state["train_data"] not in map(str, found):
+        st.session_state["train_data"] = str(found[0])
+    chosen = st.selectbox(
+        "Labelled set on this server",
+        [str(folder) for folder in found],
+        format_func=lambda folder: Path(folder).name,
+        key="train_data",
+    )
+    if Path(chosen).parent == uploaded_sets():
+        _removal(Path(chosen))
+    if st.button("Look at it first", icon=":material/search:", key="train_audit"):
+        st.session_state["train_looked"] = chosen
+    if st.session_state.get("train_looked") == chosen:
+        _findings(Path(chosen))
+    return Path(chosen)
+
+
+def _upload() -> None:
+    with st.expander("Upload a set", icon=":material/upload:"):
+        packed = st.file_uploader(
+            "One zip of slices (JPEG, PNG or TIFF), a folder a class, in it a folder a patient",
+            type="zip",
+            key=f"train_zip_{st.session_state.setdefault('train_zips', 0)}",
+        )
+        st.caption(
+            "It is kept on this server until somebody removes it. Send de-identified pictures only:"
+            " what is burnt into them stays in them."
+        )
+        name = st.text_input("Name of the set", key="train_set_name").strip()
+        wanted = st.button("Keep it", icon=":material/save:", disabled=not (packed and name))
+        if packed is None or not wanted:
+            return
+        try:
+            with st.spinner("Unpacking and looking for slices"):
+                kept = keep_set(name, packed, acting())
+        except HemodetectError as error:
+            st.error(plain(str(error)), icon=":material/error:")
+            return
+        labelled_sets.clear()
+        st.session_state["train_zips"] += 1  # a new uploader: the zip leaves the memory
+        st.session_state["train_data"] = str(kept)
+    st.rerun()
+
+
+def _removal(folder: Path) -> None:
+    with st.popover("Remove this set", icon=":material/delete:"):
+        st.write(f"{plain(folder.name)} was uploaded. It will be gone from this server.")
+        for session in reading_from({folder.name}):
+            st.markdown(
+                f":material/warning: The review session “{plain(session.title)}” of"
+                f" {plain(session.created_by)} is not read to its end: what its readers have not read"
+                " of this set cannot be read any more."
+            )
+        if st.button("Remove it", type="primary", key="train_remove"):
+            try:
+                remove_data(folder, acting())
+            except HemodetectError as error:
+                st.error(plain(str(error)), icon=":material/error:")
+                return
+            labelled_sets.clear()
+            st.rerun()
+
+
+@st.cache_data(show_spinner="Looking for labelled sets", ttl=60, max_entries=1)
+def labelled_sets() -> list[Path]:
+    """Folders on this server that hold a labelled set."""
+    found = []
+    for folder in data_folders():
+        for root in sorted(p for p in folder.iterdir() if _may_be_a_set(p)):
+            try:
+                labelled_slices(root, listed_files(root))
+            except (HemodetectError, OSError):
+                continue
+            found.append(root)
+    return found
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _audited(fingerprint: str, _dataset: Dataset) -> Audit:
+    return audit(_dataset)
+
+
+def _may_be_a_set(folder: Path) -> bool:
+    return folder.is_dir() and not folder.is_symlink() and not folder.name.startswith(".")
+
+
+def _findings(root: Path) -> None:
+    try:
+        with st.spinner(f"Looking at {root.name}; the first time takes a minute or two"):
+            dataset = open_dataset(root)
+            found = _audited(dataset.fingerprint, dataset)
+    except HemodetectError as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    st.dataframe(
+        [
+            {
+                "Class": count.name,
+                "Slices": count.slices,
+                "Patient folders": count.patients,
+                "People": count.groups,
+            }
+            for count in found.classes
+        ],
+        hide_index=True,
+    )
+    for line in _warnings(found):
+        st.markdown(f":material/warning: {line}")
+    _montage(dataset)
+
+
+def _warnings(found: Audit) -> list[str]:
+    lines = [
+        f"{plain(' and '.join(join.patients))} are taken for one person ({plain(join.reason)});"
+        " they stay on one side of a split."
+        for join in found.joins
+    ]
+    lines += [
+        plain(shortcut.sentence)
+        for shortcut in found.shortcuts
+        if shortcut.auroc_patient > shortcut.chance_patient[1]
+    ]
+    mixed = [folder.patient for folder in found.folders if len(folder.series) > 1]
+    if mixed:
+        lines.append(f"Several series in one folder: {plain(', '.join(mixed))}.")
+    if found.refused:
+        # Without their names: in a hospital's own set they may be patients'.
+        reasons = Counter(refused.reason for refused in found.refused)
+        (reason, count), *_ = reasons.most_common()
+        lines.append(
+            f"{len(found.refused)} files cannot be read; {count} of them: {plain(reason)}"
+            " `hemodetect audit` names them."
+        )
+    return lines or ["Nothing was found that a training should not have."]
+
+
+def _montage(dataset: Dataset) -> None:
+    st.caption(
+        "Slices as the networks of the recipe paper see them: shifted, turned, zoomed, sheared,"
+        " flipped, anew each epoch."
+    )
+    random = np.random.default_rng()
+    # Half of each class, a class a row.
+    of_class = [np.flatnonzero(dataset.labels == label) for label in (0, 1)]
+    rows = np.concatenate(
+        [np.sort(random.choice(found, min(6, len(found)), replace=False)) for found in of_class]
+    )
+    recipe = RECIPES["cnn", "paper"]
+    assert isinstance(recipe, NetworkRecipe)
+    shown = augmented(np.asarray(dataset.grey(recipe.size)[rows]), recipe.augmentation, random)
+    labels = dataset.labels[rows]
+    for label, said in enumerate(("labelled none", "labelled hemorrhage")):
+        for column, image in zip(st.columns(6), shown[labels == label], strict=False):
+            column.image(png_bytes(image, recipe.size), said, width="stretch")

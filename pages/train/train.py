@@ -1,0 +1,251 @@
+"""Train: what is wrong with a data set, a plan, the jobs, and the way into use."""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from hemodetect.errors import HemodetectError
+from hemodetect.models.families import FAMILY_NAMES
+from hemodetect.models.recipes import DEPTHS, RECIPES, BloodRecipe, NetworkRecipe, StudyRecipe
+from hemodetect.settings import settings
+from hemodetect.training.jobs import control
+from hemodetect.training.jobs.gpus import Gpu, gpus
+from hemodetect.training.jobs.rows import JobError
+from hemodetect.training.jobs.runs import visible_cards
+from hemodetect.training.plan import RANGES, TUNED, TrainingPlan
+from pages.common.shared import person, plain, routed
+from pages.train.data_set import choose_data_set, labelled_sets
+from pages.train.job_list import job_list
+
+ESTIMATE_SECONDS = 300
+_NUMBERS = {
+    "folds": "Folds",
+    "epochs": "Epochs",
+    "batch": "Batch",
+    "learning_rate": "Learning rate",
+    "seed": "Seed",
+    "dropout": "Dropout",
+    "l2": "L2",
+    "depth": "Depth",
+    "trials": "Trials of a search",
+}
+
+
+def _plan(data: Path) -> None:
+    st.subheader("Plan")
+    top = st.columns([3, 2, 2, 2])
+    families = top[0].multiselect(
+        "Models",
+        list(FAMILY_NAMES),
+        ["svm"],
+        format_func=FAMILY_NAMES.__getitem__,
+        key="train_families",
+    )
+    recipe = top[1].selectbox(
+        "Recipe", sorted({name for _, name in RECIPES}), index=_index("paper"), key="train_recipe"
+    )
+    split = top[2].selectbox(
+        "Split",
+        ["patient", "paper"],
+        format_func=lambda s: "by patient" if s == "patient" else "by slice, as the study",
+        key="train_split",
+    )
+    cards = _cards()
+    names = {card.device: f"{card.name}, {card.memory_mib / 1024:.0f} GiB" for card in cards}
+    if settings().ray_address:
+        names = {"gpu": "A GPU of the cluster"}
+    elif len(cards) > 1:
+        names["gpus"] = f"All {len(cards)} cards at once"
+    device = top[3].selectbox(
+        "Device",
+        ["cpu", *names],
+        format_func=lambda d: "Processor" if d == "cpu" else names.get(d, d),
+        key="train_device",
+    )
+    if split == "paper":
+        st.caption(
+            ":material/warning: Slices of one patient end up on both sides of this split. Its figures"
+            " say nothing of new patients, and no model of it can be put into use."
+        )
+    places = [*st.columns(5), *st.columns(5)]
+    values = {name: _number(place, name) for place, name in zip(places, _NUMBERS, strict=False)}
+    if any(value is not None and math.isnan(value) for value in values.values()):
+        return
+    teacher_data = None
+    if recipe == "study":
+        others = [folder for folder in labelled_sets() if folder != data]
+        teacher_data = st.selectbox(
+            "Set that the released teacher network was trained on",
+            others,
+            format_func=lambda folder: folder.name,
+            key="train_teacher",
+        )
+    plans = [
+        _made(family, recipe, split, device, values, data, teacher_data) for family in families
+    ]
+    searches = []
+    if split == "patient":
+        # A search chooses these itself.
+        free = values | dict.fromkeys(TUNED)
+        searches = [
+            replace(
+                _made(
+                    family,
+                    "paper",
+                    split,
+                    device if family in DEPTHS else "cpu",
+                    free,
+                    data,
+                    None,
+                ),
+                task="search",
+            )
+            for family in families
+        ]
+    _start(plans, searches)
+
+
+@st.cache_data(show_spinner=False, ttl=30, max_entries=1)
+def _cards() -> list[Gpu]:
+    return gpus()
+
+
+def _index(recipe: str) -> int:
+    return sorted({name for _, name in RECIPES}).index(recipe)
+
+
+def _number(column: DeltaGenerator, name: str) -> float | None:
+    low, high = RANGES[name]
+    given = column.text_input(
+        _NUMBERS[name],
+        {"folds": "5", "seed": "0", "trials": "20"}.get(name, ""),
+        placeholder="the recipe's",
+        help=f"{low:g} to {high:g}",
+        key=f"train_{name}",
+    ).strip()
+    if not given:
+        return None
+    try:
+        return float(given) if name in ("learning_rate", "dropout", "l2") else int(given)
+    except ValueError:
+        column.error(f"{given!r} is not a number; expected {low:g} to {high:g}.")
+        return math.nan
+
+
+def _made(
+    family: str,
+    recipe: str,
+    split: str,
+    device: str,
+    values: dict[str, float | None],
+    data: Path,
+    teacher_data: Path | None,
+) -> TrainingPlan:
+    known = RECIPES.get((family, recipe))
+    # What means nothing to a family is left out, so that "all" can be trained with one plan.
+    own = ["epochs"] if isinstance(known, NetworkRecipe | BloodRecipe) else []
+    if isinstance(known, NetworkRecipe):
+        own += ["batch", *TUNED]
+    teacher = str(settings().artifacts / "teacher" / "blood")
+    needs = isinstance(known, StudyRecipe)
+    chosen = {name: values[name] for name in own}
+    return TrainingPlan(
+        data=str(data),
+        family=family,
+        recipe=recipe,
+        split=split,
+        folds=5 if values["folds"] is None else int(values["folds"]),
+        seed=0 if values["seed"] is None else int(values["seed"]),
+        trials=20 if values["trials"] is None else int(values["trials"]),
+        device=device,
+        teacher=teacher if needs else None,
+        teacher_data=str(teacher_data) if needs and teacher_data else None,
+        **chosen,  # type: ignore[arg-type]
+    )
+
+
+def _start(plans: list[TrainingPlan], searches: list[TrainingPlan]) -> None:
+    name, train, search, estimate = st.columns([3, 2, 2, 2], vertical_alignment="bottom")
+    asking = person(name, "train_name")
+    wanted = train.button(
+        "Train",
+        type="primary",
+        icon=":material/model_training:",
+        disabled=not plans,
+        key="train_start",
+        width="stretch",
+    )
+    searching = search.button(
+        "Search",
+        icon=":material/grid_on:",
+        disabled=not searches,
+        help="Fits every C, gamma and kernel of the SVM, or every C of the logistic regression; tries"
+        " learning rates, dropouts, L2 and depths of a network.",
+        key="train_search_start",
+        width="stretch",
+    )
+    if estimate.button(
+        "Estimate the time",
+        icon=":material/timer:",
+        disabled=not plans,
+        key="train_estimate",
+        width="stretch",
+    ):
+        for plan in plans:
+            _estimate(plan)
+    if not (wanted or searching):
+        return
+    plans = searches if searching else plans
+    try:
+        for plan in plans:
+            plan.checked_recipe()  # all of them before the first is started
+        for plan in plans:
+            started = control.start(plan, asking)
+            st.session_state["train_job"] = started.id
+            st.toast(f"Job {started.number}, {FAMILY_NAMES[plan.family]}, is in line.")
+    except HemodetectError as error:
+        st.error(str(error), icon=":material/error:")
+
+
+def _estimate(plan: TrainingPlan) -> None:
+    """Asks another process, which alone may take the card."""
+    try:
+        plan.checked_recipe()
+        if any(one.state == "running" and one.device == plan.device for one in control.jobs()):
+            raise JobError("a job is running on this device; an estimate now would be wrong.")
+        with st.spinner(f"Timing a short training of the {FAMILY_NAMES[plan.family]}"):
+            told = subprocess.run(
+                [sys.executable, "-m", "hemodetect", *plan.arguments(Path("none")), "--estimate"],
+                capture_output=True,
+                text=True,
+                timeout=ESTIMATE_SECONDS,
+                env=os.environ | visible_cards(plan.device),
+            )
+        lines = (told.stdout if told.returncode == 0 else told.stderr).strip().splitlines()
+        said = lines[-1].removeprefix("hemodetect: ") if lines else "no answer"
+    except subprocess.TimeoutExpired:
+        said = "even the short training took more than five minutes"
+    except HemodetectError as error:
+        said = str(error)
+    st.markdown(f":material/timer: {FAMILY_NAMES[plan.family]}: {plain(said)}")
+
+
+routed()
+st.title("Train")
+st.write(
+    "Train any of the five models on a labelled set, watch it, compare it with the model in use, and"
+    " put it into use. A job goes on when this page is closed."
+)
+data_set = choose_data_set()
+if data_set is not None:
+    _plan(data_set)
+st.subheader("Jobs")
+job_list()

@@ -1,0 +1,61 @@
+"""Every command and option is explained, and the README names every command."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+from pathlib import Path
+
+import pytest
+
+from hemodetect import cli
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+
+
+def commands() -> dict[str, argparse.ArgumentParser]:
+    (chosen,) = (
+        action for action in cli.parser()._actions if isinstance(action, argparse._SubParsersAction)
+    )
+    return dict(chosen.choices)
+
+
+@pytest.mark.parametrize("name", commands())
+def test_a_command_is_documented(name: str) -> None:
+    assert f"hemodetect {name}" in README.replace("\n", " ")
+    for action in commands()[name]._actions:
+        assert action.help, f"{name} {action.dest} has no help"
+
+
+def test_a_value_out_of_range_ends_with_a_sentence_and_not_with_a_traceback(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    given = ["train", "--data=x", "--model=cnn", "--out=y", "--learning-rate=7"]
+    assert cli.main(given) == 1
+    said = capsys.readouterr().err
+    assert said == "hemodetect: The learning rate is 7.0; expected 1e-06 to 0.1.\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left", "/a/b"), "The disk is full (/a/b)"),
+        (MemoryError(), "out of memory"),
+        (
+            RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate"),
+            "smaller batch",
+        ),
+    ],
+)
+def test_what_the_machine_runs_out_of_is_said(
+    error: Exception,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fails(_: argparse.Namespace) -> int:
+        raise error
+
+    monkeypatch.setattr(cli.jobs, "jobs", fails)
+    assert cli.main(["jobs"]) == 1
+    assert said in capsys.readouterr().err

@@ -1,0 +1,86 @@
+"""Heat maps of the CNN, against tf-keras-vis."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from tf_keras_vis.gradcam import Gradcam
+from tf_keras_vis.utils.model_modifiers import ReplaceToLinear
+
+from hemodetect.explain.heat_maps import METHODS, grad_cam_maps, slice_map
+from hemodetect.explain.overlay import in_register, row_attention
+from hemodetect.models.networks import LAST_CONVOLUTION, cnn, network_input
+from hemodetect.models.recipes import NetworkRecipe
+
+
+@pytest.fixture(scope="module")
+def network() -> keras.Model:
+    """Untrained, its dense weights made positive, so that every map has something in it."""
+    keras.utils.set_random_seed(2)
+    made = cnn(NetworkRecipe("cnn", "small", size=128, depth=5))
+    for layer in made.layers:
+        if isinstance(layer, keras.layers.Dense):
+            layer.set_weights([np.abs(weights) for weights in layer.get_weights()])
+    return made
+
+
+@pytest.fixture(scope="module")
+def slices() -> np.ndarray:
+    random = np.random.default_rng(0)
+    coarse = random.integers(0, 256, (5, 16, 16))
+    return np.kron(coarse, np.ones((8, 8))).astype(np.uint8)
+
+
+def test_maps_of_a_study_equal_those_of_tf_keras_vis(network, slices) -> None:
+    maps = grad_cam_maps(network, slices)
+    assert maps.shape == (5, 4, 4)
+    assert maps.max(axis=(1, 2)).min() > 0
+    theirs = Gradcam(network, model_modifier=ReplaceToLinear(), clone=True)(
+        lambda output: output[:, 0],
+        network_input(network, slices),
+        penultimate_layer=LAST_CONVOLUTION,
+        expand_cam=False,
+        normalize_cam=False,
+    )
+    np.testing.assert_allclose(maps, theirs, rtol=1e-4, atol=1e-7)
+
+
+def test_a_saturated_network_still_gives_a_map(network, slices) -> None:
+    saturated = keras.models.clone_model(network)
+    saturated.set_weights(network.get_weights())
+    last = saturated.get_layer("probability")
+    last.set_weights([w * 1e4 + 1e3 * (w.ndim == 1) for w in last.get_weights()])
+    probability = float(
+        saturated.predict_on_batch(np.repeat(slices[:1, ..., None] / 255, 3, -1))[0, 0]
+    )
+    assert probability in (0.0, 1.0)
+    assert grad_cam_maps(saturated, slices).max() > 0
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_gives_a_map_of_the_slice(network, slices, method) -> None:
+    found = slice_map(network, slices[0], method)
+    assert found.shape == (128, 128)
+    assert found.dtype == np.float32
+    assert found.min() >= 0
+    assert np.isfinite(found).all()
+
+
+def test_a_map_is_in_register_with_a_slice_that_is_not_square() -> None:
+    heat = np.zeros((4, 4), np.float32)
+    heat[0, 3] = 1
+    large = in_register(heat, (200, 400))
+    assert large.shape == (200, 400)
+    row, column = np.unravel_index(large.argmax(), large.shape)
+    assert row < 50
+    assert column > 300
+
+
+def test_attention_lies_at_its_rows() -> None:
+    weights = np.full(244, 0.5 / 243, np.float32)
+    weights[61] = 0.5
+    shown = row_attention(weights, (512, 512))
+    assert abs(int(shown[:, 0].argmax()) - 61.5 * 512 / 244) < 3
+    assert shown.max() <= 1
+    np.testing.assert_array_equal(shown[:, 0], shown[:, 511])

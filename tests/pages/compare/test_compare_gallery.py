@@ -1,0 +1,65 @@
+"""Who is to read patients of a set does not see their answers before."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from hemodetect.evaluation.comparison import ComparedModel, compared
+from hemodetect.evaluation.comparison_view import opened_board
+from hemodetect.reviews.session import Answer
+from hemodetect.reviews.sessions import answer, create
+from hemodetect.reviews.sources import OfSet
+from hemodetect.storage.people import local_person
+
+pytestmark = pytest.mark.usefixtures("database")
+
+
+def page() -> None:
+    """The cases that the model missed, as Ada sees them."""
+    import streamlit as st
+
+    from pages.compare.gallery import gallery
+
+    gallery(st.session_state["board"], {"cnn": 0.5}, ("cnn", "fn"), lambda: None)
+
+
+@pytest.fixture
+def seen() -> AppTest:
+    slices = pd.DataFrame(
+        {
+            "set": "ours", "patient": ["p1", "p2"], "slice": ["a", "b"], "label": [1, 0],
+            "group": ["p1", "p2"], "fold": [0, 1],
+        }
+    )  # fmt: skip
+    told = slices.assign(probability=np.array([0.2, 0.3], np.float32))
+    models = [
+        ComparedModel("cnn", "cnn", "paper", "cnn-1", 0.5, "as published", {"ours": "out-of-fold"})
+    ]
+    found = compared(models, {"ours": "f"}, slices, {"cnn": told}, "2026-11-25")
+    made = AppTest.from_function(page, default_timeout=60)
+    made.session_state["board"] = opened_board(found, "slice")
+    made.session_state["shared_name"] = "Ada"
+    return made
+
+
+def test_the_cases_of_a_set_are_shown_when_its_sessions_are_read(seen: AppTest) -> None:
+    made = create(
+        local_person("Lena"), "Tuesday", [(OfSet("ours", "p1"), None)], ["Ada"], "models-at-once"
+    )
+    seen.run()
+    assert "You are to read patients of this set in “Tuesday”" in seen.info[0].value
+    assert not any("CNN 20%" in caption.value for caption in seen.caption)
+    answer(local_person("Ada"), made, 1, "shown", Answer("none", 3), 1.0)
+    seen.run()
+    assert not seen.info
+    assert any("CNN 20%" in caption.value for caption in seen.caption)
+
+
+def test_who_reads_in_no_session_sees_them(seen: AppTest) -> None:
+    create(local_person("Lena"), "t", [(OfSet("ours", "p1"), None)], ["Bo"], "models-at-once")
+    seen.run()
+    assert not seen.info
+    assert any("CNN 20%" in caption.value for caption in seen.caption)

@@ -1,0 +1,158 @@
+"""Several models over one study: shapes, order, patient figures, shared inputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hemodetect.imaging.study import Series, Slice, Study
+from hemodetect.models.calibration import Sigmoid
+from hemodetect.models.interface import FittedModel, SeriesPrediction, Shared, by_mean
+from hemodetect.models.svm import SvmModel, exact_svm, projected
+from hemodetect.prediction.study_prediction import FamilyPrediction, StudyPrediction, predict_study
+from hemodetect.registry.bundle import Card
+from hemodetect.registry.releases import ReleasedModel
+
+SIZE = 16
+
+
+@dataclass(eq=False)
+class Brightness:
+    """A model whose probability is the mean grey; it attends to the bright rows."""
+
+    size: int
+    seen: list[np.ndarray] = field(default_factory=list)
+
+    def probabilities(self, grey: np.ndarray) -> np.ndarray:
+        return (grey.mean(axis=(1, 2)) / 255).astype(np.float32)
+
+    def predict(self, grey: np.ndarray, shared: Shared) -> SeriesPrediction:
+        self.seen.append(grey)
+        rows = grey.mean(axis=2) + 1
+        weights = (rows / rows.sum(axis=1, keepdims=True)).astype(np.float32)
+        return by_mean(self.probabilities(grey), weights)
+
+    def save(self, folder: Path) -> None:
+        (folder / "size").write_text(str(self.size))
+
+
+def released(family: str, fitted: FittedModel, threshold: float = 0.5) -> ReleasedModel:
+    card = Card(
+        family=family, recipe="paper", split="patient", fingerprint="0", counts={}, seed=0,
+        epochs=None, threshold=threshold, threshold_reason="as published", metrics={},
+        seconds={}, versions={}, commit="unknown", created="2026-01-02", remarks=(), files={},
+    )  # fmt: skip
+    return ReleasedModel(card, fitted)
+
+
+def study_of(*greys: int) -> Study:
+    """Even grey slices of 24 x 20, one a value."""
+    slices = tuple(
+        Slice(np.full((24, 20), grey, np.uint8), "grey", f"{i}.png") for i, grey in enumerate(greys)
+    )
+    return Study("S", (Series("R", "slices", slices),))
+
+
+@pytest.fixture(scope="module")
+def svm() -> SvmModel:
+    """A small SVM that tells bright slices from dark ones."""
+    random = np.random.default_rng(5)
+    labels = np.tile([0, 1], 20)
+    grey = random.integers(20, 90, (40, SIZE, SIZE)) + 130 * labels[:, None, None]
+    return projected(
+        exact_svm(grey.astype(np.uint8), labels, "linear", 1.0), 8, Sigmoid(2, 0), SIZE
+    )
+
+
+def test_every_model_answers_for_every_slice_and_the_patient_is_the_mean(svm: SvmModel) -> None:
+    models = {"svm": released("svm", svm), "rnn": released("rnn", Brightness(8), 0.3)}
+    found = predict_study(study_of(30, 60, 200, 210), models)
+    assert list(found.families) == ["svm", "rnn"]
+    for family, answer in found.families.items():
+        assert answer.probabilities.shape == (4,)
+        assert answer.probabilities.dtype == np.float32
+        assert answer.patient == pytest.approx(answer.probabilities.mean())
+        assert answer.threshold == models[family].card.threshold
+        assert answer.version == models[family].card.version
+    assert found.families["svm"].attention is None
+    attention = found.families["rnn"].attention
+    assert attention is not None
+    assert attention.shape == (4, 8)
+    np.testing.assert_allclose(attention.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_a_real_svm_finds_the_bright_slices(svm: SvmModel) -> None:
+    answer = predict_study(study_of(30, 60, 200, 40), {"svm": released("svm", svm)}).families["svm"]
+    assert answer.top_slices[0] == 2
+    assert answer.suspicious == 1
+    assert answer.call == ("hemorrhage" if answer.patient >= 0.5 else "no hemorrhage")
+
+
+def test_models_of_one_size_share_one_input() -> None:
+    first, second, other = Brightness(8), Brightness(8), Brightness(12)
+    fitted = zip(("cnn", "rnn", "attention_rnn"), (first, second, other), strict=True)
+    predict_study(study_of(10, 20), {family: released(family, model) for family, model in fitted})
+    assert first.seen[0] is second.seen[0]
+    assert first.seen[0].shape == (2, 8, 8)
+    assert other.seen[0].shape == (2, 12, 12)
+
+
+def test_only_the_chosen_series_is_read() -> None:
+    study = study_of(10, 20)
+    study = Study("S", (*study.series, *study_of(30, 40, 50).series)).choosing(1)
+    found = predict_study(study, {"cnn": released("cnn", Brightness(8))}).families["cnn"]
+    np.testing.assert_allclose(found.probabilities, np.array([30, 40, 50]) / 255, rtol=1e-5)
+
+
+def test_progress_counts_the_models_done() -> None:
+    steps: list[tuple[int, int]] = []
+    models = {family: released(family, Brightness(8)) for family in ("cnn", "rnn")}
+    predict_study(study_of(10), models, lambda done, total: steps.append((done, total)))
+    assert steps == [(1, 2), (2, 2)]
+
+
+def test_top_slices_are_the_five_highest_and_equal_ones_keep_their_order() -> None:
+    values = np.array([0.1, 0.7, 0.9, 0.7, 0.2, 0.3, 0.05], np.float32)
+    assert FamilyPrediction(values, 0.4, 0.5, "v").top_slices == (2, 1, 3, 5, 4)
+
+
+def test_the_studys_top_slices_follow_the_mean_of_the_models() -> None:
+    families = {
+        "cnn": FamilyPrediction(np.array([0.9, 0.6, 0.0], np.float32), 0.5, 0.5, "v"),
+        "rnn": FamilyPrediction(np.array([0.1, 0.6, 0.2], np.float32), 0.3, 0.5, "v"),
+    }
+    found = StudyPrediction(study_of(1, 2, 3), families)
+    assert found.top_slices() == (1, 0, 2)
+    assert found.calls == {"cnn": "hemorrhage", "rnn": "no hemorrhage"}
+
+
+@pytest.mark.parametrize(
+    ("patient", "limits", "undecided"),
+    [
+        (0.4, None, False),
+        (0.4, (0.3, 0.45), True),
+        (0.48, (0.3, 0.45), True),  # no bleed by the threshold, only a bleed by the range
+        (0.5, (0.3, 0.45), False),
+        (0.2, (0.3, 0.45), False),
+        (0.55, (0.6, 0.7), True),
+        (0.75, (0.6, 0.7), False),
+    ],
+)
+def test_a_model_tells_only_where_range_and_threshold_agree(patient, limits, undecided) -> None:
+    answer = FamilyPrediction(
+        np.full(8, patient, np.float32), patient, 0.5, "v", cannot_tell=limits
+    )
+    assert answer.undecided == undecided
+
+
+def test_few_slices_are_no_study_to_judge() -> None:
+    answer = FamilyPrediction(np.full(7, 0.9, np.float32), 0.9, 0.5, "v", cannot_tell=(0.3, 0.5))
+    assert answer.undecided
+
+
+def test_a_model_that_saw_no_head_cannot_tell() -> None:
+    blind = np.zeros(1, bool)
+    assert FamilyPrediction(np.array([0.5], np.float32), 0.9, 0.5, "v", seen=blind).undecided

@@ -1,0 +1,50 @@
+"""However a head lay in its scanner, the standard slice shows it upright, centred and of one size."""
+
+from __future__ import annotations
+
+import numpy as np
+from drawn_skulls import drawn_series
+from scipy.ndimage import binary_opening
+
+from hemodetect.preprocessing.standard_head import SIDE, in_source, standard_series
+
+
+def test_pose_size_and_rest_leave_no_trace() -> None:
+    plain = standard_series(drawn_series(9, 1))
+    moved = standard_series(
+        drawn_series(9, 2, turn_degrees=20, shift=(-14, 10), scale=0.85, rest=True)
+    )
+    apart = np.abs(plain.grey[4].astype(int) - moved.grey[4].astype(int))
+    assert np.median(apart) < 8
+    assert (apart > 60).mean() < 0.05
+
+
+def test_the_level_of_brain_is_that_of_the_series() -> None:
+    assert abs(standard_series(drawn_series(9, 1, brain=90)).level - 90) < 4
+    dark, bright = (standard_series(drawn_series(9, 1, brain=b)) for b in (90, 140))
+    middle = slice(SIDE // 2 + 18, SIDE // 2 + 26)
+    found = [s.normalised()[4, middle, middle].mean() for s in (dark, bright)]
+    assert abs(found[0] - found[1]) < 0.1
+
+
+def test_a_slice_without_a_head_is_not_seen() -> None:
+    grey = drawn_series(9, 1)
+    grey[0] = 0
+    found = standard_series(grey)
+    assert list(found.seen) == [False] + [True] * 8
+    assert found.grey[0].max() == 0
+    empty = standard_series(np.zeros((2, 244, 244), np.uint8))
+    assert not empty.seen.any()
+    assert np.isfinite(empty.normalised()).all()
+
+
+def test_a_map_goes_back_to_where_the_head_lies() -> None:
+    grey = drawn_series(9, 3, turn_degrees=15, shift=(12, -9), bleed=True)
+    found = standard_series(grey)
+    level = found.normalised()[4]
+    heat = binary_opening((level > 0.6) & (level < 1.7), iterations=2).astype(np.float32)
+    back = in_source(heat[None], found.affine[[4]])[0]
+    there = binary_opening((grey[4] > 165) & (grey[4] < 195), iterations=4)
+    for axis in (0, 1):
+        expected, seen = (np.nonzero(mask)[axis].mean() for mask in (there, back > 0.5))
+        assert abs(expected - seen) < 3

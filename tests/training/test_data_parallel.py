@@ -1,0 +1,67 @@
+"""A network trained on two devices at once learns what it learns on one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+CODE = """
+import json, sys
+from pathlib import Path
+import numpy as np
+import tensorflow as tf
+processor = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * 2)
+from dataclasses import replace
+from hemodetect.training.devices import data_parallel
+from hemodetect.training.network_training import fit_network, network_probabilities
+from hemodetect.models.recipes import recipe_named
+
+with data_parallel(True) as parts:
+    assert parts == 2
+with data_parallel(False) as parts:
+    assert parts == 1
+random = np.random.default_rng(0)
+grey = random.integers(60, 110, (80, 128, 128)).astype(np.uint8)
+labels = np.arange(80) % 2
+grey[labels == 1, 40:80, 40:80] = 240
+recipe = replace(recipe_named("attention_rnn", "paper"), size=128, batch=16)
+told = {}
+for name, parallel, runs in (("one", False, [4]), ("two", True, [2, 4])):
+    work = Path(sys.argv[1]) / name
+    for epochs in runs:  # cut off after two, and gone on with
+        model, history = fit_network(
+            recipe, grey, labels, np.arange(80) % 5 == 0,
+            epochs=epochs, seed=1, work=work, parallel=parallel,
+        )
+    given = network_probabilities(model, grey)[0][:, 0]
+    told[name] = {
+        "epochs": list(map(int, history["epoch"])),
+        "loss": list(map(float, history["loss"])),
+        "right": float(((given > 0.5) == labels).mean()),
+    }
+print(json.dumps(told))
+"""
+
+
+def test_two_devices_learn_what_one_learns_and_go_on_after_a_cut(tmp_path: Path) -> None:
+    # A process of its own: logical devices are made before TensorFlow is first used.
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        env=os.environ | {"CUDA_VISIBLE_DEVICES": ""},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    told = json.loads(done.stdout.strip().splitlines()[-1])
+    for run in told.values():
+        assert run["epochs"] == [0, 1, 2, 3]
+    # The same batches and first weights; only dropout is drawn apart on each device.
+    first, second = told["one"]["loss"], told["two"]["loss"]
+    assert abs(first[0] - second[0]) < 0.1 * first[0]
+    assert second[-1] < second[0]
+    assert abs(told["one"]["right"] - told["two"]["right"]) < 0.2

@@ -1,0 +1,82 @@
+"""The search finds what separates, and no fold's choice or figures depend on its own labels."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hemodetect.dataset.cache import Dataset, open_dataset
+from hemodetect.dataset.splits import Split, paper_split, patient_split
+from hemodetect.reports.search import search_text
+from hemodetect.training.grid_search import (
+    GAMMAS,
+    KERNELS,
+    PENALTIES,
+    SearchError,
+    Setting,
+    _searched_fold,
+    search,
+    settings_of,
+)
+
+POINTS = (Setting("rbf", 1.0, 1.0), Setting("rbf", 10.0, 0.1), Setting("linear", 0.01))
+
+
+@pytest.fixture(scope="module")
+def blobs(blob_folder: Path) -> Dataset:
+    return open_dataset(blob_folder)
+
+
+@pytest.fixture(scope="module")
+def split(blobs: Dataset) -> Split:
+    return patient_split(blobs, {p: p for p in blobs.slices["patient"]}, folds=2)
+
+
+def quiet(line: str) -> None:
+    pass
+
+
+def test_the_grid_is_the_one_that_was_given_up() -> None:
+    grid = settings_of("svm")
+    assert len(set(grid)) == len(grid) == 2 * len(PENALTIES) * len(GAMMAS) + len(PENALTIES)
+    assert {s.kernel for s in grid} == set(KERNELS)
+    assert len(settings_of("logistic")) == len(PENALTIES)
+    with pytest.raises(SearchError, match="only the SVM"):
+        settings_of("cnn")
+
+
+@pytest.mark.parametrize("family", ["svm", "logistic"])
+def test_a_search_finds_what_separates_and_writes_it_down(
+    family: str, blobs: Dataset, split: Split, tmp_path: Path
+) -> None:
+    grid = POINTS if family == "svm" else (Setting("linear", 0.01), Setting("linear", 1.0))
+    found = search(blobs, split, family, grid=grid, workers=1, report=quiet)
+    assert found.auroc_patient.value > 0.9
+    assert [s.setting for s in found.grid] == list(grid)
+    assert len(found.chosen) == 2
+    assert found.fits == 2 * len(grid) * 5
+    found.write(tmp_path / "search.json")
+    assert json.loads((tmp_path / "search.json").read_text())["fits"] == found.fits
+    assert f"{found.fits} fits" in search_text(found)
+
+
+def test_labels_of_a_fold_s_patients_change_neither_its_choice_nor_its_figures(
+    blobs: Dataset, split: Split
+) -> None:
+    test = split.test_mask(blobs.slices, 0)
+    table = blobs.slices.copy()
+    table.loc[test, "label"] = 1 - table.loc[test, "label"]
+    one = _searched_fold(blobs, split, "svm", POINTS, 0)
+    other = _searched_fold(replace(blobs, slices=table), split, "svm", POINTS, 0)
+    assert one.chosen == other.chosen
+    np.testing.assert_array_equal(one.ranks, other.ranks)
+
+
+def test_a_split_that_leaks_is_refused(blobs: Dataset) -> None:
+    leaky = paper_split(blobs, {p: p for p in blobs.slices["patient"]}, "svm")
+    with pytest.raises(SearchError, match="patient split"):
+        search(blobs, leaky, "svm", grid=POINTS, workers=1, report=quiet)

@@ -1,0 +1,102 @@
+"""A training that is killed goes on from its last whole epoch."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hemodetect.dataset.splits import inner_validation
+from hemodetect.models.recipes import NetworkRecipe, recipe_named
+from hemodetect.training.network_training import fit_network
+
+RECIPE = replace(recipe_named("rnn", "paper"), size=32, batch=8)
+EPOCHS = 4
+SCRIPT = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from test_network_training import trained
+trained(Path(sys.argv[1]))
+"""
+
+
+def trained(work: Path, report=None) -> tuple[np.ndarray, pd.DataFrame]:
+    """Weights and history of a small training in `work`."""
+    assert isinstance(RECIPE, NetworkRecipe)
+    random = np.random.default_rng(0)
+    labels = np.tile([0, 1], 20).astype(np.int8)
+    grey = random.integers(0, 100, (40, 32, 32)).astype(np.uint8)
+    grey[labels == 1, 8:20, 8:20] += 120
+    validation = np.arange(40) % 5 == 0
+    model, history = fit_network(
+        RECIPE, grey, labels, validation, epochs=EPOCHS, seed=5, work=work, report=report
+    )
+    return np.concatenate([w.ravel() for w in model.get_weights()]), history
+
+
+def test_a_failure_in_the_third_epoch_costs_no_finished_epoch(tmp_path: Path) -> None:
+    class Unplugged(Exception):
+        pass
+
+    def fail(epoch: int, _: dict[str, float]) -> None:
+        if epoch == 1:
+            raise Unplugged
+
+    with pytest.raises(Unplugged):
+        trained(tmp_path / "cut", fail)
+    assert (tmp_path / "cut" / "epoch-2.weights.h5").is_file()
+    epochs: list[int] = []
+    _, history = trained(tmp_path / "cut", lambda epoch, _: epochs.append(epoch))
+    assert epochs == [2, 3]
+    assert list(history["epoch"]) == [0, 1, 2, 3]
+
+
+def test_a_killed_process_goes_on_and_ends_with_a_whole_history(tmp_path: Path) -> None:
+    work = tmp_path / "killed"
+    command = [sys.executable, "-c", SCRIPT, str(work), str(Path(__file__).parent)]
+    process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(Path.cwd())})
+    try:
+        deadline = time.monotonic() + 120
+        while not list(work.glob("epoch-*.weights.h5")):
+            assert process.poll() is None, "the training ended before it could be killed"
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    weights, history = trained(work)
+    assert list(history["epoch"]) == list(range(EPOCHS))
+    assert np.isfinite(weights).all()
+
+
+def test_the_epoch_with_the_lowest_validation_loss_is_kept(tmp_path: Path) -> None:
+    _, history = trained(tmp_path)
+    best = history["epoch"][history["val_loss"].idxmin()]
+    assert (tmp_path / f"best-{best}.weights.h5").is_file()
+    assert len(list(tmp_path.glob("best-*.weights.h5"))) == 1
+
+
+def test_validation_patients_of_both_classes_are_set_aside_whole() -> None:
+    slices = pd.DataFrame(
+        {
+            "slice": [f"{i}" for i in range(80)],
+            "patient": [f"p{i // 4}" for i in range(80)],
+            "label": [i // 4 % 2 for i in range(80)],
+        }
+    )
+    groups = {f"p{i}": f"p{i - i % 2 if i > 15 else i}" for i in range(20)}
+    groups |= {"p17": "p17", "p19": "p19"}
+    aside = inner_validation(slices, groups, 0.2, seed=0)
+    held = slices[aside]
+    kept = slices[~aside]
+    assert set(held["label"]) == {0, 1}
+    assert not set(held["patient"].map(groups)) & set(kept["patient"].map(groups))

@@ -1,0 +1,76 @@
+"""A new bundle is compared with the release on the same unseen patients, or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hemodetect.dataset.cache import Dataset, open_dataset
+from hemodetect.dataset.splits import patient_split
+from hemodetect.evaluation.levels import EvaluationError
+from hemodetect.registry.bundle import PREDICTIONS, SPLIT, Card, write_bundle
+from hemodetect.validation.compare_with_release import succession
+
+
+@pytest.fixture(scope="module")
+def blobs(blob_folder: Path) -> Dataset:
+    return open_dataset(blob_folder)
+
+
+def bundle(folder: Path, dataset: Dataset, right: float, seed: int, **card: object) -> Path:
+    """Of a model that is right for this share of the patients."""
+    alone = {patient: patient for patient in dataset.slices["patient"]}
+    table = dataset.slices[["patient", "slice", "label"]].reset_index(drop=True)
+    patients = table["patient"].unique()
+    wrong = set(np.random.default_rng(seed).permutation(patients)[round(right * len(patients)) :])
+    told = np.where(table["patient"].isin(wrong), 1 - table["label"], table["label"])
+    table = table.assign(probability=(0.1 + 0.8 * told).astype(np.float32))
+
+    def fill(into: Path) -> None:
+        table.sample(frac=1, random_state=seed).to_parquet(into / PREDICTIONS, index=False)
+        patient_split(dataset, alone, seed=seed).write(into / SPLIT)
+
+    def made(files: dict[str, str]) -> Card:
+        values = {
+            "family": "svm", "recipe": "paper", "split": "patient", "counts": {}, "seed": 0,
+            "fingerprint": dataset.fingerprint, "epochs": None, "threshold": 0.5, "metrics": {},
+            "threshold_reason": "as published", "seconds": {}, "versions": {}, "commit": "unknown",
+            "created": "2026-01-02", "remarks": (),
+        } | card  # fmt: skip
+        return Card(files=files, **values)
+
+    write_bundle(folder, fill, made)
+    return folder
+
+
+def test_the_better_bundle_is_found_to_be_better(blobs: Dataset, tmp_path: Path) -> None:
+    good, bad = bundle(tmp_path / "a", blobs, 1.0, 1), bundle(tmp_path / "b", blobs, 0.25, 2)
+    found = succession(good, bad)
+    assert found["patient"].accuracy.value == pytest.approx(0.75)
+    assert found["patient"].accuracy.low > 0
+    assert found["slice"].accuracy.value == pytest.approx(0.75)
+    back = succession(bad, good)
+    assert back["slice"].auroc.value == pytest.approx(-found["slice"].auroc.value)
+
+
+def test_two_alike_have_no_difference(blobs: Dataset, tmp_path: Path) -> None:
+    one, two = (bundle(tmp_path / name, blobs, 0.75, 3) for name in "ab")
+    assert {d.accuracy.value for d in succession(one, two).values()} == {0.0}
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"split": "paper"}, "no predictions of unseen"),
+        ({"fingerprint": "0" * 16}, "different data"),
+    ],
+)
+def test_what_was_not_measured_alike_is_not_compared(
+    blobs: Dataset, tmp_path: Path, change: dict[str, str], match: str
+) -> None:
+    good = bundle(tmp_path / "a", blobs, 1.0, 1)
+    other = bundle(tmp_path / "b", blobs, 1.0, 1, **change)
+    with pytest.raises(EvaluationError, match=match):
+        succession(good, other)
