@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 from hemodetect.dataset.cache import open_dataset
 from hemodetect.models.calibration import Sigmoid
 from hemodetect.models.gram import CHANNELS
-from hemodetect.models.svm import ExactSvm, exact_svm, projected
+from hemodetect.training.svm_training import ExactSvm, exact_svm, projected
 
 SLICES = 1600
 

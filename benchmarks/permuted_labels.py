@@ -6,7 +6,7 @@ It is taken within each fold and averaged: where there is nothing to find, a fol
 about the share of positives in its training patients, which is high where its test patients have
 few, so that an AUROC over all folds together falls below 0.5 by itself.
 
-    python benchmarks/permuted_labels.py DATA TEACHER TEACHER_DATA SPLIT [family ...]
+    python benchmarks/permuted_labels.py DATA BACKBONE BACKBONE_DATA SPLIT [family ...]
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from sklearn.metrics import roc_auc_score
 from hemodetect.dataset.cache import Dataset, open_dataset
 from hemodetect.dataset.splits import Split, group_labels
 from hemodetect.models.recipes import StudyRecipe, recipe_named
-from hemodetect.training.study_training import out_of_fold
+from hemodetect.training.fitting import Run
+from hemodetect.training.study_training import StudyTrainer, out_of_fold
 
 SHUFFLES = 20
 
@@ -37,27 +38,29 @@ def shuffled(dataset: Dataset, groups: dict[str, str], seed: int) -> Dataset:
 
 
 def main() -> None:
-    data, teacher, teacher_data, split_file, *families = sys.argv[1:]
-    dataset, taught = open_dataset(Path(data)), open_dataset(Path(teacher_data))
+    data, backbone, backbone_data, split_file, *families = sys.argv[1:]
+    dataset, backbone_set = open_dataset(Path(data)), open_dataset(Path(backbone_data))
+    run = Run(Path(), lambda _: None)
     split = Split.read(Path(split_file), dataset)
     for family in families or ("svm", "logistic", "cnn"):
         recipe = recipe_named(family, "study")
         assert isinstance(recipe, StudyRecipe)
-        found = []
+        aurocs = []
         for seed in range(SHUFFLES):
-            wrong = shuffled(dataset, split.groups, seed)
-            table = out_of_fold(wrong, split, recipe, Path(teacher), taught, seed=seed)
+            permuted = shuffled(dataset, split.groups, seed)
+            trainer = StudyTrainer(permuted, split, recipe, Path(backbone), backbone_set, seed)
+            table = out_of_fold(trainer, permuted, split, run)
             by_patient = table.groupby("patient").agg(
                 label=("label", "max"), p=("patient_probability", "first"), fold=("fold", "first")
             )
-            found += [
+            aurocs += [
                 roc_auc_score(fold["label"], fold["p"])
                 for _, fold in by_patient.groupby("fold")
                 if fold["label"].nunique() == 2
             ]
-        error = np.std(found) / SHUFFLES**0.5 / len(split.folds) ** 0.5
+        error = np.std(aurocs) / SHUFFLES**0.5 / len(split.folds) ** 0.5
         print(
-            f"{family}: AUROC by patient {np.mean(found):.2f}, standard error {error:.2f}",
+            f"{family}: AUROC by patient {np.mean(aurocs):.2f}, standard error {error:.2f}",
             flush=True,
         )
 

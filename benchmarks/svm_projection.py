@@ -17,7 +17,7 @@ import numpy as np
 from hemodetect.dataset.cache import open_dataset
 from hemodetect.dataset.splits import Split
 from hemodetect.models.calibration import Sigmoid
-from hemodetect.models.svm import exact_svm, projected
+from hemodetect.training.svm_training import exact_svm, projected
 
 COMPONENTS = (32, 128, 256)
 

@@ -49,7 +49,9 @@ def add_commands(subparsers: Subparsers) -> None:
     train_parser.add_argument("--epochs", type=int, help="in place of the recipe's (networks)")
     train_parser.add_argument("--batch", type=int, help="in place of the recipe's (networks)")
     for name, kind in (("learning-rate", float), ("dropout", float), ("l2", float), ("depth", int)):
-        train_parser.add_argument(f"--{name}", type=kind, help="in place of the recipe's (networks)")
+        train_parser.add_argument(
+            f"--{name}", type=kind, help="in place of the recipe's (networks)"
+        )
     train_parser.add_argument(
         "--seed", type=int, default=0, help="of everything drawn (default: 0)"
     )
@@ -119,7 +121,6 @@ def train(options: argparse.Namespace) -> int:
     recipe = plan.checked_recipe()  # before TensorFlow is brought in, which takes seconds
 
     from hemodetect.dataset.cache import open_dataset
-    from hemodetect.models.recipes import StudyRecipe
     from hemodetect.training.train import train_bundle
 
     if options.device != "cpu":
@@ -139,25 +140,16 @@ def train(options: argparse.Namespace) -> int:
     def report(line: str) -> None:
         print(f"{time.strftime('%H:%M:%S')} {options.model} {split.name} {line}", flush=True)
 
-    if isinstance(recipe, StudyRecipe):
-        from hemodetect.training.study_training import train_study_bundle
-
-        train_study_bundle(
-            dataset,
-            split,
-            recipe,
-            options.teacher,
-            open_dataset(options.teacher_data, counter("decoding")),
-            options.out,
-            seed=options.seed,
-            report=report,
-        )
-        return 0
+    backbone_data = None
+    if options.teacher_data is not None:
+        backbone_data = open_dataset(options.teacher_data, counter("decoding"))
     train_bundle(
         dataset,
         split,
         recipe,
         options.out,
+        backbone=options.teacher,
+        backbone_data=backbone_data,
         epochs=options.epochs,
         seed=options.seed,
         parallel=options.device == "gpus",
@@ -198,8 +190,8 @@ def search(options: argparse.Namespace) -> int:
         print(f"{time.strftime('%H:%M:%S')} {options.model}: {line}", file=sys.stderr, flush=True)
 
     if isinstance(recipe, NetworkRecipe):
-        from hemodetect.models.interface import Run
         from hemodetect.reports.search import tuning_text
+        from hemodetect.training.fitting import Run
         from hemodetect.training.train import work_folder
         from hemodetect.training.tuning import tune
 

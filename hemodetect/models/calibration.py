@@ -1,15 +1,12 @@
-"""From decision values to probabilities, by slices that the decision was not fitted to."""
+"""From decision values or logits to probabilities."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-INNER_FOLDS = 5
+_LARGEST_LOGIT = 30.0  # beyond it float32 has no probability but 0 and 1
 
 
 @dataclass(frozen=True)
@@ -20,38 +17,7 @@ class Sigmoid:
     offset: float
 
     def probabilities(self, decisions: np.ndarray) -> np.ndarray:
-        """(n,) float32 in [0, 1] of (n,) decision values."""
-        return (1 / (1 + np.exp(-(self.slope * decisions + self.offset)))).astype(np.float32)
-
-
-def calibrated(
-    labels: np.ndarray,
-    units: np.ndarray,
-    decide: Callable[[np.ndarray, np.ndarray], np.ndarray],
-    seed: int,
-) -> Sigmoid:
-    """A sigmoid fitted to decision values on inner folds of the training slices.
-
-    Args:
-        labels: (n,) 0 or 1, training slices.
-        units: (n,) what must stay together: the patient group, or the slice itself.
-        decide: takes (train, test) row numbers, gives decision values of the test rows.
-        seed: of the folds.
-    """
-    if len(np.unique(units)) == len(units):
-        folds = StratifiedKFold(INNER_FOLDS, shuffle=True, random_state=seed)
-    else:
-        folds = StratifiedGroupKFold(INNER_FOLDS, shuffle=True, random_state=seed)
-    decisions = np.empty(len(labels))
-    for train, test in folds.split(labels, labels, units):
-        decisions[test] = decide(train, test)
-    spread = decisions.std() or 1.0
-    fitted = LogisticRegression(C=1e6).fit(decisions[:, None] / spread, labels)
-    # On unseen patients a weak model may rank worse than chance. Its order is kept even so: a
-    # calibration that turned a model round would hide that it knows nothing.
-    slope = max(float(fitted.coef_[0, 0]), 1e-3)
-    offset = float(fitted.intercept_[0])
-    if slope == 1e-3:
-        rate = labels.mean()
-        offset = float(np.log(rate / (1 - rate)) - slope * decisions.mean() / spread)
-    return Sigmoid(slope / spread, offset)
+        """float32 in [0, 1] of decision values or logits of any shape."""
+        logits = self.slope * np.asarray(decisions, np.float64) + self.offset
+        bounded = np.clip(logits, -_LARGEST_LOGIT, _LARGEST_LOGIT)
+        return (1 / (1 + np.exp(-bounded))).astype(np.float32)

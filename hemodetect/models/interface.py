@@ -1,96 +1,65 @@
-"""What every family offers, so that nobody has to ask which one it is."""
+"""What every model offers, so that nobody has to ask which family it is."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 import pandas as pd
 
-from hemodetect.models.recipes import Recipe
+from hemodetect.models.series_cache import SeriesCache
 
-Report = Callable[[str], None]
-"""Takes a line about what was just done."""
+if TYPE_CHECKING:
+    from hemodetect.models.heat_map_source import HeatMapSource
 
-
-@dataclass(frozen=True, eq=False)
-class TrainingSet:
-    """Slices to train on, and nothing else: no test slice is ever in here.
-
-    Attributes:
-        grey: (n, size, size) uint8.
-        slices: one row a slice: slice, patient, series, label.
-        groups: patient group of every patient; None under the paper split, where slices are drawn
-            without regard to patients.
-    """
-
-    grey: np.ndarray
-    slices: pd.DataFrame
-    groups: dict[str, str] | None
-
-    @property
-    def labels(self) -> np.ndarray:
-        """(n,) int8, 1 is hemorrhage."""
-        return self.slices["label"].to_numpy()
-
-    @property
-    def units(self) -> np.ndarray:
-        """(n,) str: what must stay together in an inner fold (patient group, or the slice itself)."""
-        if self.groups is None:
-            return self.slices["slice"].to_numpy()
-        return self.slices["patient"].map(self.groups).to_numpy()
+HeatMapMethod = Literal["Grad-CAM", "Blood map", "Grad-CAM++", "Score-CAM", "SmoothGrad"]
+GRADIENT_METHODS: tuple[HeatMapMethod, ...] = ("Grad-CAM", "Grad-CAM++", "Score-CAM", "SmoothGrad")
+"""Heat maps of any network with convolutions."""
 
 
 @dataclass(frozen=True)
-class Run:
-    """How one training is run.
+class Abilities:
+    """What a model can show besides probabilities.
 
     Attributes:
-        work: folder of its state.
-        report: takes lines of progress.
-        epochs: most epochs, where fewer than the recipe's are wanted (networks only).
-        seed: of everything drawn at random.
-        parallel: on all cards at once (networks only).
+        heat_maps: methods that show where in a slice it looked, the default first; may be empty.
+        row_attention: it weighs the rows of a slice.
+        slice_attention: it weighs the slices of a study.
     """
 
-    work: Path
-    report: Report
-    epochs: int | None = None
-    seed: int = 0
-    parallel: bool = False
+    heat_maps: tuple[HeatMapMethod, ...] = ()
+    row_attention: bool = False
+    slice_attention: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class SeriesPrediction:
-    """What one model says of one series.
+    """One model's answer for one series.
 
     Attributes:
         slices: (n,) float32 probability of hemorrhage, in the order of the series.
         patient: probability for the patient.
-        attention: (n, steps) float32 weights of the image rows, each row of it summing to 1;
+        row_attention: (n, steps) float32 weights of the image rows, each row of it summing to 1;
             None where the model weighs no rows.
         slice_attention: (n,) float32 weights of the slices, summing to 1; None where the model
             weighs no slices.
-        seen: (n,) bool, slices in which a head was made out; None where the model looks for none.
+        head_found: (n,) bool; None where the model does not look for a head.
     """
 
     slices: np.ndarray
     patient: float
-    attention: np.ndarray | None = None
+    row_attention: np.ndarray | None = None
     slice_attention: np.ndarray | None = None
-    seen: np.ndarray | None = None
+    head_found: np.ndarray | None = None
 
 
-def by_mean(probabilities: np.ndarray, attention: np.ndarray | None = None) -> SeriesPrediction:
+def mean_prediction(
+    probabilities: np.ndarray, row_attention: np.ndarray | None = None
+) -> SeriesPrediction:
     """The prediction of a model that knows slices only: the patient's is the mean of (n,)."""
-    return SeriesPrediction(probabilities, float(probabilities.mean()), attention)
-
-
-Shared = dict[str, Any]
-"""What models have in common about one series, so that it is worked out once; by a key of theirs."""
+    return SeriesPrediction(probabilities, float(probabilities.mean()), row_attention)
 
 
 class FittedModel(Protocol):
@@ -101,8 +70,26 @@ class FittedModel(Protocol):
         """Side of the square slices it takes, in pixels."""
         ...
 
-    def predict(self, grey: np.ndarray, shared: Shared) -> SeriesPrediction:
-        """For the (n, size, size) uint8 slices of one series, in order; `shared` is of that series."""
+    @property
+    def abilities(self) -> Abilities:
+        """What it can show besides probabilities."""
+        ...
+
+    def predict(self, grey: np.ndarray, cache: SeriesCache | None = None) -> SeriesPrediction:
+        """Probabilities of one series.
+
+        Args:
+            grey: (n, size, size) uint8 slices, in order.
+            cache: of this series; what several models need is worked out once in it.
+        """
+        ...
+
+    def heat_map_source(self, grey: np.ndarray, cache: SeriesCache | None = None) -> HeatMapSource:
+        """What heat maps of a series are made from; arguments as for `predict`.
+
+        Raises:
+            NoHeatMaps: `abilities` lists none.
+        """
         ...
 
     def save(self, folder: Path) -> None:
@@ -110,21 +97,7 @@ class FittedModel(Protocol):
         ...
 
 
-@dataclass(frozen=True, eq=False)
-class Fit:
-    """A trained model, and what is worth keeping about how it came about.
-
-    Attributes:
-        history: an epoch a row; empty where there are no epochs.
-        notes: figures for the card.
-    """
-
-    model: FittedModel
-    history: pd.DataFrame = field(default_factory=pd.DataFrame)
-    notes: dict[str, float] = field(default_factory=dict)
-
-
-def predicted(model: FittedModel, grey: np.ndarray, slices: pd.DataFrame) -> pd.DataFrame:
+def predicted_slices(model: FittedModel, grey: np.ndarray, slices: pd.DataFrame) -> pd.DataFrame:
     """A model's answers for many series.
 
     Args:
@@ -133,33 +106,16 @@ def predicted(model: FittedModel, grey: np.ndarray, slices: pd.DataFrame) -> pd.
         slices: (n) rows with patient and series, the slices of a series in order.
 
     Returns:
-        The index of `slices`, with probability and patient_probability (float32). Of a patient with
-        several series the patient's is the highest.
+        The index of `slices`, with probability and patient_probability (float32). A patient with
+        several series has the highest of their probabilities.
     """
     table = slices[["patient", "series"]].reset_index(drop=True)
-    found = np.empty((len(table), 2), np.float32)
+    by_slice, by_series = np.empty(len(table), np.float32), np.empty(len(table), np.float32)
     for rows in table.groupby(["patient", "series"], sort=False, dropna=False).indices.values():
-        answer = model.predict(np.ascontiguousarray(grey[rows]), {})
-        found[rows, 0], found[rows, 1] = answer.slices, answer.patient
-    patients = pd.Series(found[:, 1]).groupby(table["patient"]).transform("max")
+        prediction = model.predict(np.ascontiguousarray(grey[rows]))
+        by_slice[rows], by_series[rows] = prediction.slices, prediction.patient
+    patients = pd.Series(by_series).groupby(table["patient"]).transform("max")
     return pd.DataFrame(
-        {"probability": found[:, 0], "patient_probability": patients.to_numpy(np.float32)},
+        {"probability": by_slice, "patient_probability": patients.to_numpy(np.float32)},
         index=slices.index,
     )
-
-
-class Family(Protocol):
-    """Fitting and loading of one family."""
-
-    @property
-    def weights_name(self) -> str:
-        """File name of the weights in a bundle."""
-        ...
-
-    def fit(self, training: TrainingSet, recipe: Recipe, run: Run) -> Fit:
-        """Trains; called again with the same `run.work`, goes on where it was cut off."""
-        ...
-
-    def load(self, folder: Path, recipe: Recipe) -> FittedModel:
-        """The model that `FittedModel.save` wrote into `folder`."""
-        ...

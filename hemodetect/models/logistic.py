@@ -1,9 +1,4 @@
-"""Logistic regression on all pixels, fitted in the row space of the training slices.
-
-The weights of an L2-penalised fit are a combination of the training slices (the representer
-theorem), so with L L' the Cholesky factorisation of their Gram matrix, the fit on the n x n features
-L has the same penalty and the same decision values as the one on 49,152 features.
-"""
+"""Logistic regression on all pixels of a slice; `training.logistic_training` fits it."""
 
 from __future__ import annotations
 
@@ -11,19 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.linalg import cholesky, solve_triangular
-from sklearn.linear_model import LogisticRegression
 
-from hemodetect.models.calibration import Sigmoid, calibrated
-from hemodetect.models.gram import CHANNELS, PixelScale, gram_matrix
-from hemodetect.models.interface import Fit, Run, SeriesPrediction, Shared, TrainingSet, by_mean
-from hemodetect.models.recipes import KernelRecipe, Recipe
+from hemodetect.models.calibration import Sigmoid
+from hemodetect.models.gram import PixelScale
+from hemodetect.models.heat_map_source import HeatMapSource, NoHeatMaps
+from hemodetect.models.interface import Abilities, SeriesPrediction, mean_prediction
+from hemodetect.models.recipes import KernelRecipe
+from hemodetect.models.series_cache import SeriesCache
 from hemodetect.models.weight_files import read_arrays, write_arrays
 
 WEIGHTS = "model.skops"
-RIDGE = 1e-8
-"""Added to the Gram matrix, relative to its mean diagonal: identical slices make it singular."""
-TOLERANCE = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,16 +28,33 @@ class LogisticModel:
     intercept: float
     sigmoid: Sigmoid
 
+    @classmethod
+    def load(cls, folder: Path, recipe: KernelRecipe) -> LogisticModel:
+        """What `save` wrote; raises `BundleError` where the file holds anything but arrays."""
+        arrays = read_arrays(folder / WEIGHTS)
+        intercept, slope, offset = (float(x) for x in arrays["numbers"])
+        pixel_scale = PixelScale(arrays["mean"], arrays["scale"])
+        return cls(recipe.size, pixel_scale, arrays["weights"], intercept, Sigmoid(slope, offset))
+
     def decisions(self, grey: np.ndarray) -> np.ndarray:
         """(n,) log-odds before calibration, for (n, size, size) uint8."""
         features = self.pixel_scale.standardised(grey)
         return (features @ self.weights).astype(np.float64) + self.intercept
 
     def probabilities(self, grey: np.ndarray) -> np.ndarray:
+        """(n,) float32 in [0, 1] for (n, size, size) uint8."""
         return self.sigmoid.probabilities(self.decisions(grey))
 
-    def predict(self, grey: np.ndarray, shared: Shared) -> SeriesPrediction:
-        return by_mean(self.probabilities(grey))
+    @property
+    def abilities(self) -> Abilities:
+        return Abilities()
+
+    def predict(self, grey: np.ndarray, cache: SeriesCache | None = None) -> SeriesPrediction:
+        """The patient's probability is the mean of the slices'."""
+        return mean_prediction(self.probabilities(grey))
+
+    def heat_map_source(self, grey: np.ndarray, cache: SeriesCache | None = None) -> HeatMapSource:
+        raise NoHeatMaps("A logistic regression has no convolutions; heat maps need a CNN.")
 
     def save(self, folder: Path) -> None:
         write_arrays(
@@ -56,56 +65,4 @@ class LogisticModel:
                 "weights": self.weights,
                 "numbers": np.array([self.intercept, self.sigmoid.slope, self.sigmoid.offset]),
             },
-        )
-
-
-def row_space_fit(
-    gram: np.ndarray, labels: np.ndarray, recipe: KernelRecipe, tol: float = TOLERANCE
-) -> tuple[np.ndarray, float, int]:
-    """Coefficients (n,) of the training slices, the intercept, and the iterations taken.
-
-    Args:
-        gram: (n, n) inner products of the training slices.
-        labels: (n,) 0 or 1.
-        tol: lbfgs stops where the largest gradient is below it.
-    """
-    ridged = gram + np.diag(np.full(len(gram), RIDGE * np.trace(gram) / len(gram)))
-    lower = cholesky(ridged, lower=True, overwrite_a=True, check_finite=False)
-    fitted = LogisticRegression(C=recipe.regularisation, max_iter=recipe.max_iter, tol=tol)
-    fitted.fit(lower, labels)
-    coefficients = solve_triangular(lower, fitted.coef_[0], trans="T", lower=True)
-    return coefficients, float(fitted.intercept_[0]), int(fitted.n_iter_[0])
-
-
-class LogisticFamily:
-    """Fits and loads the logistic regression."""
-
-    weights_name = WEIGHTS
-
-    def fit(self, training: TrainingSet, recipe: Recipe, run: Run) -> Fit:
-        assert isinstance(recipe, KernelRecipe)
-        labels = training.labels
-        pixel_scale = PixelScale.of(training.grey)
-        standardised = pixel_scale.standardised(training.grey)
-        gram = gram_matrix(standardised)
-        coefficients, intercept, iterations = row_space_fit(gram, labels, recipe)
-        run.report(f"fitted in {iterations} iterations")
-
-        def decide(train: np.ndarray, test: np.ndarray) -> np.ndarray:
-            inner, constant, _ = row_space_fit(gram[np.ix_(train, train)], labels[train], recipe)
-            return gram[np.ix_(test, train)] @ inner + constant
-
-        sigmoid = calibrated(labels, training.units, decide, run.seed)
-        run.report("calibrated")
-        weights = CHANNELS * (standardised.T @ coefficients.astype(np.float32))
-        model = LogisticModel(recipe.size, pixel_scale, weights, intercept, sigmoid)
-        return Fit(model, notes={"iterations": float(iterations)})
-
-    def load(self, folder: Path, recipe: Recipe) -> LogisticModel:
-        assert isinstance(recipe, KernelRecipe)
-        arrays = read_arrays(folder / WEIGHTS)
-        intercept, slope, offset = (float(x) for x in arrays["numbers"])
-        pixel_scale = PixelScale(arrays["mean"], arrays["scale"])
-        return LogisticModel(
-            recipe.size, pixel_scale, arrays["weights"], intercept, Sigmoid(slope, offset)
         )

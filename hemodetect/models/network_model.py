@@ -1,19 +1,25 @@
-"""CNN, RNN and attention RNN as families."""
+"""A trained CNN, RNN or attention RNN of the study, as a model that answers slice by slice."""
 
 from __future__ import annotations
 
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from hemodetect.dataset.splits import inner_validation
-from hemodetect.errors import BundleError
-from hemodetect.models.interface import Fit, Run, SeriesPrediction, Shared, TrainingSet, by_mean
-from hemodetect.models.recipes import NetworkRecipe, Recipe
-from hemodetect.training.network_training import fit_network, network_probabilities
+from hemodetect.models.heat_map_source import HeatMapSource, NoHeatMaps
+from hemodetect.models.interface import (
+    GRADIENT_METHODS,
+    Abilities,
+    SeriesPrediction,
+    mean_prediction,
+)
+from hemodetect.models.networks import LAST_CONVOLUTION, network_input
+from hemodetect.models.recipes import NetworkRecipe
+from hemodetect.models.series_cache import SeriesCache
+from hemodetect.models.weight_files import read_network, write_network
 
 WEIGHTS = "model.keras"
 
@@ -24,71 +30,55 @@ class NetworkModel:
 
     keras_model: keras.Model
 
+    @classmethod
+    def load(cls, folder: Path, recipe: NetworkRecipe) -> NetworkModel:
+        """What `save` wrote; raises `BundleError` where it is unsafe or damaged."""
+        return cls(read_network(folder / WEIGHTS))
+
     @property
     def size(self) -> int:
         return int(self.keras_model.input_shape[1])
 
+    @property
+    def abilities(self) -> Abilities:
+        convolutions = any(layer.name == LAST_CONVOLUTION for layer in self.keras_model.layers)
+        return Abilities(
+            heat_maps=GRADIENT_METHODS if convolutions else (),
+            row_attention=len(self.keras_model.outputs) > 1,
+        )
+
     def probabilities(self, grey: np.ndarray) -> np.ndarray:
         """(n,) float32 in [0, 1] for (n, size, size) uint8."""
-        return self.predict(grey, {}).slices
+        return self.predict(grey).slices
 
-    def predict(self, grey: np.ndarray, shared: Shared) -> SeriesPrediction:
+    def predict(self, grey: np.ndarray, cache: SeriesCache | None = None) -> SeriesPrediction:
         """Attention weights are (n, size), of the image rows."""
-        found = network_probabilities(self.keras_model, grey)
-        return by_mean(found[0][:, 0].astype(np.float32), found[1] if len(found) > 1 else None)
+        outputs = network_outputs(self.keras_model, grey)
+        return mean_prediction(
+            outputs[0][:, 0].astype(np.float32), outputs[1] if len(outputs) > 1 else None
+        )
+
+    def heat_map_source(self, grey: np.ndarray, cache: SeriesCache | None = None) -> HeatMapSource:
+        if not self.abilities.heat_maps:
+            raise NoHeatMaps("This network has no convolutions; heat maps need a CNN.")
+        return HeatMapSource(self.keras_model, network_input(self.keras_model, grey))
 
     def save(self, folder: Path) -> None:
-        # Rebuilt without optimizer and loss: a third of the size, and nothing to compile on load.
-        keras.Model(self.keras_model.inputs, self.keras_model.outputs).save(folder / WEIGHTS)
+        write_network(folder / WEIGHTS, self.keras_model)
 
 
-class NetworkFamily:
-    """Fits and loads any of the networks."""
+def network_outputs(model: keras.Model, grey: np.ndarray, batch: int = 32) -> list[np.ndarray]:
+    """Every output of `model` for (n, size, size) uint8 slices, concatenated over batches.
 
-    weights_name = WEIGHTS
-
-    def fit(self, training: TrainingSet, recipe: Recipe, run: Run) -> Fit:
-        assert isinstance(recipe, NetworkRecipe)
-        most = run.epochs or recipe.epochs
-        aside = inner_validation(
-            training.slices, training.groups, recipe.validation_share, run.seed
-        )
-        last = time.monotonic()
-
-        def told(epoch: int, figures: dict[str, float]) -> None:
-            nonlocal last
-            now = time.monotonic()
-            run.report(
-                f"epoch {epoch + 1}/{most}: loss {figures['loss']:.3f}, "
-                f"accuracy {figures['accuracy']:.1%}, "
-                f"validation loss {figures.get('val_loss', np.nan):.3f}, "
-                f"accuracy {figures.get('val_accuracy', np.nan):.1%} ({now - last:.0f} s)"
-            )
-            last = now
-
-        model, history = fit_network(
-            recipe,
-            training.grey,
-            training.labels,
-            aside,
-            epochs=most,
-            seed=run.seed,
-            work=run.work,
-            report=told,
-            parallel=run.parallel,
-        )
-        return Fit(NetworkModel(model), history, {"epochs": float(len(history))})
-
-    def load(self, folder: Path, recipe: Recipe) -> NetworkModel:
-        return NetworkModel(loaded_network(folder / WEIGHTS))
-
-
-def loaded_network(path: Path) -> keras.Model:
-    """The network in a ``.keras`` file; raises `BundleError` where it is unsafe or damaged."""
-    try:
-        return keras.saving.load_model(path, safe_mode=True, compile=False)
-    except Exception as error:
-        raise BundleError(
-            f"{path}: cannot be loaded safely ({type(error).__name__}); it is damaged or holds"
-            " code of its own. Use a bundle from a source you trust."
-        ) from error
+    The last batch is filled up, so that the compiled function meets two shapes only: a batch, and a
+    single slice, which is wanted at once and would take eight times as long in a batch.
+    """
+    batch = batch if len(grey) > 1 else 1
+    outputs: list[Sequence[np.ndarray]] = []
+    for start in range(0, len(grey), batch):
+        part = grey[start : start + batch]
+        full = np.concatenate([part, np.repeat(part[-1:], batch - len(part), axis=0)])
+        predicted = model.predict_on_batch(network_input(model, full))
+        predicted = predicted if isinstance(predicted, list) else [predicted]
+        outputs.append([np.asarray(p)[: len(part)] for p in predicted])
+    return [np.concatenate(parts) for parts in zip(*outputs, strict=True)]

@@ -1,13 +1,21 @@
 """Recipes: preprocessing, architecture and training settings of one model, by name.
 
-``paper`` is the recipe as the study published it; where the study is silent, the choice made here
-is marked. ``blood`` and ``study`` are ours: a CNN taught to find blood in a slice, and what each
-family makes of a whole study with its help.
+``paper`` is the recipe as the study published it; where the study does not say, our choice is marked.
+``blood`` and ``study`` are ours: a CNN taught to find blood in a slice, and what each family makes of a
+whole study with that CNN as its backbone.
+
+What a kind of recipe allows stands in class attributes, so that nobody asks for the kind:
+
+- ``adjustable``: settings that a training may replace;
+- ``needs_backbone``: it is trained on what a network of the recipe ``blood`` finds;
+- ``keeps_fold_models``: its bundle holds the model of every fold, for what is built on it must not have
+  seen a fold's patients.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from hemodetect.errors import HemodetectError
 
@@ -42,6 +50,11 @@ class KernelRecipe:
         components: principal components that support vectors are kept in (SVM only).
     """
 
+    adjustable: ClassVar[tuple[str, ...]] = ()
+    needs_backbone: ClassVar[bool] = False
+    keeps_fold_models: ClassVar[bool] = False
+    epochs: ClassVar[None] = None
+
     family: str
     name: str
     kernel: str
@@ -69,6 +82,17 @@ class NetworkRecipe:
             to 4.6e15 in the fifth epoch.
     """
 
+    adjustable: ClassVar[tuple[str, ...]] = (
+        "epochs",
+        "batch",
+        "learning_rate",
+        "dropout",
+        "l2",
+        "depth",
+    )
+    needs_backbone: ClassVar[bool] = False
+    keeps_fold_models: ClassVar[bool] = False
+
     family: str
     name: str
     size: int
@@ -90,8 +114,6 @@ class NetworkRecipe:
 class BloodRecipe:
     """The CNN that looks for blood in standard slices, trained on a set labelled slice by slice.
 
-    Its bundle holds each fold's network too: what is built on it must not have seen a fold's patients.
-
     Attributes:
         size: side of the slices that heads are taken from, in pixels.
         steps: batches an epoch.
@@ -99,6 +121,10 @@ class BloodRecipe:
             normal.
         paintings: tries at painting a bleed into each normal slice of the vault.
     """
+
+    adjustable: ClassVar[tuple[str, ...]] = ("epochs",)
+    needs_backbone: ClassVar[bool] = False
+    keeps_fold_models: ClassVar[bool] = True
 
     family: str
     name: str
@@ -117,20 +143,25 @@ class BloodRecipe:
 
 @dataclass(frozen=True)
 class StudyRecipe:
-    """What a family makes of a whole study, from what the blood network found in its slices.
+    """What a family makes of a whole study, from what the blood network finds in its slices.
 
     Attributes:
         size: side of the slices that heads are taken from, in pixels.
         components: principal components of the blood network's embedding that are looked at.
-        stride: every how manieth slice of the training patients is fitted to (SVM and logistic
-            regression): neighbours are alike.
+        stride: SVM and logistic regression are fitted to every `stride`-th slice of a training
+            patient, because neighbours are alike.
         regularisation: scikit-learn's C.
         gamma: of the SVM's RBF kernel, on components of unit variance.
         units, epochs, batch, learning_rate: of the recurrent networks.
-        slice_share: part of a slice's evidence that is its own, the rest being its study's. The
-            smallest that on ct-ich, out of fold, is within 0.02 of the best slice AUROC (CNN, 0.85
-            at 0.8); less would tell a slice's own label there worse, more a folder's.
+        slice_share: the slice's own part of its logit; the rest is its study's. The smallest share
+            that on ct-ich, out of fold, is within 0.02 of the best AUROC by slice (CNN, 0.85 at
+            0.8). A smaller share predicts a slice's own label worse there; a larger one predicts a
+            folder's label worse.
     """
+
+    adjustable: ClassVar[tuple[str, ...]] = ()
+    needs_backbone: ClassVar[bool] = True
+    keeps_fold_models: ClassVar[bool] = False
 
     family: str
     name: str
@@ -171,7 +202,7 @@ RECIPES: dict[tuple[str, str], Recipe] = {(r.family, r.name): r for r in _ALL}
 
 
 def recipe_named(family: str, name: str) -> Recipe:
-    """The recipe `name` of `family`; raises `UnknownRecipe` naming those there are."""
+    """The recipe `name` of `family`; raises `UnknownRecipe`, which names the family's recipes."""
     try:
         return RECIPES[family, name]
     except KeyError:

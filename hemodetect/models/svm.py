@@ -1,9 +1,9 @@
-"""The support vector machine, from one Gram matrix.
+"""A support vector machine on all pixels of a slice.
 
 The bundle keeps support vectors in principal components of the training slices: 49,152 features of
 thousands of support vectors are a gigabyte, 128 components of them a megabyte. Norms are kept whole,
 so that only the part of an inner product outside those components is lost;
-``benchmarks/svm_projection.py`` shows what that costs.
+``benchmarks/svm_projection.py`` measures that loss. `training.svm_training` fits it.
 """
 
 from __future__ import annotations
@@ -12,19 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.sparse.linalg import eigsh
-from sklearn.svm import SVC
 
-from hemodetect.models.calibration import Sigmoid, calibrated
-from hemodetect.models.gram import (
-    CHANNELS,
-    PixelScale,
-    gram_matrix,
-    kernel_values,
-    scale_gamma,
-)
-from hemodetect.models.interface import Fit, Run, SeriesPrediction, Shared, TrainingSet, by_mean
-from hemodetect.models.recipes import KernelRecipe, Recipe
+from hemodetect.models.calibration import Sigmoid
+from hemodetect.models.gram import CHANNELS, PixelScale, kernel_values
+from hemodetect.models.heat_map_source import HeatMapSource, NoHeatMaps
+from hemodetect.models.interface import Abilities, SeriesPrediction, mean_prediction
+from hemodetect.models.recipes import KernelRecipe
+from hemodetect.models.series_cache import SeriesCache
 from hemodetect.models.weight_files import read_arrays, write_arrays
 
 WEIGHTS = "model.skops"
@@ -52,6 +46,24 @@ class SvmModel:
     intercept: float
     sigmoid: Sigmoid
 
+    @classmethod
+    def load(cls, folder: Path, recipe: KernelRecipe) -> SvmModel:
+        """What `save` wrote; raises `BundleError` where the file holds anything but arrays."""
+        arrays = read_arrays(folder / WEIGHTS)
+        gamma, intercept, slope, offset = (float(x) for x in arrays["numbers"])
+        return cls(
+            size=recipe.size,
+            kernel=recipe.kernel,
+            gamma=gamma,
+            pixel_scale=PixelScale(arrays["mean"], arrays["scale"]),
+            components=arrays["components"],
+            support=arrays["support"],
+            support_norms=arrays["support_norms"],
+            dual=arrays["dual"],
+            intercept=intercept,
+            sigmoid=Sigmoid(slope, offset),
+        )
+
     def decisions(self, grey: np.ndarray) -> np.ndarray:
         """(n,) signed distances for (n, size, size) uint8; positive is hemorrhage."""
         features = self.pixel_scale.standardised(grey)
@@ -61,10 +73,19 @@ class SvmModel:
         return values @ self.dual + self.intercept
 
     def probabilities(self, grey: np.ndarray) -> np.ndarray:
+        """(n,) float32 in [0, 1] for (n, size, size) uint8."""
         return self.sigmoid.probabilities(self.decisions(grey))
 
-    def predict(self, grey: np.ndarray, shared: Shared) -> SeriesPrediction:
-        return by_mean(self.probabilities(grey))
+    @property
+    def abilities(self) -> Abilities:
+        return Abilities()
+
+    def predict(self, grey: np.ndarray, cache: SeriesCache | None = None) -> SeriesPrediction:
+        """The patient's probability is the mean of the slices'."""
+        return mean_prediction(self.probabilities(grey))
+
+    def heat_map_source(self, grey: np.ndarray, cache: SeriesCache | None = None) -> HeatMapSource:
+        raise NoHeatMaps("An SVM has no convolutions; heat maps need a CNN.")
 
     def save(self, folder: Path) -> None:
         write_arrays(
@@ -81,121 +102,3 @@ class SvmModel:
                 ),
             },
         )
-
-
-@dataclass(frozen=True, eq=False)
-class ExactSvm:
-    """The fit itself: what `SVC` on all 49,152 features gives, without its support vectors.
-
-    Attributes:
-        gram: (n, n) inner products of the training slices.
-        support: (m,) row numbers of the support vectors.
-    """
-
-    gram: np.ndarray
-    pixel_scale: PixelScale
-    standardised: np.ndarray
-    kernel: str
-    gamma: float
-    support: np.ndarray
-    dual: np.ndarray
-    intercept: float
-
-    def decisions(self, grey: np.ndarray) -> np.ndarray:
-        """(n,) decision values of (n, size, size) uint8, equal to the direct SVC's."""
-        features = self.pixel_scale.standardised(grey)
-        inner = CHANNELS * (features @ self.standardised[self.support].T).astype(np.float64)
-        norms = CHANNELS * np.einsum("ij,ij->i", features, features, dtype=np.float64)
-        support_norms = np.diag(self.gram)[self.support]
-        values = kernel_values(self.kernel, inner, norms, support_norms, self.gamma)
-        return values @ self.dual + self.intercept
-
-
-def exact_svm(
-    grey: np.ndarray, labels: np.ndarray, kernel: str, regularisation: float, tol: float = 1e-3
-) -> ExactSvm:
-    """Fits on (n, size, size) uint8 slices with labels (n,) of 0 and 1."""
-    pixel_scale = PixelScale.of(grey)
-    standardised = pixel_scale.standardised(grey)
-    gram = gram_matrix(standardised)
-    gamma = scale_gamma(gram, standardised.shape[1])
-    support, dual, intercept = _solved(_kernel(kernel, gram, gamma), labels, regularisation, tol)
-    return ExactSvm(gram, pixel_scale, standardised, kernel, gamma, support, dual, intercept)
-
-
-def projected(exact: ExactSvm, components: int, sigmoid: Sigmoid, size: int) -> SvmModel:
-    """The fit with its support vectors in the first principal components."""
-    most = min(components, len(exact.gram) - 1)
-    variances, directions = eigsh(exact.gram / CHANNELS, k=most, v0=np.ones(len(exact.gram)))
-    kept = variances > variances.max() * 1e-9
-    coordinates = directions[:, kept] * np.sqrt(variances[kept])
-    axes = exact.standardised.T @ (directions[:, kept] / np.sqrt(variances[kept])).astype(
-        np.float32
-    )
-    return SvmModel(
-        size=size,
-        kernel=exact.kernel,
-        gamma=exact.gamma,
-        pixel_scale=exact.pixel_scale,
-        components=axes.astype(np.float16),
-        support=coordinates[exact.support].astype(np.float32),
-        support_norms=np.diag(exact.gram)[exact.support].copy(),
-        dual=exact.dual,
-        intercept=exact.intercept,
-        sigmoid=sigmoid,
-    )
-
-
-class SvmFamily:
-    """Fits and loads the SVM."""
-
-    weights_name = WEIGHTS
-
-    def fit(self, training: TrainingSet, recipe: Recipe, run: Run) -> Fit:
-        assert isinstance(recipe, KernelRecipe)
-        labels = training.labels
-        exact = exact_svm(training.grey, labels, recipe.kernel, recipe.regularisation)
-        run.report(f"{len(exact.support)} of {len(labels)} slices are support vectors")
-        values = _kernel(exact.kernel, exact.gram, exact.gamma)
-
-        def decide(train: np.ndarray, test: np.ndarray) -> np.ndarray:
-            support, dual, intercept = _solved(
-                values[np.ix_(train, train)], labels[train], recipe.regularisation
-            )
-            return values[np.ix_(test, train[support])] @ dual + intercept
-
-        sigmoid = calibrated(labels, training.units, decide, run.seed)
-        run.report("calibrated")
-        model = projected(exact, recipe.components, sigmoid, recipe.size)
-        return Fit(model, notes={"support_vectors": float(len(exact.support))})
-
-    def load(self, folder: Path, recipe: Recipe) -> SvmModel:
-        assert isinstance(recipe, KernelRecipe)
-        arrays = read_arrays(folder / WEIGHTS)
-        gamma, intercept, slope, offset = (float(x) for x in arrays["numbers"])
-        return SvmModel(
-            size=recipe.size,
-            kernel=recipe.kernel,
-            gamma=gamma,
-            pixel_scale=PixelScale(arrays["mean"], arrays["scale"]),
-            components=arrays["components"],
-            support=arrays["support"],
-            support_norms=arrays["support_norms"],
-            dual=arrays["dual"],
-            intercept=intercept,
-            sigmoid=Sigmoid(slope, offset),
-        )
-
-
-def _kernel(kernel: str, gram: np.ndarray, gamma: float) -> np.ndarray:
-    norms = np.diag(gram)
-    return kernel_values(kernel, gram, norms, norms, gamma)
-
-
-def _solved(
-    values: np.ndarray, labels: np.ndarray, regularisation: float, tol: float = 1e-3
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """Rows of the support vectors, their dual coefficients, and the intercept."""
-    fitted = SVC(kernel="precomputed", C=regularisation, tol=tol, cache_size=1000)
-    fitted.fit(values, labels)
-    return fitted.support_, fitted.dual_coef_[0], float(fitted.intercept_[0])

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from hemodetect.imaging.study import Study
-from hemodetect.models.interface import Shared
+from hemodetect.models.series_cache import SeriesCache
 from hemodetect.preprocessing.head_position import FEWEST_SLICES
 from hemodetect.preprocessing.model_input import model_input
 from hemodetect.registry.releases import ReleasedModel
@@ -28,20 +28,20 @@ class FamilyPrediction:
         patient: probability for the patient.
         threshold: the operating point of the bundle.
         version: of the bundle.
-        attention: (n, steps) weights of the image rows, or None.
+        row_attention: (n, steps) weights of the image rows, or None.
         slice_attention: (n,) weights of the slices, or None.
         cannot_tell: of the bundle's card; see `undecided`.
-        seen: (n,) bool, slices in which a head was made out; None where it looks for none.
+        head_found: (n,) bool, None where the model does not look for a head.
     """
 
     probabilities: np.ndarray
     patient: float
     threshold: float
     version: str
-    attention: np.ndarray | None = None
+    row_attention: np.ndarray | None = None
     slice_attention: np.ndarray | None = None
     cannot_tell: tuple[float, float] | None = None
-    seen: np.ndarray | None = None
+    head_found: np.ndarray | None = None
 
     @property
     def undecided(self) -> bool:
@@ -49,7 +49,7 @@ class FamilyPrediction:
         exactly one answer at 90 % confidence, or not the one on its side of the threshold. That was
         measured on whole studies: of a few slices it says nothing.
         """
-        if self.seen is not None and not self.seen.any():
+        if self.head_found is not None and not self.head_found.any():
             return True
         if self.cannot_tell is None:
             return False
@@ -95,7 +95,7 @@ def predict_study(
     study: Study,
     models: Mapping[str, ReleasedModel],
     progress: Callable[[int, int], None] | None = None,
-    shared: Shared | None = None,
+    cache: SeriesCache | None = None,
 ) -> StudyPrediction:
     """Runs every model over the study's chosen series.
 
@@ -103,25 +103,25 @@ def predict_study(
         study: what was read; its chosen series goes to each model whole.
         models: by family.
         progress: called with (models done, models in all).
-        shared: filled with what was worked out on the way, for heat maps of the same series.
+        cache: of the chosen series; give the same to the heat maps.
     """
     inputs = {
         size: model_input(study.slices, size)
         for size in sorted({model.fitted.size for model in models.values()})
     }
     families = {}
-    shared = {} if shared is None else shared
+    cache = cache or SeriesCache()
     for done, (family, model) in enumerate(models.items(), start=1):
-        found = model.predict_inputs(inputs[model.fitted.size], shared)
+        found = model.predict_inputs(inputs[model.fitted.size], cache)
         families[family] = FamilyPrediction(
             probabilities=found.slices,
             patient=found.patient,
             threshold=model.card.threshold,
             version=model.card.version,
-            attention=found.attention,
+            row_attention=found.row_attention,
             slice_attention=found.slice_attention,
             cannot_tell=model.card.cannot_tell,
-            seen=found.seen,
+            head_found=found.head_found,
         )
         if progress:
             progress(done, len(models))

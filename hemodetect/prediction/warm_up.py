@@ -8,7 +8,7 @@ from hemodetect.registry.releases import Releases, disc_slice, load_releases
 
 
 def load_warm(artifacts: Path) -> Releases:
-    """The releases under `artifacts`, each run once, heat map included: compiling is paid here."""
+    """The releases under `artifacts`, each run once, heat maps included: compiling is paid here."""
     from hemodetect.explain.heat_maps import study_maps
 
     releases = load_releases(artifacts)
@@ -16,6 +16,6 @@ def load_warm(artifacts: Path) -> Releases:
     series = [disc_slice()] * 2
     for model in releases.models.values():
         model.predict(series)
-    if "cnn" in releases.models:
-        study_maps(releases.models["cnn"], series, {})
+        if model.fitted.abilities.heat_maps:
+            study_maps(model, series)
     return releases

@@ -38,16 +38,16 @@ class StandardSeries:
     Attributes:
         grey: (n, 112, 112) uint8, 0 outside the head; all 0 where no head was found.
         level: grey level of the series' brain.
-        seen: (n,) bool, a head was found.
-        counted: (n,) bool, slices that speak for the study: not neck, face or skull base.
+        head_found: (n,) bool, a head was found.
+        in_brain: (n,) bool, slices that speak for the study: not neck, face or skull base.
         affine: (n, 6) float64, takes (column, row) of a standard slice to its source, as Pillow's
             `Image.transform`.
     """
 
     grey: np.ndarray
     level: float
-    seen: np.ndarray
-    counted: np.ndarray
+    head_found: np.ndarray
+    in_brain: np.ndarray
     affine: np.ndarray
 
     def normalised(self) -> np.ndarray:
@@ -70,7 +70,7 @@ def standard_series(grey: np.ndarray) -> StandardSeries:
     """
     small = np.stack([resized(image, MASK_SIDE) for image in grey])
     masks = [head_mask(image) for image in small]
-    seen = np.array([mask is not None for mask in masks])
+    head_found = np.array([mask is not None for mask in masks])
     standard = np.zeros((len(grey), SIDE, SIDE), np.uint8)
     affine = np.tile(_affine((MASK_SIDE / 2, MASK_SIDE / 2), MASK_SIDE, 0.0), (len(grey), 1))
     poses = {i: head_pose(mask) for i, mask in enumerate(masks) if mask is not None}
@@ -80,10 +80,10 @@ def standard_series(grey: np.ndarray) -> StandardSeries:
         for i, pose in poses.items():
             affine[i] = _affine(pose.centre, radius, turn)
             standard[i] = _cut(grey[i], masks[i], affine[i])
-    counted = seen & (series_positions(small).names != BASE)
-    if not counted.any():
-        counted = np.ones(len(grey), bool)
-    return StandardSeries(standard, _level(standard[counted]), seen, counted, affine)
+    in_brain = head_found & (series_positions(small).names != BASE)
+    if not in_brain.any():
+        in_brain = np.ones(len(grey), bool)
+    return StandardSeries(standard, _level(standard[in_brain]), head_found, in_brain, affine)
 
 
 def in_source(maps: np.ndarray, affine: np.ndarray, side: int = SOURCE_SIDE) -> np.ndarray:

@@ -19,19 +19,21 @@ from typing import Any
 from hemodetect.errors import BundleError
 from hemodetect.models.families import FAMILY_NAMES
 from hemodetect.models.recipes import Recipe, UnknownRecipe, recipe_named
+from hemodetect.storage.digests import file_sha256
 
 CARD = "card.json"
 PREDICTIONS = "predictions.parquet"
 HISTORY = "history.csv"
 SPLIT = "split.json"
-TEACHER_PREDICTIONS = "teacher-predictions.parquet"
-TEACHER_SPLIT = "teacher-split.json"
-"""Out-of-fold on the set that the model's teacher was trained on, where it has one."""
+BACKBONE_PREDICTIONS = "backbone-predictions.parquet"
+BACKBONE_SPLIT = "backbone-split.json"
+"""Out-of-fold on the set that the model's backbone was trained on, where it has one."""
 AUROC = "auroc"
 """In a history: by slice, after each epoch; with the prefix val_ of the validation slices."""
 COUNTS = ("true_negatives", "false_positives", "false_negatives", "true_positives")
 """In a history with the prefix val_: calls on the validation slices after each epoch."""
-FORMAT = 1
+FORMAT = 2
+_FORMAT_WITH_TEACHER = 1  # the backbone was called teacher
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -55,10 +57,10 @@ class Card:
         created: day it was made, ISO 8601.
         remarks: sentences a user of the bundle should know.
         files: SHA-256 of every other file of the bundle, by name.
-        teacher_fingerprint: of the data set that the network beneath the model was trained on.
+        backbone_fingerprint: of the data set that the model's backbone was trained on.
         changed: settings of the recipe that it was trained with other values of, by name.
-        cannot_tell: patient probabilities from one to the other leave both answers open, or
-            neither, at 90 % confidence; None where that was not worked out.
+        cannot_tell: range of patient probabilities that leave both answers open, or neither, at 90 %
+            confidence; None where it was not worked out.
     """
 
     family: str
@@ -77,7 +79,7 @@ class Card:
     created: str
     remarks: tuple[str, ...]
     files: dict[str, str]
-    teacher_fingerprint: str | None = None
+    backbone_fingerprint: str | None = None
     cannot_tell: tuple[float, float] | None = None
     changed: dict[str, float] = field(default_factory=dict)
 
@@ -86,6 +88,24 @@ class Card:
         """Short name of exactly these files, e.g. ``paper-2026-11-24-1f2e3d``."""
         digest = hashlib.sha256(json.dumps(self.files, sort_keys=True).encode()).hexdigest()
         return f"{self.recipe}-{self.created}-{digest[:6]}"
+
+    @property
+    def has_model(self) -> bool:
+        """Whether the bundle holds weights; one of figures alone does not."""
+        return any(name.endswith((".keras", ".skops")) for name in self.files)
+
+    @property
+    def backbone_predictions(self) -> str | None:
+        """Name of the out-of-fold predictions on the backbone's set; None without a backbone."""
+        return self._first_file(BACKBONE_PREDICTIONS, "teacher-predictions.parquet")
+
+    @property
+    def backbone_split(self) -> str | None:
+        """Name of the split of the backbone's set; None without a backbone."""
+        return self._first_file(BACKBONE_SPLIT, "teacher-split.json")
+
+    def _first_file(self, *names: str) -> str | None:
+        return next((name for name in names if name in self.files), None)
 
     @property
     def recipe_settings(self) -> Recipe:
@@ -134,12 +154,14 @@ def read_card(folder: Path) -> Card:
     try:
         raw = json.loads(path.read_text())
         version = raw.pop("format")
-        told = raw.get("cannot_tell")
-        cannot_tell = None if told is None else (float(told[0]), float(told[1]))
+        if version == _FORMAT_WITH_TEACHER:
+            raw["backbone_fingerprint"] = raw.pop("teacher_fingerprint", None)
+        limits = raw.get("cannot_tell")
+        cannot_tell = None if limits is None else (float(limits[0]), float(limits[1]))
         card = Card(**{**raw, "remarks": tuple(raw["remarks"]), "cannot_tell": cannot_tell})
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise BundleError(f"{path}: not a card of a bundle ({error}).") from error
-    if version != FORMAT:
+    if version not in (_FORMAT_WITH_TEACHER, FORMAT):
         raise BundleError(f"{path}: format {version}, this program reads format {FORMAT}.")
     if card.family not in FAMILY_NAMES:
         raise BundleError(f"{path}: unknown family {card.family!r}.")
@@ -156,12 +178,6 @@ def read_card(folder: Path) -> Card:
         raise BundleError(f"{path}: threshold is {card.threshold!r}, expected 0 to 1.")
     _check_files(folder, card.files)
     return card
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check_files(folder: Path, files: dict[str, str]) -> None:

@@ -206,7 +206,7 @@ def _check_fit(bundle: Path, card: Card) -> None:
             f"{bundle}: its figures were made with the same patients on both sides of the split and"
             " say nothing of new ones; train it with `--split patient`."
         )
-    if not any(name.endswith((".keras", ".skops")) for name in card.files):
+    if not card.has_model:
         raise BundleError(f"{bundle}: holds figures but no model; train it again to put it in use.")
 
 

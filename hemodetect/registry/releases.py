@@ -12,7 +12,9 @@ import numpy as np
 from hemodetect.errors import BundleError
 from hemodetect.imaging.study import Slice
 from hemodetect.models.families import FAMILY_NAMES
-from hemodetect.models.interface import FittedModel, SeriesPrediction, Shared
+from hemodetect.models.interface import FittedModel, SeriesPrediction
+from hemodetect.models.loading import load_model
+from hemodetect.models.series_cache import SeriesCache
 from hemodetect.preprocessing.model_input import model_input
 from hemodetect.registry.bundle import Card, read_card
 from hemodetect.registry.promotion import RELEASES, settle
@@ -29,18 +31,24 @@ class ReleasedModel:
 
     def predict(self, series: Sequence[Slice]) -> SeriesPrediction:
         """Probabilities for the slices of one series, in order; a single slice is a series of one."""
-        return self.predict_inputs(model_input(series, self.fitted.size), {})
+        return self.predict_inputs(model_input(series, self.fitted.size))
 
-    def predict_inputs(self, grey: np.ndarray, shared: Shared) -> SeriesPrediction:
-        """The same from (n, size, size) uint8, where several models share one input."""
-        found = self.fitted.predict(grey, shared)
+    def predict_inputs(
+        self, grey: np.ndarray, cache: SeriesCache | None = None
+    ) -> SeriesPrediction:
+        """The same from (n, size, size) uint8, where several models share one input and cache.
+
+        Raises:
+            BundleError: a probability is not a number.
+        """
+        prediction = self.fitted.predict(grey, cache)
         # Not a number is below every threshold and would pass for "no hemorrhage".
-        if not (np.isfinite(found.slices).all() and np.isfinite(found.patient)):
+        if not (np.isfinite(prediction.slices).all() and np.isfinite(prediction.patient)):
             raise BundleError(
                 f"{FAMILY_NAMES[self.card.family]} {self.card.version}: gave a probability that is"
                 " not a number; the bundle is unfit for use, replace it."
             )
-        return found
+        return prediction
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,18 +61,14 @@ class Releases:
 
 def load_bundle(folder: Path) -> ReleasedModel:
     """The model in `folder`; raises `BundleError` where it is missing, altered or unreadable."""
-    # Here, not above: it brings TensorFlow, which takes seconds that listing bundles need not pay.
-    from hemodetect.training.families import family_of
-
     card = read_card(folder)
-    family = family_of(card.recipe_settings)
-    if family.weights_name not in card.files:
+    if not card.has_model:
         raise BundleError(
             f"{folder}: holds figures but no model"
             + (", because those of a paper split leak." if card.split == "paper" else ".")
         )
     try:
-        model = ReleasedModel(card, family.load(folder, card.recipe_settings))
+        model = ReleasedModel(card, load_model(folder, card.recipe_settings))
         # Asked once: a file may be loadable and of the wrong shape all the same.
         model.predict([disc_slice()])
     except BundleError:
@@ -84,7 +88,7 @@ def disc_slice() -> Slice:
 
 
 def load_releases(artifacts: Path) -> Releases:
-    """Every family's release under `artifacts`; one that cannot be loaded does not stop the rest."""
+    """Every family's release under `artifacts`; one that cannot be loaded does not stop the others."""
     try:
         settle(artifacts)
     except (BundleError, OSError) as error:

@@ -1,4 +1,4 @@
-"""Whether the models in use were trained on a patient: then what they say of them is no test."""
+"""Whether the models in use were trained on a patient: then their answers are no test."""
 
 from __future__ import annotations
 
@@ -10,42 +10,41 @@ import pandas as pd
 
 from hemodetect.errors import BundleError
 from hemodetect.models.families import FAMILY_NAMES
-from hemodetect.registry.bundle import PREDICTIONS, TEACHER_PREDICTIONS, read_card
+from hemodetect.registry.bundle import PREDICTIONS, read_card
 from hemodetect.registry.promotion import RELEASES
 
 log = logging.getLogger(__name__)
 
 
 def trained_on(artifacts: Path, patient: str, slices: Collection[str]) -> dict[str, bool]:
-    """Version -> whether that model in use, or the network beneath it, has seen this patient.
+    """Version -> whether that model in use, or its backbone, was trained on this patient.
 
-    A bundle lists the slices of its training as their set names them. Half of the patient's are
-    enough, for pictures come and go; a patient of another set may have the same name, hardly the same
-    slices. A release that cannot be read is left out.
+    A bundle lists the slices of its training as their set names them. Half of the patient's slices are
+    enough, because files are added and removed; a patient of another set may have the same name, but
+    rarely the same slices. A release that cannot be read is left out.
 
     Args:
         artifacts: folder of the releases.
         patient: as the set names it.
-        slices: names of the patient's slices in the set; none of whom no set knows.
+        slices: names of the patient's slices in the set; empty for a patient that no set has.
     """
-    wanted, found = set(slices), {}
+    names, known = set(slices), {}
     for family in FAMILY_NAMES:
         folder = artifacts / RELEASES / family
         try:
-            version = read_card(folder).version
+            card = read_card(folder)
             shared = max(
-                len(wanted & _slices(folder / name, patient))
-                for name in (PREDICTIONS, TEACHER_PREDICTIONS)
+                len(names & _slices(folder / file, patient))
+                for file in (PREDICTIONS, card.backbone_predictions)
+                if file in card.files
             )
         except (BundleError, OSError, ValueError) as error:
             log.warning("what %s was trained on is not known: %s", family, error)
             continue
-        found[version] = 0 < len(wanted) <= 2 * shared
-    return found
+        known[card.version] = 0 < len(names) <= 2 * shared
+    return known
 
 
 def _slices(predictions: Path, patient: str) -> set[str]:
-    if not predictions.is_file():
-        return set()
     of_patient = [("patient", "==", patient)]
     return set(pd.read_parquet(predictions, columns=["slice"], filters=of_patient)["slice"])

@@ -107,9 +107,9 @@ def no_head_sentence(prediction: StudyPrediction) -> str:
     """In how many slices no head could be made out; empty where one was in all of them."""
     unseen = max(
         (
-            int((~found.seen).sum())
+            int((~found.head_found).sum())
             for found in prediction.families.values()
-            if found.seen is not None
+            if found.head_found is not None
         ),
         default=0,
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +10,15 @@ import numpy as np
 import pandas as pd
 
 from hemodetect.errors import HemodetectError
-from hemodetect.models.blood_network import MAP_SIDE, blood_network, changed, with_mirror
+from hemodetect.models.blood_model import BloodModel
+from hemodetect.models.blood_network import MAP_SIDE, blood_network, with_mirror
 from hemodetect.models.recipes import BloodRecipe
-from hemodetect.preprocessing.standard_head import StandardSeries
+from hemodetect.preprocessing.standard_head import StandardSeries, standard_series
+from hemodetect.training.blood_augmentation import augmented_slice
+from hemodetect.training.epoch_states import EpochReport, EpochStates, SaveEachEpoch
+from hemodetect.training.fitting import Fit, Run, TrainingSet
 from hemodetect.training.painting import inside_skull, painted
 
-EpochReport = Callable[[int, dict[str, float]], None]
 _MAP_WEIGHT = 6.0
 """The map's loss is a mean over places, most of them easy; this brings it level with the other's."""
 
@@ -62,20 +63,24 @@ def blood_examples(
     random = np.random.default_rng(seed)
     grey = np.concatenate([s.grey for s in series])
     level = np.concatenate([np.full(len(s.grey), s.level) for s in series])
-    seen = np.concatenate([s.seen for s in series])
-    counted = np.concatenate([s.counted for s in series]) & seen
+    head_found = np.concatenate([s.head_found for s in series])
+    in_brain = np.concatenate([s.in_brain for s in series]) & head_found
     label = np.concatenate(labels)
-    normal, bleeding = np.flatnonzero((label == 0) & seen), np.flatnonzero((label == 1) & seen)
+    normal, bleeding = (
+        np.flatnonzero((label == 0) & head_found),
+        np.flatnonzero((label == 1) & head_found),
+    )
     pictures, lesions, rows = [], [], []
-    for row in normal[counted[normal]]:
+    for row in normal[in_brain[normal]]:
         inside = inside_skull(grey[row])
         if inside is None:
             continue
         for _ in range(paintings):
-            found = painted(grey[row], inside, random)
-            if found is not None:
-                pictures.append(found[0])
-                small = found[1].reshape(56, 2, 56, 2).mean(axis=(1, 3))
+            painting = painted(grey[row], inside, random)
+            if painting is not None:
+                picture, lesion = painting
+                pictures.append(picture)
+                small = lesion.reshape(56, 2, 56, 2).mean(axis=(1, 3))
                 lesions.append(np.rint(255 * small).astype(np.uint8))
                 rows.append(row)
     if not pictures:
@@ -121,7 +126,7 @@ class BloodBatches(keras.utils.PyDataset):
                 grey, level, lesion = of.painted[row], of.painted_level[row], of.lesions[row]
             else:
                 grey, level = _drawn(of.normal, of.normal_level, random)
-            image, blood = changed(grey, level, lesion, random)
+            image, blood = augmented_slice(grey, level, lesion, random)
             images.append(image)
             maps.append(blood)
         places = np.arange(batch)
@@ -130,6 +135,31 @@ class BloodBatches(keras.utils.PyDataset):
         known[places < self._bleeding] = 0
         targets = (label[:, None], np.stack(maps).astype(np.float32)[..., None])
         return with_mirror(np.stack(images)), targets, (np.ones(batch, np.float32), known)
+
+
+def fit_blood(training: TrainingSet, recipe: BloodRecipe, run: Run) -> Fit:
+    """The blood network, from slices that are labelled one by one."""
+    most = run.epochs or recipe.epochs
+    table = training.slices[["patient", "series"]].reset_index(drop=True)
+    by_series = table.groupby(["patient", "series"], sort=False, dropna=False).indices.values()
+    series = [standard_series(training.grey[rows]) for rows in by_series]
+    labels = [training.labels[rows] for rows in by_series]
+    examples = blood_examples(series, labels, recipe.paintings, run.seed)
+    run.report(
+        f"{len(examples.normal):,} normal slices, {len(examples.bleeding):,} bleeding,"
+        f" {len(examples.painted):,} painted"
+    )
+
+    def report(epoch: int, figures: dict[str, float]) -> None:
+        run.report(
+            f"epoch {epoch + 1}/{most}: loss {figures['loss']:.3f}, of the slice"
+            f" {figures['probability_loss']:.3f}, of the map {figures['map_loss']:.4f}"
+        )
+
+    model, history = fit_blood_network(
+        recipe, examples, epochs=most, seed=run.seed, work=run.work, report=report
+    )
+    return Fit(BloodModel(model), history, {"painted": float(len(examples.painted))})
 
 
 def fit_blood_network(
@@ -148,7 +178,7 @@ def fit_blood_network(
         early stopping: the learning rate falls to nothing over all epochs, and training patients
         set aside would be too few to watch by.
     """
-    work.mkdir(parents=True, exist_ok=True)
+    states = EpochStates(work)
     keras.utils.set_random_seed(seed)
     model = blood_network()
     trained = keras.Model(model.inputs, model.outputs[:2])
@@ -168,18 +198,16 @@ def fit_blood_network(
         loss_weights=[1.0, _MAP_WEIGHT],
         jit_compile=keras.backend.backend() == "jax",
     )
-    done = _epochs_done(work)
-    if done:
-        trained.optimizer.build(trained.trainable_variables)
-        trained.load_weights(_state(work, done))
+    states.restore(trained)
+    done = states.epochs_done
     trained.fit(
         BloodBatches(examples, recipe, seed, done),
         initial_epoch=done,
         epochs=epochs,
         verbose=0,
-        callbacks=[_KeepEach(work, report)],
+        callbacks=[SaveEachEpoch(states, report)],
     )
-    return model, pd.read_csv(work / "losses.csv")
+    return model, states.history()
 
 
 def _drawn(
@@ -187,36 +215,3 @@ def _drawn(
 ) -> tuple[np.ndarray, float]:
     row = random.integers(len(pictures))
     return pictures[row], float(levels[row])
-
-
-def _state(work: Path, done: int) -> Path:
-    return work / f"epoch-{done}.weights.h5"
-
-
-def _epochs_done(work: Path) -> int:
-    kept = [re.fullmatch(r"epoch-(\d+)\.weights\.h5", file.name) for file in work.iterdir()]
-    return max((int(match[1]) for match in kept if match), default=0)
-
-
-class _KeepEach(keras.callbacks.Callback):
-    """After each epoch the losses, then the state to go on from, each whole or not at all."""
-
-    def __init__(self, work: Path, report: EpochReport | None) -> None:
-        super().__init__()
-        self._work, self._report = work, report
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        figures = {name: float(value) for name, value in (logs or {}).items()}
-        losses = self._work / "losses.csv"
-        past = pd.read_csv(losses).head(epoch) if epoch else pd.DataFrame()
-        table = pd.concat([past, pd.DataFrame([{"epoch": epoch, **figures}])], ignore_index=True)
-        partial = self._work / "losses.partial"
-        table.to_csv(partial, index=False)
-        partial.replace(losses)
-        state = self._work / "partial.weights.h5"
-        self.model.save_weights(state, overwrite=True)
-        state.replace(_state(self._work, epoch + 1))
-        for file in set(self._work.glob("epoch-*.weights.h5")) - {_state(self._work, epoch + 1)}:
-            file.unlink()
-        if self._report:
-            self._report(epoch, figures)

@@ -1,7 +1,6 @@
 """Training over the folds of a split, and on everything; resumable after a kill at any moment.
 
-A work folder has one folder a fold. A fold that is done has a ``predictions.parquet``; it is not
-trained again.
+A work folder has one folder a fold. A fold that is done has a ``done.json``; it is not trained again.
 """
 
 from __future__ import annotations
@@ -10,21 +9,21 @@ import json
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from hemodetect.dataset.cache import Dataset
 from hemodetect.dataset.splits import Split
-from hemodetect.models.interface import Family, FittedModel, Run, TrainingSet, predicted
-from hemodetect.models.recipes import BloodRecipe, Recipe
+from hemodetect.models.interface import FittedModel
+from hemodetect.training.fitting import Run
+from hemodetect.training.trainers import Trainer
 
 ON_ALL = "all"
 """Name of the training on all patients, whose model is the one a bundle holds."""
-
-
-KEPT = "kept"
-"""Folder of a fold's own model, where it is kept."""
+FOLD_MODEL = "model"
+"""Folder of a fold's own model, where the recipe keeps it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,85 +45,69 @@ class CrossFit:
 
 
 def cross_fit(
-    dataset: Dataset,
-    split: Split,
-    family: Family,
-    recipe: Recipe,
-    run: Run,
+    dataset: Dataset, split: Split, trainer: Trainer, run: Run, *, keep_models: bool = False
 ) -> CrossFit:
-    """Trains on each fold's training slices and predicts its test slices."""
-    parts = []
+    """Trains on each fold's training slices and predicts its test slices.
+
+    Args:
+        dataset: what to train on.
+        split: made for `dataset`.
+        trainer: of the recipe.
+        run: its work folder keeps the state.
+        keep_models: each fold's model is kept in the folder `FOLD_MODEL` of its fold.
+    """
+    folders = []
     for number in range(len(split.folds)):
         folder = run.work / f"fold-{number}"
         if not (folder / "done.json").is_file():
             test = split.test_mask(dataset.slices, number)
-            training = training_set(dataset, split, recipe, ~test)
-            model = _trained(
-                training, family, recipe, replace(run, work=folder, seed=run.seed + number)
-            )
-            tested = dataset.slices[test]
-            answers = predicted(model, dataset.grey(recipe.size)[test], tested)
-            table = pd.concat([tested[["patient", "slice", "label"]], answers], axis=1)
+            fold_run = replace(run, work=folder, seed=run.seed + number)
+            model = _trained(trainer, ~test, fold_run)
+            tested = dataset.slices.loc[test, ["patient", "slice", "label"]]
+            table = pd.concat([tested, trainer.predict(model, test)], axis=1)
             table["fold"] = np.int16(number)
             table.to_parquet(folder / "predictions.parquet", index=False)
-            if isinstance(recipe, BloodRecipe):
-                kept = folder / KEPT
-                kept.mkdir(exist_ok=True)
-                model.save(kept)
+            if keep_models:
+                (folder / FOLD_MODEL).mkdir(exist_ok=True)
+                model.save(folder / FOLD_MODEL)
             (folder / "training.json").rename(folder / "done.json")
         run.report(f"{folder.name} of {len(split.folds)} done")
-        parts.append(folder)
-    return _collected(parts)
+        folders.append(folder)
+    return _collected(folders)
 
 
 def fit_on_all(
-    dataset: Dataset,
-    split: Split,
-    family: Family,
-    recipe: Recipe,
-    run: Run,
+    dataset: Dataset, trainer: Trainer, run: Run
 ) -> tuple[FittedModel, pd.DataFrame, float]:
     """The model trained on all patients, its history and seconds."""
-    training = training_set(dataset, split, recipe, np.ones(len(dataset.slices), bool))
     folder = run.work / ON_ALL
-    model = _trained(training, family, recipe, replace(run, work=folder))
-    return model, _history(folder, -1), _done(folder, "training.json")["seconds"]
+    model = _trained(trainer, np.ones(len(dataset.slices), bool), replace(run, work=folder))
+    return model, _history(folder, -1), _json(folder / "training.json")["seconds"]
 
 
-def training_set(dataset: Dataset, split: Split, recipe: Recipe, rows: np.ndarray) -> TrainingSet:
-    """The slices of `rows` (n,) bool, in memory."""
-    return TrainingSet(
-        grey=np.ascontiguousarray(dataset.grey(recipe.size)[rows]),
-        slices=dataset.slices.loc[rows, ["slice", "patient", "series", "label"]].reset_index(
-            drop=True
-        ),
-        groups=split.groups if split.name == "patient" else None,
-    )
-
-
-def _trained(training: TrainingSet, family: Family, recipe: Recipe, run: Run) -> FittedModel:
+def _trained(trainer: Trainer, rows: np.ndarray, run: Run) -> FittedModel:
     folder = run.work
     folder.mkdir(parents=True, exist_ok=True)
-    spent = folder / "seconds.txt"
-    before = float(spent.read_text()) if spent.is_file() else 0.0
+    seconds_file = folder / "seconds.txt"
+    before = float(seconds_file.read_text()) if seconds_file.is_file() else 0.0
     start = time.monotonic()
 
-    def told(line: str) -> None:
-        # Kept as it grows, so that the time of a training that was cut off counts too.
-        spent.write_text(f"{before + time.monotonic() - start:.1f}")
+    def report(line: str) -> None:
+        # Written at every line, so that the time of a training that was cut off counts too.
+        seconds_file.write_text(f"{before + time.monotonic() - start:.1f}")
         run.report(f"{folder.name}: {line}")
 
-    fit = family.fit(training, recipe, replace(run, report=told))
-    told("trained")
+    fit = trainer.fit(rows, replace(run, report=report))
+    report("trained")
     if not fit.history.empty:
         fit.history.to_csv(folder / "history.csv", index=False)
-    kept = {"seconds": float(spent.read_text()), "notes": fit.notes}
-    (folder / "training.json").write_text(json.dumps(kept))
+    summary = {"seconds": float(seconds_file.read_text()), "notes": fit.notes}
+    (folder / "training.json").write_text(json.dumps(summary))
     return fit.model
 
 
 def _collected(folders: list[Path]) -> CrossFit:
-    done = {folder.name: _done(folder, "done.json") for folder in folders}
+    summaries = {folder.name: _json(folder / "done.json") for folder in folders}
     histories = [_history(folder, number) for number, folder in enumerate(folders)]
     return CrossFit(
         predictions=pd.concat(
@@ -132,13 +115,13 @@ def _collected(folders: list[Path]) -> CrossFit:
             ignore_index=True,
         ),
         history=pd.concat(histories, ignore_index=True),
-        seconds={name: d["seconds"] for name, d in done.items()},
-        notes={name: d["notes"] for name, d in done.items()},
+        seconds={name: summary["seconds"] for name, summary in summaries.items()},
+        notes={name: summary["notes"] for name, summary in summaries.items()},
     )
 
 
-def _done(folder: Path, name: str) -> dict:
-    return json.loads((folder / name).read_text())
+def _json(file: Path) -> dict[str, Any]:
+    return json.loads(file.read_text())
 
 
 def _history(folder: Path, fold: int) -> pd.DataFrame:

@@ -11,11 +11,10 @@ import numpy as np
 from hemodetect.dataset.cache import Dataset
 from hemodetect.dataset.splits import Split
 from hemodetect.errors import HemodetectError
-from hemodetect.models.interface import Run, TrainingSet
 from hemodetect.models.recipes import KernelRecipe, NetworkRecipe, Recipe
-from hemodetect.training.crossfit import training_set
-from hemodetect.training.families import family_of
+from hemodetect.training.fitting import Run, TrainingSet
 from hemodetect.training.network_training import fit_network
+from hemodetect.training.trainers import fit_slices, training_set
 
 _BATCHES = 6
 _KERNEL_SLICES = 600
@@ -72,5 +71,5 @@ def _kernel_seconds(dataset: Dataset, split: Split, recipe: KernelRecipe) -> tup
     sample: TrainingSet = training_set(dataset, split, recipe, _sample(dataset, _KERNEL_SLICES))
     with tempfile.TemporaryDirectory() as work:
         start = time.monotonic()
-        family_of(recipe).fit(sample, recipe, Run(Path(work), lambda _: None))
+        fit_slices(sample, recipe, Run(Path(work), lambda _: None))
     return len(sample.slices), time.monotonic() - start

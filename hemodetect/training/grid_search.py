@@ -33,9 +33,9 @@ from hemodetect.errors import HemodetectError
 from hemodetect.evaluation import scores
 from hemodetect.evaluation.metrics import Metric
 from hemodetect.models.gram import PixelScale, gram_matrix, kernel_values, scale_gamma
-from hemodetect.models.logistic import row_space_fit
 from hemodetect.models.recipes import KernelRecipe, recipe_named
 from hemodetect.training.jobs.processes import die_with
+from hemodetect.training.logistic_training import row_space_fit
 
 Report = Callable[[str], None]
 

@@ -16,11 +16,12 @@ from hemodetect.dataset.cache import Dataset
 from hemodetect.dataset.splits import Split
 from hemodetect.errors import BundleError
 from hemodetect.evaluation import scores
-from hemodetect.models.interface import FittedModel, Report, Run
-from hemodetect.models.recipes import KernelRecipe, NetworkRecipe, Recipe, recipe_named
+from hemodetect.models.interface import FittedModel
+from hemodetect.models.recipes import Recipe, recipe_named
 from hemodetect.registry.bundle import HISTORY, PREDICTIONS, SPLIT, Card, write_bundle
-from hemodetect.training.crossfit import KEPT, ON_ALL, CrossFit, cross_fit, fit_on_all
-from hemodetect.training.families import family_of
+from hemodetect.training.crossfit import FOLD_MODEL, ON_ALL, CrossFit, cross_fit, fit_on_all
+from hemodetect.training.fitting import Report, Run
+from hemodetect.training.trainers import trainer_of
 from hemodetect.training.versions import installed
 
 LIBRARIES = ("keras", "tensorflow-cpu", "scikit-learn", "numpy", "scipy", "pillow")
@@ -37,6 +38,8 @@ def train_bundle(
     recipe: Recipe,
     out: Path,
     *,
+    backbone: Path | None = None,
+    backbone_data: Dataset | None = None,
     epochs: int | None = None,
     seed: int = 0,
     parallel: bool = False,
@@ -44,58 +47,78 @@ def train_bundle(
 ) -> Card:
     """Trains a recipe over a split and writes the bundle, resuming what was cut off.
 
-    Under the patient split the bundle holds the model trained on all patients, and the out-of-fold
-    predictions speak for it. Under the paper split it holds figures only: what a model scores there
-    is leakage, and no model shall be used on the strength of it.
+    Under the patient split the bundle holds the model trained on all patients, and its figures are
+    those of the out-of-fold predictions. Under the paper split it holds figures only: what a model
+    scores there is leakage, and no model may be used because of it.
 
     Args:
         dataset: what to train on.
         split: made for `dataset`.
         recipe: of any family.
         out: the bundle's folder; must not exist. State is kept beside it (`work_folder`).
+        backbone: bundle of a CNN of the recipe ``blood`` with its folds' networks (recipes that need
+            one).
+        backbone_data: the set that the backbone was trained on.
         epochs: most epochs, where fewer than the recipe's are wanted (networks only).
         seed: of everything drawn at random.
-        parallel: on all cards at once (networks only).
+        parallel: on all GPUs at once (networks only).
         report: takes a line of progress.
 
     Raises:
-        BundleError: `out` exists, or its work folder holds another training.
+        BundleError: `out` exists, its work folder holds another training, or the backbone cannot be
+            used for `dataset`.
     """
     if out.exists():
         raise BundleError(f"{out}: exists already; choose another folder or remove it.")
-    family, run = family_of(recipe), Run(work_folder(out), report, epochs, seed, parallel)
-    claim(run, dataset, split, recipe)
-    folds = cross_fit(dataset, split, family, recipe, run)
+    trainer = trainer_of(
+        dataset, split, recipe, backbone=backbone, backbone_data=backbone_data, seed=seed,
+        report=report,
+    )  # fmt: skip
+    run = Run(work_folder(out), report, epochs, seed, parallel)
+    claim(run, dataset, split, recipe, trainer.identity)
+    folds = cross_fit(dataset, split, trainer, run, keep_models=recipe.keeps_fold_models)
     model: FittedModel | None = None
     if split.name == "patient":
-        model, history, seconds = fit_on_all(dataset, split, family, recipe, run)
+        model, history, seconds = fit_on_all(dataset, trainer, run)
         folds = replace(
             folds,
             history=pd.concat([folds.history, history], ignore_index=True),
             seconds={**folds.seconds, ON_ALL: seconds},
         )
+    extras = trainer.extras(folds.predictions, report)
 
     def fill(folder: Path) -> None:
         if model is not None:
             model.save(folder)
         for number in range(len(split.folds)):
-            for file in (run.work / f"fold-{number}" / KEPT).glob("*"):
+            for file in (run.work / f"fold-{number}" / FOLD_MODEL).glob("*"):
                 shutil.copyfile(file, folder / f"fold-{number}-{file.name}")
-        split.write(folder / SPLIT)
-        folds.predictions.to_parquet(folder / PREDICTIONS, index=False, compression="zstd")
-        folds.history.to_csv(folder / HISTORY, index=False, float_format="%.6g")
+        for name, of_split in {SPLIT: split, **extras.splits}.items():
+            of_split.write(folder / name)
+        for name, table in {PREDICTIONS: folds.predictions, **extras.tables}.items():
+            table.to_parquet(folder / name, index=False, compression="zstd")
+        if not folds.history.empty:
+            folds.history.to_csv(folder / HISTORY, index=False, float_format="%.6g")
 
     def card(files: dict[str, str]) -> Card:
-        return bundle_card(dataset, split, recipe, folds, epochs, seed, files)
+        plain = bundle_card(dataset, split, recipe, folds, epochs, seed, files)
+        return replace(plain, remarks=(*plain.remarks, *extras.remarks), **extras.card)
 
-    made = write_bundle(out, fill, card)
+    written = write_bundle(out, fill, card)
     shutil.rmtree(run.work)
     report(f"{out}: written")
-    return made
+    return written
 
 
-def claim(run: Run, dataset: Dataset, split: Split, recipe: Recipe) -> None:
+def claim(
+    run: Run, dataset: Dataset, split: Split, recipe: Recipe, backbone: str | None = None
+) -> None:
     """Makes the work folder this training's, or finds that it is already.
+
+    Args:
+        run: its work folder.
+        dataset, split, recipe: what is trained.
+        backbone: version of the backbone, None where there is none.
 
     Raises:
         BundleError: it holds the state of another training. Going on from that could test a model on
@@ -107,20 +130,21 @@ def claim(run: Run, dataset: Dataset, split: Split, recipe: Recipe) -> None:
         "recipe": asdict(recipe),
         "epochs": run.epochs,
         "seed": run.seed,
+        "backbone": backbone,
     }
-    # Through JSON, so that what was kept and what is wanted have the same types.
-    wanted, kept = json.loads(json.dumps(plan)), run.work / "plan.json"
-    if not kept.is_file() and not any(run.work.glob("*/")):
+    # Through JSON, so that both plans have the same types.
+    wanted, plan_file = json.loads(json.dumps(plan)), run.work / "plan.json"
+    if not plan_file.is_file() and not any(run.work.glob("*/")):
         run.work.mkdir(parents=True, exist_ok=True)
-        partial = kept.with_suffix(".partial")
+        partial = plan_file.with_suffix(".partial")
         partial.write_text(json.dumps(wanted))
-        partial.replace(kept)
+        partial.replace(plan_file)
         return
     try:
-        found = json.loads(kept.read_text())
+        stored = json.loads(plan_file.read_text())
     except (OSError, ValueError):
-        found = {}
-    different = ", ".join(name for name in wanted if wanted[name] != found.get(name))
+        stored = {}
+    different = ", ".join(name for name in wanted if wanted[name] != stored.get(name))
     if different:
         raise BundleError(
             f"{run.work}: holds an unfinished training with another {different}; remove it, or"
@@ -150,7 +174,7 @@ def bundle_card(
             "patient_groups": len(set(split.groups.values())),
         },
         seed=seed,
-        epochs=None if isinstance(recipe, KernelRecipe) else epochs or recipe.epochs,
+        epochs=_epochs(recipe, epochs),
         threshold=recipe.threshold,
         threshold_reason="as published: the class with the higher probability",
         metrics={
@@ -183,9 +207,15 @@ def _remarks(split: Split, recipe: Recipe, epochs: int | None) -> list[str]:
             "The figures leak: slices of one patient were on both sides of the split. The bundle"
             " holds no model."
         )
-    if isinstance(recipe, NetworkRecipe) and epochs and epochs < recipe.epochs:
-        remarks.append(f"Trained for {epochs} epochs; the study trained for {recipe.epochs}.")
+    published = _epochs(recipe, None)
+    if recipe.name == "paper" and published and epochs and epochs < published:
+        remarks.append(f"Trained for {epochs} epochs; the study trained for {published}.")
     return remarks
+
+
+def _epochs(recipe: Recipe, epochs: int | None) -> int | None:
+    """Epochs of a training; None where it has none that can be chosen."""
+    return (epochs or recipe.epochs) if "epochs" in recipe.adjustable else None
 
 
 def _changed(recipe: Recipe) -> dict[str, float]:

@@ -26,16 +26,16 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hemodetect.dataset.cache import Dataset
 from hemodetect.dataset.splits import Split, inner_validation
-from hemodetect.models.interface import Run, TrainingSet
 from hemodetect.models.network_model import NetworkModel
 from hemodetect.models.recipes import DEPTHS, NetworkRecipe
 from hemodetect.registry.bundle import AUROC
-from hemodetect.training.crossfit import training_set
+from hemodetect.training.fitting import Run, TrainingSet
 from hemodetect.training.grid_search import SearchError, judged_ranks, own_ranks
 from hemodetect.training.network_training import TrainingDiverged, fit_network
 from hemodetect.training.plan import TUNED
 from hemodetect.training.search_results import Trial, Tuning
 from hemodetect.training.train import claim
+from hemodetect.training.trainers import training_set
 
 LEARNING_RATES = (1e-4, 1e-2)
 DROPOUTS = (0.0, 0.6)

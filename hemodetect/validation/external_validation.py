@@ -22,12 +22,10 @@ from hemodetect.evaluation.comparison import (
     compared,
 )
 from hemodetect.evaluation.levels import EvaluationError
-from hemodetect.models.interface import predicted
+from hemodetect.models.interface import predicted_slices
 from hemodetect.registry.bundle import (
     PREDICTIONS,
     SPLIT,
-    TEACHER_PREDICTIONS,
-    TEACHER_SPLIT,
     Card,
     read_card,
 )
@@ -41,7 +39,7 @@ def compare_bundles(
 ) -> Comparison:
     """Predictions of every bundle for every slice of the sets.
 
-    On a set a bundle was trained on, or its teacher, these are its out-of-fold predictions; its
+    On a set a bundle was trained on, or its backbone, these are its out-of-fold predictions; its
     model, which knows those patients, is not asked. On any other set it is.
 
     Args:
@@ -125,8 +123,10 @@ def _out_of_fold(card: Card, dataset: Dataset) -> tuple[str, str] | None:
     """Files of the predictions and the split of a set a bundle was trained on; None of any other."""
     if card.fingerprint == dataset.fingerprint:
         return PREDICTIONS, SPLIT
-    if card.teacher_fingerprint == dataset.fingerprint:
-        return TEACHER_PREDICTIONS, TEACHER_SPLIT
+    if card.backbone_fingerprint == dataset.fingerprint:
+        assert card.backbone_predictions is not None
+        assert card.backbone_split is not None
+        return card.backbone_predictions, card.backbone_split
     return None
 
 
@@ -156,4 +156,6 @@ def _predicted(folder: Path, dataset: Dataset) -> pd.DataFrame:
     model = load_bundle(folder)
     grey = dataset.grey(model.fitted.size)
     table = dataset.slices[["patient", "slice", "label"]].reset_index(drop=True)
-    return pd.concat([table, predicted(model.fitted, grey, dataset.slices.reset_index())], axis=1)
+    return pd.concat(
+        [table, predicted_slices(model.fitted, grey, dataset.slices.reset_index())], axis=1
+    )

@@ -14,7 +14,7 @@ from hemodetect.figures.slice_view import png_bytes
 from hemodetect.imaging.study import Study
 from hemodetect.imaging.windows import windowed
 from hemodetect.models.families import FAMILY_NAMES
-from hemodetect.models.interface import Shared
+from hemodetect.models.series_cache import SeriesCache
 from hemodetect.prediction.study_prediction import FamilyPrediction, StudyPrediction, predict_study
 from hemodetect.preprocessing.model_input import model_input
 from hemodetect.registry.releases import ReleasedModel, Releases
@@ -82,15 +82,15 @@ def _read_by_models(
         bar.progress(done / steps, f"Model {done} of {total} has read all slices")
 
     try:
-        shared: Shared = {}
-        prediction = predict_study(study, models, progress, shared)
+        cache = SeriesCache()
+        prediction = predict_study(study, models, progress, cache)
     except HemodetectError as error:
         st.error(str(error), icon=":material/error:")
         st.stop()
     maps = None
     if "cnn" in models:
         bar.progress((steps - 1) / steps, "Drawing the CNN's heat maps")
-        maps = study_maps(models["cnn"], study.slices, shared)
+        maps = study_maps(models["cnn"], study.slices, cache)
     return prediction, maps
 
 
@@ -99,10 +99,10 @@ def _first_look(study: Study, models: dict[str, ReleasedModel]) -> None:
     first = study.slices[0]
     picture, words = st.columns([2, 3])
     picture.image(png_bytes(windowed(first.values, own_window(first)), 420), "Slice 1")
-    shared: Shared = {}
+    cache = SeriesCache()
     for family, model in models.items():
         grey = model_input([first], model.fitted.size)
-        probability = float(model.predict_inputs(grey, shared).slices[0])
+        probability = float(model.predict_inputs(grey, cache).slices[0])
         words.markdown(f"{FAMILY_NAMES[family]}, slice 1: **{probability:.0%}**")
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from hemodetect.explain.heat_maps import METHODS, Method, methods, one_slice_map
+from hemodetect.explain.heat_maps import one_slice_map
 from hemodetect.figures.reading import slice_probabilities, slice_weights
 from hemodetect.figures.slice_view import HeatMap, png_bytes, slice_view
 from hemodetect.figures.theme import CHART_CONFIG
 from hemodetect.imaging.windows import Window, windowed
 from hemodetect.models.families import FAMILY_NAMES
+from hemodetect.models.interface import GRADIENT_METHODS, HeatMapMethod
 from hemodetect.prediction.study_prediction import StudyPrediction
 from hemodetect.registry.releases import ReleasedModel
 from pages.common.slice_controls import arrows_turn_slices, go_to, slice_control, window_control
@@ -108,9 +109,11 @@ def _panels(
 ) -> None:
     image = prediction.study.slices[index]
     chosen, strength, said = st.columns([3, 3, 6], vertical_alignment="bottom")
-    method: Method = METHODS[0]
+    method: HeatMapMethod = GRADIENT_METHODS[0]
     if maps is not None and cnn is not None:
-        method = chosen.selectbox("CNN heat map", methods(cnn), key=f"{prefix}_method")
+        method = chosen.selectbox(
+            "CNN heat map", cnn.fitted.abilities.heat_maps, key=f"{prefix}_method"
+        )
     opacity = strength.slider("Heat map opacity", 0.0, 1.0, 0.6, 0.1, key=f"{prefix}_opacity")
     said.markdown(
         "  ".join(
@@ -124,8 +127,8 @@ def _panels(
             windowed(image.values, window),
             heat=_heat(prediction, maps, cnn, index, method, prefix),
             attention=None
-            if attentive is None or attentive.attention is None
-            else attentive.attention[index],
+            if attentive is None or attentive.row_attention is None
+            else attentive.row_attention[index],
             opacity=opacity,
         ),
         theme=None,
@@ -144,12 +147,12 @@ def _heat(
     maps: np.ndarray | None,
     cnn: ReleasedModel | None,
     index: int,
-    method: Method,
+    method: HeatMapMethod,
     prefix: str,
 ) -> HeatMap | None:
     if maps is None or cnn is None:
         return None
-    if method == METHODS[0]:
+    if method == GRADIENT_METHODS[0]:
         strongest = float(maps.max()) or 1.0
         return HeatMap(maps[index] / strongest, method, "strongest in this study")
     kept = st.session_state.setdefault(f"{prefix}_slice_maps", {})

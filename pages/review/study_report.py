@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
 import streamlit as st
 
 from hemodetect.explain.heat_maps import study_maps
+from hemodetect.models.series_cache import SeriesCache
 from hemodetect.prediction.study_prediction import StudyPrediction, predict_study
 from hemodetect.registry.releases import Releases
 from hemodetect.reports.dicom_results import overlay_pictures, zipped_results
@@ -51,9 +51,9 @@ def study_report(of: ReviewSession, made: list[Read]) -> None:
 def _predicted(
     of: ReviewSession, number: int
 ) -> tuple[StudyPrediction, tuple[SlicePicture, ...], Releases]:
-    opened, used, shared = open_source(of.study(number).source), releases(), dict[str, Any]()
+    opened, used, cache = open_source(of.study(number).source), releases(), SeriesCache()
     with turn(lambda _: None):
-        prediction = predict_study(opened, used.models, shared=shared)
+        prediction = predict_study(opened, used.models, cache=cache)
         cnn = used.models.get("cnn")
-        maps = study_maps(cnn, opened.slices, shared) if cnn else None
+        maps = study_maps(cnn, opened.slices, cache) if cnn else None
     return prediction, slice_pictures(prediction, maps), used

@@ -8,8 +8,9 @@ import pytest
 from tf_keras_vis.gradcam import Gradcam
 from tf_keras_vis.utils.model_modifiers import ReplaceToLinear
 
-from hemodetect.explain.heat_maps import METHODS, grad_cam_maps, slice_map
-from hemodetect.explain.overlay import in_register, row_attention
+from hemodetect.explain.heat_maps import grad_cam_maps, slice_map
+from hemodetect.models.heat_map_source import HeatMapSource
+from hemodetect.models.interface import GRADIENT_METHODS
 from hemodetect.models.networks import LAST_CONVOLUTION, cnn, network_input
 from hemodetect.models.recipes import NetworkRecipe
 
@@ -32,8 +33,12 @@ def slices() -> np.ndarray:
     return np.kron(coarse, np.ones((8, 8))).astype(np.uint8)
 
 
+def source_of(network: keras.Model, slices: np.ndarray) -> HeatMapSource:
+    return HeatMapSource(network, network_input(network, slices))
+
+
 def test_maps_of_a_study_equal_those_of_tf_keras_vis(network, slices) -> None:
-    maps = grad_cam_maps(network, slices)
+    maps = grad_cam_maps(source_of(network, slices))
     assert maps.shape == (5, 4, 4)
     assert maps.max(axis=(1, 2)).min() > 0
     theirs = Gradcam(network, model_modifier=ReplaceToLinear(), clone=True)(
@@ -55,32 +60,13 @@ def test_a_saturated_network_still_gives_a_map(network, slices) -> None:
         saturated.predict_on_batch(np.repeat(slices[:1, ..., None] / 255, 3, -1))[0, 0]
     )
     assert probability in (0.0, 1.0)
-    assert grad_cam_maps(saturated, slices).max() > 0
+    assert grad_cam_maps(source_of(saturated, slices)).max() > 0
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", GRADIENT_METHODS)
 def test_every_method_gives_a_map_of_the_slice(network, slices, method) -> None:
-    found = slice_map(network, slices[0], method)
+    found = slice_map(source_of(network, slices), 0, method)
     assert found.shape == (128, 128)
     assert found.dtype == np.float32
     assert found.min() >= 0
     assert np.isfinite(found).all()
-
-
-def test_a_map_is_in_register_with_a_slice_that_is_not_square() -> None:
-    heat = np.zeros((4, 4), np.float32)
-    heat[0, 3] = 1
-    large = in_register(heat, (200, 400))
-    assert large.shape == (200, 400)
-    row, column = np.unravel_index(large.argmax(), large.shape)
-    assert row < 50
-    assert column > 300
-
-
-def test_attention_lies_at_its_rows() -> None:
-    weights = np.full(244, 0.5 / 243, np.float32)
-    weights[61] = 0.5
-    shown = row_attention(weights, (512, 512))
-    assert abs(int(shown[:, 0].argmax()) - 61.5 * 512 / 244) < 3
-    assert shown.max() <= 1
-    np.testing.assert_array_equal(shown[:, 0], shown[:, 511])

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from hemodetect.explain.overlay import COLORMAPS, colour_table, heatmap_overlay
+from hemodetect.explain.overlay import (
+    COLORMAPS,
+    colour_table,
+    heatmap_overlay,
+    in_register,
+    row_attention,
+)
 
 GREY = np.tile(np.arange(0, 250, 10, dtype=np.uint8), (4, 1))
 
@@ -63,3 +69,22 @@ def test_lightness_rises_along_every_colormap(name):
 def test_a_map_that_does_not_fit_the_slice_is_refused(arguments, sentence):
     with pytest.raises(ValueError, match=sentence):
         heatmap_overlay(GREY, **arguments)
+
+
+def test_a_map_is_in_register_with_a_slice_that_is_not_square() -> None:
+    heat = np.zeros((4, 4), np.float32)
+    heat[0, 3] = 1
+    large = in_register(heat, (200, 400))
+    assert large.shape == (200, 400)
+    row, column = np.unravel_index(large.argmax(), large.shape)
+    assert row < 50
+    assert column > 300
+
+
+def test_attention_lies_at_its_rows() -> None:
+    weights = np.full(244, 0.5 / 243, np.float32)
+    weights[61] = 0.5
+    shown = row_attention(weights, (512, 512))
+    assert abs(int(shown[:, 0].argmax()) - 61.5 * 512 / 244) < 3
+    assert shown.max() <= 1
+    np.testing.assert_array_equal(shown[:, 0], shown[:, 511])

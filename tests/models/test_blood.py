@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from drawn_skulls import drawn_series
 
-from hemodetect.models.blood_model import BloodModel, peak
+from hemodetect.models.blood_model import BloodModel
 from hemodetect.models.blood_network import blood_network
+from hemodetect.models.findings import top_fraction_mean
 from hemodetect.models.recipes import BloodRecipe
 from hemodetect.preprocessing.standard_head import standard_series
 from hemodetect.training.blood_training import (
@@ -73,7 +74,7 @@ def test_a_slice_without_a_head_is_the_least_suspicious() -> None:
     grey = drawn_series(9, 1)
     grey[8] = 0
     found = BloodModel(blood_network()).findings(standard_series(grey))
-    assert found.evidence.argmin() == 8
+    assert found.logits.argmin() == 8
     assert found.embedding[8].max() == 0
     assert found.maps.shape == (9, 28, 28)
 
@@ -83,12 +84,12 @@ def test_findings_do_not_depend_on_the_side() -> None:
     series = standard_series(drawn_series(9, 1, bleed=True))
     mirrored = replace(series, grey=series.grey[:, :, ::-1].copy())
     one, other = model.findings(series), model.findings(mirrored)
-    np.testing.assert_allclose(one.evidence, other.evidence, atol=1e-4)
+    np.testing.assert_allclose(one.logits, other.logits, atol=1e-4)
     np.testing.assert_allclose(one.maps, other.maps[:, :, ::-1], atol=1e-5)
 
 
-def test_a_study_s_peak_is_that_of_few_slices_and_of_none_that_do_not_count() -> None:
-    evidence = np.r_[np.full(97, -3.0), 5.0, 4.0, 9.0]
-    counted = np.r_[np.ones(99, bool), False]
-    assert peak(evidence, counted) == pytest.approx((5 + 4 - 3 * 4) / 6)
-    assert peak(np.array([1.0]), np.array([False])) == 1.0
+def test_a_study_s_logit_is_that_of_few_slices_and_of_none_outside_the_brain() -> None:
+    logits = np.r_[np.full(97, -3.0), 5.0, 4.0, 9.0]
+    in_brain = np.r_[np.ones(99, bool), False]
+    assert top_fraction_mean(logits, in_brain) == pytest.approx((5 + 4 - 3 * 4) / 6)
+    assert top_fraction_mean(np.array([1.0]), np.array([False])) == 1.0

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from hemodetect.errors import BundleError
-from hemodetect.models.network_model import WEIGHTS, NetworkFamily, NetworkModel
+from hemodetect.models.network_model import WEIGHTS, NetworkModel
 from hemodetect.models.networks import BUILDERS, LAST_CONVOLUTION
 from hemodetect.models.recipes import DEPTHS, NetworkRecipe, recipe_named
 
@@ -41,11 +41,11 @@ def test_a_tuned_network_has_the_depth_dropout_and_penalty_that_were_asked_for(f
 
 
 def test_attention_weights_of_the_rows_sum_to_one() -> None:
-    found = _network("attention_rnn").predict(_slices(244, 3), {})
+    found = _network("attention_rnn").predict(_slices(244, 3))
     assert found.slices.shape == (3,)
-    assert found.attention is not None
-    assert found.attention.shape == (3, 244)
-    np.testing.assert_allclose(found.attention.sum(axis=1), 1, rtol=1e-5)
+    assert found.row_attention is not None
+    assert found.row_attention.shape == (3, 244)
+    np.testing.assert_allclose(found.row_attention.sum(axis=1), 1, rtol=1e-5)
 
 
 def test_a_batch_that_is_not_full_changes_no_answer() -> None:
@@ -65,10 +65,10 @@ def test_a_saved_network_gives_the_same_under_jax(family: str, tmp_path: Path) -
     code = (
         "import sys, numpy as np; from pathlib import Path\n"
         "import keras; assert keras.backend.backend() == 'jax'\n"
-        "from hemodetect.models.network_model import NetworkFamily\n"
+        "from hemodetect.models.network_model import NetworkModel\n"
         "from hemodetect.models.recipes import recipe_named\n"
         "folder = Path(sys.argv[1])\n"
-        "model = NetworkFamily().load(folder, recipe_named(sys.argv[2], 'paper'))\n"
+        "model = NetworkModel.load(folder, recipe_named(sys.argv[2], 'paper'))\n"
         "slices = np.load(folder / 'slices.npy')\n"
         "np.save(folder / 'jax.npy', model.probabilities(slices))\n"
     )
@@ -88,7 +88,7 @@ def test_a_model_file_with_code_in_it_is_refused(tmp_path: Path) -> None:
     poisoned = keras.Model(source, keras.layers.Lambda(lambda x: x + 1)(source))
     poisoned.save(tmp_path / WEIGHTS)
     with pytest.raises(BundleError, match=r"model.keras: cannot be loaded safely"):
-        NetworkFamily().load(tmp_path, recipe_named("cnn", "paper"))
+        NetworkModel.load(tmp_path, recipe_named("cnn", "paper"))
 
 
 def _network(family: str) -> NetworkModel:

@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 
 from hemodetect.errors import BundleError
-from hemodetect.models.blood_model import SliceFindings
+from hemodetect.models.calibration import Sigmoid
 from hemodetect.models.families import FAMILY_NAMES
+from hemodetect.models.findings import SliceFindings
 from hemodetect.models.recipes import StudyRecipe, recipe_named
-from hemodetect.models.study_heads import HeadSeries, fitted_head, loaded_head
-from hemodetect.models.study_model import Line, StudyScale, judged_study
+from hemodetect.models.study_heads import load_head
+from hemodetect.models.study_model import StudyScale, study_prediction
 from hemodetect.models.weight_files import read_arrays, write_arrays
+from hemodetect.training.calibration import fitted_sigmoid
+from hemodetect.training.head_training import HeadSeries, fitted_head
 
 
 def series(seed: int, bleeding: bool, slices: int = 40, labelled: bool = False) -> HeadSeries:
@@ -26,9 +29,9 @@ def series(seed: int, bleeding: bool, slices: int = 40, labelled: bool = False) 
     embedding[shown, :3] += 6
     evidence = (random.normal(-2, 1, slices) + 4 * shown).astype(np.float32)
     nothing = np.zeros((0, 0, 0), np.float32)
-    found = SliceFindings(evidence, embedding, *2 * [np.ones(slices, bool)], nothing)
+    findings = SliceFindings(evidence, embedding, *2 * [np.ones(slices, bool)], nothing)
     labels = shown.astype(int) if labelled else np.full(slices, int(bleeding))
-    return HeadSeries(found, labels, labelled)
+    return HeadSeries(findings, labels, labelled)
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +40,9 @@ def training() -> list[HeadSeries]:
 
 
 def recipe(family: str) -> StudyRecipe:
-    found = recipe_named(family, "study")
-    assert isinstance(found, StudyRecipe)
-    return replace(found, epochs=15)
+    findings = recipe_named(family, "study")
+    assert isinstance(findings, StudyRecipe)
+    return replace(findings, epochs=15)
 
 
 @pytest.mark.parametrize("family", FAMILY_NAMES)
@@ -48,53 +51,53 @@ def test_a_head_ranks_new_studies_and_slices_and_survives_saving(
 ) -> None:
     head = fitted_head(training, recipe(family), seed=0)
     bleeding, normal = ([series(100 + 2 * i + b, bool(b)) for i in range(4)] for b in (1, 0))
-    told = [head.evidence(s.found) for s in bleeding]
-    assert min(e.study for e in told) > max(head.evidence(s.found).study for s in normal)
-    for evidence in told:
+    answers = [head.logits(s.findings) for s in bleeding]
+    assert min(e.study for e in answers) > max(head.logits(s.findings).study for s in normal)
+    for evidence in answers:
         assert evidence.slices[14:19].mean() > evidence.slices[25:].mean()
-    assert (told[0].attention is not None) == (family == "attention_rnn")
-    if told[0].attention is not None:
-        assert told[0].attention.sum() == pytest.approx(1, abs=1e-4)
+    assert (answers[0].slice_attention is not None) == (family == "attention_rnn")
+    if answers[0].slice_attention is not None:
+        assert answers[0].slice_attention.sum() == pytest.approx(1, abs=1e-4)
     head.save(tmp_path)
-    again = loaded_head(tmp_path, recipe(family)).evidence(bleeding[0].found)
-    np.testing.assert_allclose(again.slices, told[0].slices, atol=1e-4)
-    assert again.study == pytest.approx(told[0].study, abs=1e-4)
+    again = load_head(tmp_path, recipe(family)).logits(bleeding[0].findings)
+    np.testing.assert_allclose(again.slices, answers[0].slices, atol=1e-4)
+    assert again.study == pytest.approx(answers[0].study, abs=1e-4)
 
 
 def test_a_recurrent_head_reads_series_of_any_length(training) -> None:
     head = fitted_head(training, replace(recipe("attention_rnn"), epochs=1), seed=0)
     for slices in (1, 64, 65, 200):
-        told = head.evidence(series(7, True, slices=slices).found)
-        assert told.slices.shape == (slices,)
-        assert np.isfinite(told.slices).all()
-        assert told.attention is not None
-        assert told.attention.sum() == pytest.approx(1, abs=1e-4)
+        answers = head.logits(series(7, True, slices=slices).findings)
+        assert answers.slices.shape == (slices,)
+        assert np.isfinite(answers.slices).all()
+        assert answers.slice_attention is not None
+        assert answers.slice_attention.sum() == pytest.approx(1, abs=1e-4)
 
 
 def test_a_slice_is_judged_in_the_light_of_its_study() -> None:
-    scale = StudyScale(Line(1.0, 0.0), Line(2.0, -1.0), 0.25)
+    scale = StudyScale(Sigmoid(1.0, 0.0), Sigmoid(2.0, -1.0), 0.25)
     head = fitted_head([], recipe("cnn"), seed=0)
-    found = series(1, True).found
-    told, evidence = judged_study(found, head, scale), head.evidence(found)
+    findings = series(1, True).findings
+    answers, evidence = study_prediction(findings, head, scale), head.logits(findings)
     mixed = 2 * (0.25 * evidence.slices + 0.75 * evidence.study) - 1
-    np.testing.assert_allclose(told.slices, 1 / (1 + np.exp(-mixed)), rtol=1e-5)
-    assert told.patient == pytest.approx(1 / (1 + np.exp(-evidence.study)), rel=1e-5)
+    np.testing.assert_allclose(answers.slices, 1 / (1 + np.exp(-mixed)), rtol=1e-5)
+    assert answers.patient == pytest.approx(1 / (1 + np.exp(-evidence.study)), rel=1e-5)
 
 
 def test_a_sigmoid_never_turns_a_model_round() -> None:
     evidence, labels = np.array([3.0, 2.0, 1.0, 0.0]), np.array([0, 0, 1, 1])
-    assert Line.fitted(evidence, labels, np.ones(4)).slope > 0
+    assert fitted_sigmoid(evidence, labels, np.ones(4)).slope > 0
 
 
 def test_of_slices_without_a_head_nothing_is_said() -> None:
-    scale = StudyScale(Line(1.0, 0.0), Line(1.0, 0.0), 0.5)
-    head, found = fitted_head([], recipe("cnn"), seed=0), series(1, True).found
-    blind = judged_study(replace(found, seen=np.zeros(40, bool)), head, scale)
+    scale = StudyScale(Sigmoid(1.0, 0.0), Sigmoid(1.0, 0.0), 0.5)
+    head, findings = fitted_head([], recipe("cnn"), seed=0), series(1, True).findings
+    blind = study_prediction(replace(findings, head_found=np.zeros(40, bool)), head, scale)
     assert blind.patient == 0.5
     assert set(blind.slices) == {0.5}
     seen = np.arange(40) != 14
-    told = judged_study(replace(found, seen=seen), head, scale)
-    assert told.slices[14] == pytest.approx(told.slices[seen].min())
+    answers = study_prediction(replace(findings, head_found=seen), head, scale)
+    assert answers.slices[14] == pytest.approx(answers.slices[seen].min())
 
 
 @pytest.mark.parametrize("lost", ["mean", "weights"])
@@ -104,4 +107,4 @@ def test_a_head_that_lacks_an_array_is_refused(lost: str, training, tmp_path: Pa
     del arrays[lost]
     write_arrays(tmp_path / "head.skops", arrays)
     with pytest.raises(BundleError, match="holds no head"):
-        loaded_head(tmp_path, recipe("logistic"))
+        load_head(tmp_path, recipe("logistic"))

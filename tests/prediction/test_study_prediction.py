@@ -10,11 +10,19 @@ import pytest
 
 from hemodetect.imaging.study import Series, Slice, Study
 from hemodetect.models.calibration import Sigmoid
-from hemodetect.models.interface import FittedModel, SeriesPrediction, Shared, by_mean
-from hemodetect.models.svm import SvmModel, exact_svm, projected
+from hemodetect.models.heat_map_source import HeatMapSource, NoHeatMaps
+from hemodetect.models.interface import (
+    Abilities,
+    FittedModel,
+    SeriesPrediction,
+    mean_prediction,
+)
+from hemodetect.models.series_cache import SeriesCache
+from hemodetect.models.svm import SvmModel
 from hemodetect.prediction.study_prediction import FamilyPrediction, StudyPrediction, predict_study
 from hemodetect.registry.bundle import Card
 from hemodetect.registry.releases import ReleasedModel
+from hemodetect.training.svm_training import exact_svm, projected
 
 SIZE = 16
 
@@ -29,11 +37,18 @@ class Brightness:
     def probabilities(self, grey: np.ndarray) -> np.ndarray:
         return (grey.mean(axis=(1, 2)) / 255).astype(np.float32)
 
-    def predict(self, grey: np.ndarray, shared: Shared) -> SeriesPrediction:
+    @property
+    def abilities(self) -> Abilities:
+        return Abilities(row_attention=True)
+
+    def heat_map_source(self, grey: np.ndarray, cache: SeriesCache | None = None) -> HeatMapSource:
+        raise NoHeatMaps("It has no convolutions.")
+
+    def predict(self, grey: np.ndarray, cache: SeriesCache | None = None) -> SeriesPrediction:
         self.seen.append(grey)
         rows = grey.mean(axis=2) + 1
         weights = (rows / rows.sum(axis=1, keepdims=True)).astype(np.float32)
-        return by_mean(self.probabilities(grey), weights)
+        return mean_prediction(self.probabilities(grey), weights)
 
     def save(self, folder: Path) -> None:
         (folder / "size").write_text(str(self.size))
@@ -77,8 +92,8 @@ def test_every_model_answers_for_every_slice_and_the_patient_is_the_mean(svm: Sv
         assert answer.patient == pytest.approx(answer.probabilities.mean())
         assert answer.threshold == models[family].card.threshold
         assert answer.version == models[family].card.version
-    assert found.families["svm"].attention is None
-    attention = found.families["rnn"].attention
+    assert found.families["svm"].row_attention is None
+    attention = found.families["rnn"].row_attention
     assert attention is not None
     assert attention.shape == (4, 8)
     np.testing.assert_allclose(attention.sum(axis=1), 1, rtol=1e-5)
@@ -155,4 +170,4 @@ def test_few_slices_are_no_study_to_judge() -> None:
 
 def test_a_model_that_saw_no_head_cannot_tell() -> None:
     blind = np.zeros(1, bool)
-    assert FamilyPrediction(np.array([0.5], np.float32), 0.9, 0.5, "v", seen=blind).undecided
+    assert FamilyPrediction(np.array([0.5], np.float32), 0.9, 0.5, "v", head_found=blind).undecided

@@ -10,26 +10,32 @@ import numpy as np
 import pytest
 
 from hemodetect.errors import BundleError
-from hemodetect.models.interface import SeriesPrediction, Shared, by_mean
+from hemodetect.models.interface import SeriesPrediction, mean_prediction
+from hemodetect.models.series_cache import SeriesCache
 from hemodetect.models.weight_files import write_arrays
 from hemodetect.registry.bundle import CARD, Card, read_card, write_bundle
 from hemodetect.registry.releases import ReleasedModel, load_bundle, load_releases
 
 
+def card_of(files: dict[str, str], **changes: object) -> Card:
+    """A card that lists these files."""
+    values = {
+        "family": "svm", "recipe": "paper", "split": "patient", "fingerprint": "0" * 16,
+        "counts": {"slices": 2}, "seed": 0, "epochs": None, "threshold": 0.5,
+        "threshold_reason": "as published", "metrics": {}, "seconds": {"all": 1.0},
+        "versions": {}, "commit": "unknown", "created": "2026-01-02", "remarks": ("one",),
+        "files": files,
+    }  # fmt: skip
+    return Card(**{**values, **changes})
+
+
 def made(folder: Path, **changes: object) -> Card:
     """A bundle of one small file at `folder`."""
-
-    def card(files: dict[str, str]) -> Card:
-        values = {
-            "family": "svm", "recipe": "paper", "split": "patient", "fingerprint": "0" * 16,
-            "counts": {"slices": 2}, "seed": 0, "epochs": None, "threshold": 0.5,
-            "threshold_reason": "as published", "metrics": {}, "seconds": {"all": 1.0},
-            "versions": {}, "commit": "unknown", "created": "2026-01-02", "remarks": ("one",),
-            "files": files,
-        }  # fmt: skip
-        return Card(**{**values, **changes})
-
-    return write_bundle(folder, lambda f: (f / "history.csv").write_text("epoch\n"), card)
+    return write_bundle(
+        folder,
+        lambda f: (f / "history.csv").write_text("epoch\n"),
+        lambda files: card_of(files, **changes),
+    )
 
 
 def test_a_bundle_reads_back_as_written(tmp_path: Path) -> None:
@@ -80,7 +86,7 @@ def test_a_card_cannot_reach_outside_its_bundle(tmp_path: Path, name: str) -> No
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"format": 2}, "format 2, this program reads format 1"),
+        ({"format": 3}, "format 3, this program reads format 2"),
         ({"family": "oracle"}, "unknown family 'oracle'"),
         ({"threshold": 1.5}, "threshold is 1.5"),
         ({"surprise": 1}, "not a card"),
@@ -94,6 +100,22 @@ def test_a_strange_card_is_refused(
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(BundleError, match=sentence):
         read_card(tmp_path / "b")
+
+
+def test_a_bundle_of_the_first_format_is_read(tmp_path: Path) -> None:
+    def fill(folder: Path) -> None:
+        (folder / "teacher-predictions.parquet").write_text("")
+        (folder / "teacher-split.json").write_text("")
+
+    written = write_bundle(tmp_path / "b", fill, lambda files: card_of(files))
+    path = tmp_path / "b" / CARD
+    raw = json.loads(path.read_text()) | {"format": 1, "teacher_fingerprint": "ab"}
+    del raw["backbone_fingerprint"]
+    path.write_text(json.dumps(raw))
+    card = read_card(tmp_path / "b")
+    assert card == replace(written, backbone_fingerprint="ab")
+    assert card.backbone_predictions == "teacher-predictions.parquet"
+    assert card.backbone_split == "teacher-split.json"
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "null", '{"format": 1}'])
@@ -120,12 +142,12 @@ def test_a_probability_that_is_not_a_number_is_never_a_call(tmp_path: Path) -> N
     class Diverged:
         size = 8
 
-        def predict(self, grey: np.ndarray, shared: Shared) -> SeriesPrediction:
-            return by_mean(np.full(len(grey), np.nan, np.float32))
+        def predict(self, grey: np.ndarray, cache: SeriesCache | None = None) -> SeriesPrediction:
+            return mean_prediction(np.full(len(grey), np.nan, np.float32))
 
     model = ReleasedModel(made(tmp_path / "b"), Diverged())
     with pytest.raises(BundleError, match="not a number"):
-        model.predict_inputs(np.zeros((2, 8, 8), np.uint8), {})
+        model.predict_inputs(np.zeros((2, 8, 8), np.uint8))
 
 
 @pytest.mark.parametrize(

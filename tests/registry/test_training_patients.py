@@ -8,22 +8,22 @@ from pathlib import Path
 import pandas as pd
 
 from hemodetect.models.families import FAMILY_NAMES
-from hemodetect.registry.bundle import PREDICTIONS, TEACHER_PREDICTIONS, read_card
+from hemodetect.registry.bundle import BACKBONE_PREDICTIONS, PREDICTIONS, read_card
 from hemodetect.registry.training_patients import trained_on
 
 ROOT = Path(__file__).parents[2]
 
 
 def listed(name: str) -> tuple[str, list[str]]:
-    """A patient of the CNN in use, or of its teacher, and the slices listed."""
+    """A patient of the CNN in use, or of its backbone, and the slices listed."""
     table = pd.read_parquet(ROOT / "artifacts/releases/cnn" / name)
     patient = str(table["patient"].iloc[0])
     return patient, list(table.loc[table["patient"] == patient, "slice"])
 
 
-def test_the_released_models_know_their_patients_and_their_teacher_s() -> None:
+def test_the_released_models_know_their_patients_and_their_backbone_s() -> None:
     in_use = {read_card(ROOT / "artifacts/releases" / f).version: True for f in FAMILY_NAMES}
-    for name in (PREDICTIONS, TEACHER_PREDICTIONS):
+    for name in (PREDICTIONS, BACKBONE_PREDICTIONS):
         patient, slices = listed(name)
         assert trained_on(ROOT / "artifacts", patient, slices) == in_use
         # One came since, and some cannot be read any more.

@@ -17,7 +17,8 @@ processor = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * 2)
 from dataclasses import replace
 from hemodetect.training.devices import data_parallel
-from hemodetect.training.network_training import fit_network, network_probabilities
+from hemodetect.training.network_training import fit_network
+from hemodetect.models.network_model import network_outputs
 from hemodetect.models.recipes import recipe_named
 
 with data_parallel(True) as parts:
@@ -37,7 +38,7 @@ for name, parallel, runs in (("one", False, [4]), ("two", True, [2, 4])):
             recipe, grey, labels, np.arange(80) % 5 == 0,
             epochs=epochs, seed=1, work=work, parallel=parallel,
         )
-    given = network_probabilities(model, grey)[0][:, 0]
+    given = network_outputs(model, grey)[0][:, 0]
     told[name] = {
         "epochs": list(map(int, history["epoch"])),
         "loss": list(map(float, history["loss"])),

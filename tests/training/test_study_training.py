@@ -1,7 +1,8 @@
-"""Models that judge a study: from a teacher's set and one of their own to a bundle that is honest."""
+"""Models that judge a study: from a backbone's set and one of their own to a bundle that is honest."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +15,13 @@ from PIL import Image
 from hemodetect.dataset.cache import Dataset, open_dataset
 from hemodetect.dataset.splits import Split, patient_split
 from hemodetect.errors import BundleError
+from hemodetect.models.blood_model import BloodModel
+from hemodetect.models.findings import SliceFindings
 from hemodetect.models.recipes import RECIPES, StudyRecipe, recipe_named
-from hemodetect.registry.bundle import PREDICTIONS, TEACHER_PREDICTIONS, read_card
+from hemodetect.models.series_cache import SeriesCache
+from hemodetect.preprocessing.standard_head import StandardSeries
+from hemodetect.registry.bundle import BACKBONE_PREDICTIONS, PREDICTIONS, Card, read_card
 from hemodetect.registry.releases import load_bundle
-from hemodetect.training.study_training import train_study_bundle
 from hemodetect.training.train import train_bundle
 from hemodetect.validation.external_validation import compare_bundles
 
@@ -40,22 +44,22 @@ def split_of(dataset: Dataset, folds: int) -> Split:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return drawn_set(tmp_path_factory.mktemp("home"), 0)
+def target(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return drawn_set(tmp_path_factory.mktemp("target"), 0)
 
 
 @pytest.fixture(scope="module")
-def school(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return drawn_set(tmp_path_factory.mktemp("school"), 500)
+def source(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return drawn_set(tmp_path_factory.mktemp("source"), 500)
 
 
 @pytest.fixture(scope="module")
-def teacher(school: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("teacher") / "blood"
+def backbone(source: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("backbone") / "blood"
     tiny = replace(recipe_named("cnn", "blood"), epochs=1, steps=2, batch=8, bleeding=2, painted=3)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(RECIPES, ("cnn", "blood"), tiny)
-        train_bundle(school, split_of(school, 2), tiny, out, report=lambda _: None)
+        train_bundle(source, split_of(source, 2), tiny, out, report=lambda _: None)
     return out
 
 
@@ -65,87 +69,126 @@ def study(family: str) -> StudyRecipe:
     return found
 
 
-@pytest.mark.timeout(600)  # trains the teacher: a minute alone, four beside other work
+def study_bundle(
+    target: Dataset,
+    split: Split,
+    recipe: StudyRecipe,
+    backbone: Path,
+    source: Dataset,
+    out: Path,
+    report: Callable[[str], None] = lambda _: None,
+) -> Card:
+    return train_bundle(
+        target, split, recipe, out, backbone=backbone, backbone_data=source, report=report
+    )  # fmt: skip
+
+
+@pytest.mark.timeout(600)  # trains the backbone: a minute alone, four beside other work
 def test_every_slice_of_both_sets_is_predicted_by_what_never_saw_the_patient(
-    home: Dataset, school: Dataset, teacher: Path, tmp_path: Path
+    target: Dataset, source: Dataset, backbone: Path, tmp_path: Path
 ) -> None:
-    out, split = tmp_path / "logistic", split_of(home, 2)
-    card = train_study_bundle(
-        home, split, study("logistic"), teacher, school, out, report=lambda _: None
-    )
+    out, split = tmp_path / "logistic", split_of(target, 2)
+    card = study_bundle(target, split, study("logistic"), backbone, source, out)
     assert read_card(out) == card
     assert card.cannot_tell is not None
-    own, teachers = (pd.read_parquet(out / name) for name in (PREDICTIONS, TEACHER_PREDICTIONS))
-    assert sorted(own["slice"]) == sorted(home.slices["slice"])
-    assert sorted(teachers["slice"]) == sorted(school.slices["slice"])
+    own, backbone_set = (
+        pd.read_parquet(out / name) for name in (PREDICTIONS, BACKBONE_PREDICTIONS)
+    )
+    assert sorted(own["slice"]) == sorted(target.slices["slice"])
+    assert sorted(backbone_set["slice"]) == sorted(source.slices["slice"])
     assert (own.groupby("patient")["patient_probability"].nunique() == 1).all()
     # The released model knows all patients, so it answers otherwise than out of fold.
-    grey = home.grey(244)[:3]
-    assert load_bundle(out).predict_inputs(grey, {}).patient != pytest.approx(
+    grey = target.grey(244)[:3]
+    assert load_bundle(out).predict_inputs(grey).patient != pytest.approx(
         float(own["patient_probability"].iloc[0]), abs=1e-6
     )
-    found = compare_bundles([out], [home, school])
+    found = compare_bundles([out], [target, source])
     assert set(found.model("logistic").origins.values()) == {"out-of-fold"}
     by_patient = found.cases("patient").set_index(["set", "patient"])["logistic"]
     first = own.iloc[0]
-    assert by_patient[home.root.name, first["patient"]] == first["patient_probability"]
+    assert by_patient[target.root.name, first["patient"]] == first["patient_probability"]
 
 
-def test_models_of_one_teacher_share_what_it_finds(
-    home: Dataset, school: Dataset, teacher: Path, tmp_path: Path
+def test_models_of_one_backbone_share_its_findings(
+    target: Dataset,
+    source: Dataset,
+    backbone: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for family in ("cnn", "logistic"):
-        train_study_bundle(
-            home, split_of(home, 2), study(family), teacher, school, tmp_path / family,
-            report=lambda _: None,
+        study_bundle(
+            target, split_of(target, 2), study(family), backbone, source, tmp_path / family,
         )  # fmt: skip
-    one, other = (load_bundle(tmp_path / family) for family in ("cnn", "logistic"))
-    shared: dict = {}
-    one.predict_inputs(home.grey(244)[:3], shared)
-    found = {key: id(value) for key, value in shared.items()}
-    other.predict_inputs(home.grey(244)[:3], shared)
-    assert {key: id(value) for key, value in shared.items()} == found
+    first, second = (load_bundle(tmp_path / family) for family in ("cnn", "logistic"))
+    readings, cache, grey = [], SeriesCache(), target.grey(244)[:3]
+    read = BloodModel.findings
+
+    def counted(model: BloodModel, series: StandardSeries) -> SliceFindings:
+        readings.append(series)
+        return read(model, series)
+
+    monkeypatch.setattr(BloodModel, "findings", counted)
+    first.predict_inputs(grey, cache)
+    second.predict_inputs(grey, cache)
+    assert len(readings) == 1
+    second.predict_inputs(grey)
+    assert len(readings) == 2
 
 
-def test_a_teacher_that_knows_the_patients_is_refused(
-    home: Dataset, school: Dataset, teacher: Path, tmp_path: Path
+def test_a_training_that_was_cut_off_goes_on_with_the_next_fold(
+    target: Dataset, source: Dataset, backbone: Path, tmp_path: Path
+) -> None:
+    class CutOff(Exception):
+        """The power fails."""
+
+    def cut(line: str) -> None:
+        if line.startswith("fold-0 of"):
+            raise CutOff
+
+    out, split, lines = tmp_path / "b", split_of(target, 2), list[str]()
+    with pytest.raises(CutOff):
+        study_bundle(target, split, study("cnn"), backbone, source, out, cut)
+    study_bundle(target, split, study("cnn"), backbone, source, out, lines.append)
+    assert "fold-0: trained" not in lines
+    assert "fold-1: trained" in lines
+    whole = study_bundle(target, split, study("cnn"), backbone, source, tmp_path / "whole")
+    assert whole.metrics == read_card(out).metrics
+
+
+def test_a_backbone_that_knows_the_patients_is_refused(
+    target: Dataset, source: Dataset, backbone: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(BundleError, match="patients it knows"):
-        train_study_bundle(
-            school, split_of(school, 2), study("cnn"), teacher, school, tmp_path / "x"
-        )
+        study_bundle(source, split_of(source, 2), study("cnn"), backbone, source, tmp_path / "x")
     with pytest.raises(BundleError, match="was not trained on"):
-        train_study_bundle(home, split_of(home, 2), study("cnn"), teacher, home, tmp_path / "x")
+        study_bundle(target, split_of(target, 2), study("cnn"), backbone, target, tmp_path / "x")
 
 
 def test_shuffled_labels_change_the_predictions_only_through_training(
-    home: Dataset, school: Dataset, teacher: Path, tmp_path: Path
+    target: Dataset, source: Dataset, backbone: Path, tmp_path: Path
 ) -> None:
-    split = split_of(home, 2)
-    train_study_bundle(
-        home, split, study("logistic"), teacher, school, tmp_path / "a", report=lambda _: None
-    )
-    test = split.test_mask(home.slices, 0)
-    table = home.slices.copy()
+    split = split_of(target, 2)
+    study_bundle(target, split, study("logistic"), backbone, source, tmp_path / "a")
+    test = split.test_mask(target.slices, 0)
+    table = target.slices.copy()
     table.loc[test, "label"] = 1 - table.loc[test, "label"]
-    changed = replace(home, slices=table)
-    train_study_bundle(
-        changed, split, study("logistic"), teacher, school, tmp_path / "b", report=lambda _: None
-    )
-    one, other = (pd.read_parquet(tmp_path / n / PREDICTIONS) for n in "ab")
-    tested = (one["fold"] == 0).to_numpy()
+    changed = replace(target, slices=table)
+    study_bundle(changed, split, study("logistic"), backbone, source, tmp_path / "b")
+    first, second = (pd.read_parquet(tmp_path / n / PREDICTIONS) for n in "ab")
+    tested = (first["fold"] == 0).to_numpy()
     columns = ["probability", "patient_probability"]
-    np.testing.assert_array_equal(one.loc[tested, columns], other.loc[tested, columns])
-    assert not np.array_equal(one.loc[~tested, columns], other.loc[~tested, columns])
+    np.testing.assert_array_equal(first.loc[tested, columns], second.loc[tested, columns])
+    assert not np.array_equal(first.loc[~tested, columns], second.loc[~tested, columns])
 
 
 def test_two_sets_that_share_a_picture_are_refused(
-    home: Dataset, school: Dataset, teacher: Path, tmp_path: Path
+    target: Dataset, source: Dataset, backbone: Path, tmp_path: Path
 ) -> None:
-    table = home.slices.copy()
-    table.loc[table.index[0], "sha256"] = school.slices["sha256"].iloc[0]
+    table = target.slices.copy()
+    table.loc[table.index[0], "sha256"] = source.slices["sha256"].iloc[0]
     with pytest.raises(BundleError, match="share 1 files"):
-        train_study_bundle(
-            replace(home, slices=table), split_of(home, 2), study("cnn"), teacher, school,
+        study_bundle(
+            replace(target, slices=table), split_of(target, 2), study("cnn"), backbone, source,
             tmp_path / "x",
         )  # fmt: skip
