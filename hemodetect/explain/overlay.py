@@ -76,8 +76,8 @@ def row_attention(weights: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def full_attention(weights: np.ndarray) -> float:
-    """The weight that is shown at full strength: the greatest, but no less than three even shares.
+    """The weight that has the full colour: the greatest, but no less than three even shares.
 
-    Attention spread evenly over the rows says nothing, and shall not light up the whole slice.
+    Attention spread evenly over the rows has no meaning, and must not light up the whole slice.
     """
     return max(float(weights.max()), 3 / len(weights))

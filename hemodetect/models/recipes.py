@@ -206,5 +206,5 @@ def recipe_named(family: str, name: str) -> Recipe:
     try:
         return RECIPES[family, name]
     except KeyError:
-        known = ", ".join(sorted(n for f, n in RECIPES if f == family)) or "no recipe at all"
-        raise UnknownRecipe(f"{family} has no recipe {name!r}; it has {known}.") from None
+        names = ", ".join(sorted(n for f, n in RECIPES if f == family)) or "no recipe at all"
+        raise UnknownRecipe(f"{family} has no recipe {name!r}; it has {names}.") from None

@@ -1,4 +1,4 @@
-"""What the released models say of a study, side by side."""
+"""The answers of the released models for a study, side by side."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ class FamilyPrediction:
 
     @property
     def undecided(self) -> bool:
-        """Whether the model cannot tell: it saw no head, or the patient's probability does not leave
-        exactly one answer at 90 % confidence, or not the one on its side of the threshold. That was
-        measured on whole studies: of a few slices it says nothing.
+        """Whether the model cannot tell: it found no head, or the patient's probability does not leave
+        exactly one answer at 90 % confidence, or that answer is not the one on its side of the
+        threshold. The range was measured on whole studies, so a few slices are always undecided.
         """
         if self.head_found is not None and not self.head_found.any():
             return True
@@ -83,11 +83,11 @@ class StudyPrediction:
 
     @property
     def calls(self) -> dict[str, Call]:
-        return {family: found.call for family, found in self.families.items()}
+        return {family: answer.call for family, answer in self.families.items()}
 
     def top_slices(self) -> tuple[int, ...]:
         """Indices of the slices that are suspicious by the models' mean, highest first."""
-        mean = np.mean([found.probabilities for found in self.families.values()], axis=0)
+        mean = np.mean([answer.probabilities for answer in self.families.values()], axis=0)
         return tuple(int(i) for i in np.argsort(-mean, kind="stable")[:TOP])
 
 
@@ -112,16 +112,16 @@ def predict_study(
     families = {}
     cache = cache or SeriesCache()
     for done, (family, model) in enumerate(models.items(), start=1):
-        found = model.predict_inputs(inputs[model.fitted.size], cache)
+        answer = model.predict_inputs(inputs[model.fitted.size], cache)
         families[family] = FamilyPrediction(
-            probabilities=found.slices,
-            patient=found.patient,
+            probabilities=answer.slices,
+            patient=answer.patient,
             threshold=model.card.threshold,
             version=model.card.version,
-            row_attention=found.row_attention,
-            slice_attention=found.slice_attention,
+            row_attention=answer.row_attention,
+            slice_attention=answer.slice_attention,
             cannot_tell=model.card.cannot_tell,
-            head_found=found.head_found,
+            head_found=answer.head_found,
         )
         if progress:
             progress(done, len(models))

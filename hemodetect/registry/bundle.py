@@ -119,7 +119,7 @@ def write_bundle(
     """Writes a bundle whole or not at all.
 
     Args:
-        folder: where it shall stand; must not exist yet.
+        folder: of the bundle; must not exist yet.
         fill: writes every file but the card into the folder it is given.
         card: makes the card from the files' SHA-256.
 
@@ -132,14 +132,14 @@ def write_bundle(
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         fill(partial)
-        made = card({file.name: file_sha256(file) for file in sorted(partial.iterdir())})
-        text = json.dumps({"format": FORMAT, **asdict(made)}, indent=1, ensure_ascii=False)
+        written = card({file.name: file_sha256(file) for file in sorted(partial.iterdir())})
+        text = json.dumps({"format": FORMAT, **asdict(written)}, indent=1, ensure_ascii=False)
         (partial / CARD).write_text(text + "\n")
         partial.chmod(0o755)
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return made
+    return written
 
 
 def read_card(folder: Path) -> Card:

@@ -6,8 +6,8 @@ A kill at any moment leaves the old release or the new one in use, never half of
 2. who did it and why is appended to the promotions' trail, and is on disk;
 3. the old release moves to ``earlier/<family>/<version>``, and the new one into its place.
 
-What was cut off after 2 is finished by `settle`, which the next who loads or changes a release calls;
-what was cut off before is dropped. Each entry of the trail holds the hash of the one before it.
+`settle` finishes what was cut off after step 2 and drops what was cut off before; loading or changing a
+release calls it. Each entry of the trail holds the hash of the one before it.
 """
 
 from __future__ import annotations
@@ -100,15 +100,15 @@ def rollback(
     who.require("trainer")
     with _locked(artifacts):
         if version is None:
-            before = [p.old for p in promotions(artifacts) if p.family == family and p.old]
-            if not before:
+            replaced = [p.old for p in promotions(artifacts) if p.family == family and p.old]
+            if not replaced:
                 raise BundleError(f"{FAMILY_NAMES[family]}: no release was in use before this one.")
-            version = before[-1]
-        known = {folder.name for folder in (artifacts / EARLIER / family).glob("*")}
-        if version not in known:
-            kept = ", ".join(sorted(known)) or "none"
+            version = replaced[-1]
+        earlier = {folder.name for folder in (artifacts / EARLIER / family).glob("*")}
+        if version not in earlier:
+            names = ", ".join(sorted(earlier)) or "none"
             raise BundleError(
-                f"{FAMILY_NAMES[family]}: no earlier release {version}; kept: {kept}."
+                f"{FAMILY_NAMES[family]}: no earlier release {version}; kept: {names}."
             )
         return _into_use(artifacts / EARLIER / family / version, artifacts, "rollback", who, why)
 
@@ -117,9 +117,9 @@ def promotions(artifacts: Path) -> list[Promotion]:
     """The trail, oldest first.
 
     Raises:
-        BundleError: an entry was changed or taken away; says which.
+        BundleError: an entry was changed or removed; says which.
     """
-    path, found = artifacts / TRAIL, list[Promotion]()
+    path, entries = artifacts / TRAIL, list[Promotion]()
     previous = _FIRST
     try:
         lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
@@ -134,21 +134,21 @@ def promotions(artifacts: Path) -> list[Promotion]:
             raise BundleError(f"{path}: line {number} is no entry ({error}).") from error
         if entry.previous != previous or entry.digest != digest:
             raise BundleError(f"{path}: line {number} or the one before it was changed.")
-        found.append(entry)
+        entries.append(entry)
         previous = digest
-    return found
+    return entries
 
 
 def release_state(artifacts: Path) -> tuple[tuple[str, int, int], ...]:
     """Changes when a release does; cheap enough to ask at every step."""
-    found = []
+    states = []
     for card in sorted((artifacts / RELEASES).glob("*/card.json")):
         try:
             stat = card.stat()
         except FileNotFoundError:  # being replaced at this moment
             continue
-        found.append((card.parent.name, stat.st_ino, stat.st_mtime_ns))
-    return tuple(found)
+        states.append((card.parent.name, stat.st_ino, stat.st_mtime_ns))
+    return tuple(states)
 
 
 def settle(artifacts: Path) -> None:
@@ -193,8 +193,8 @@ def _into_use(
         new=card.version,
         previous=trail[-1].digest if trail else _FIRST,
     )
-    told = {"family": card.family, "instead_of": old, "why": why}
-    audit_trail.record(who.name, action, card.version, told)
+    detail = {"family": card.family, "instead_of": old, "why": why}
+    audit_trail.record(who.name, action, card.version, detail)
     _append(artifacts / TRAIL, entry)
     _swap(artifacts, entry)
     return entry
@@ -225,11 +225,11 @@ def _append(path: Path, entry: Promotion) -> None:
 def _swap(artifacts: Path, entry: Promotion) -> None:
     release = artifacts / RELEASES / entry.family
     if release.is_dir() and _version(release) != entry.new:
-        # A damaged release has no version; it is set aside all the same.
-        kept = artifacts / EARLIER / entry.family / (_version(release) or "damaged")
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(kept, ignore_errors=True)
-        release.rename(kept)
+        # A damaged release has no version; it is set aside too.
+        earlier = artifacts / EARLIER / entry.family / (_version(release) or "damaged")
+        earlier.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(earlier, ignore_errors=True)
+        release.rename(earlier)
     _incoming(artifacts, entry.family).rename(release)
 
 
@@ -253,7 +253,7 @@ def _settle(artifacts: Path) -> None:
 
 @contextmanager
 def _locked(artifacts: Path) -> Iterator[None]:
-    """One at a time; first puts right what another left when it was killed."""
+    """One at a time; first finishes or drops what a killed process left."""
     artifacts.mkdir(parents=True, exist_ok=True)
     with (artifacts / ".promotions.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

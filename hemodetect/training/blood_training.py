@@ -29,7 +29,7 @@ class NothingToPaint(HemodetectError):
 
 @dataclass(frozen=True, eq=False)
 class BloodExamples:
-    """What the network is taught with, (m, 112, 112) uint8 each, and the level of brain in each.
+    """Training slices of the network, (m, 112, 112) uint8 each, and the level of brain in each.
 
     Attributes:
         normal, bleeding, painted: standard slices.
@@ -131,10 +131,10 @@ class BloodBatches(keras.utils.PyDataset):
             maps.append(blood)
         places = np.arange(batch)
         label = (places < self._bleeding + self._recipe.painted).astype(np.float32)
-        known = np.ones((batch, MAP_SIDE, MAP_SIDE), np.float32)
-        known[places < self._bleeding] = 0
+        map_known = np.ones((batch, MAP_SIDE, MAP_SIDE), np.float32)
+        map_known[places < self._bleeding] = 0
         targets = (label[:, None], np.stack(maps).astype(np.float32)[..., None])
-        return with_mirror(np.stack(images)), targets, (np.ones(batch, np.float32), known)
+        return with_mirror(np.stack(images)), targets, (np.ones(batch, np.float32), map_known)
 
 
 def fit_blood(training: TrainingSet, recipe: BloodRecipe, run: Run) -> Fit:

@@ -29,16 +29,17 @@ def require_gpu() -> None:
 
 
 @contextmanager
-def data_parallel(wanted: bool) -> Iterator[int]:
-    """Networks built and trained inside see each batch in parts, one a card; gives the number of parts.
+def data_parallel(parallel: bool) -> Iterator[int]:
+    """Networks built and trained inside see each batch in parts, one a GPU; gives the number of parts.
 
-    Does nothing where it is not wanted or there is one card only. Without a GPU the processor's
-    logical devices are the cards.
+    Args:
+        parallel: does nothing where it is False, or where there is one GPU only. Without a GPU the
+            processor's logical devices take their place.
     """
-    if not wanted:
+    if not parallel:
         yield 1
     elif keras.backend.backend() == "tensorflow":
-        # Keras 3 distributes over TensorFlow's devices through TensorFlow alone.
+        # With TensorFlow, Keras 3 leaves the distribution over devices to TensorFlow.
         import tensorflow as tf
 
         cards = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
@@ -46,9 +47,9 @@ def data_parallel(wanted: bool) -> Iterator[int]:
         with strategy.scope():
             yield strategy.num_replicas_in_sync
     else:
-        before = keras.distribution.distribution()
+        previous = keras.distribution.distribution()
         keras.distribution.set_distribution(keras.distribution.DataParallel())
         try:
             yield len(keras.distribution.list_devices())
         finally:
-            keras.distribution.set_distribution(before)
+            keras.distribution.set_distribution(previous)

@@ -45,7 +45,7 @@ class EpochStates:
         path = self._work / _HISTORY
         if not path.is_file():
             return pd.DataFrame({"epoch": pd.Series(dtype=int)})
-        return pd.read_csv(path, float_precision="round_trip")
+        return pd.read_csv(path)
 
     def past_figures(self) -> list[dict[str, float]]:
         """Figures of the epochs that the saved state has behind it, oldest first."""

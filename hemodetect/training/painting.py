@@ -1,7 +1,7 @@
-"""Bleeds painted into normal slices: positives of every kind, from every scanner a set has.
+"""Bleeds painted into normal slices: positives of every kind, from every scanner of a set.
 
-A few dozen bleeding patients teach a network their scanners. Painted bleeds stand on the same
-pictures as their negatives, so that blood is the only difference; and it is known where they are.
+From a few dozen bleeding patients a network learns their scanners. A painted bleed and its negative are
+the same picture, so blood is the only difference, and its place is known.
 Shapes, sizes and contrasts are ours, after what the kinds look like at 2 mm a pixel.
 """
 
@@ -81,7 +81,7 @@ def painted(
         random: source of kinds, places and contrasts.
 
     Returns:
-        (112, 112) uint8 and (112, 112) float32 in [0, 1]; None where what was drawn had no place.
+        (112, 112) uint8 and (112, 112) float32 in [0, 1]; None where the drawn bleed had no place.
     """
     before = grey.astype(np.float32)
     depth = ndimage.distance_transform_edt(inside).astype(np.float32)
@@ -146,10 +146,10 @@ def _blob(
 
 
 def _intraparenchymal(canvas: _Canvas, random: np.random.Generator) -> _Blood | None:
-    found = _blob(canvas, random, (3.0, 14.0), 4)
-    if found is None:
+    blob = _blob(canvas, random, (3.0, 14.0), 4)
+    if blob is None:
         return None
-    cover, distance, radius = found
+    cover, distance, radius = blob
     oedema = None
     if random.random() < 0.6:
         rim = radius + random.uniform(1, 5)
@@ -159,8 +159,8 @@ def _intraparenchymal(canvas: _Canvas, random: np.random.Generator) -> _Blood | 
 
 
 def _small(canvas: _Canvas, random: np.random.Generator) -> _Blood | None:
-    found = _blob(canvas, random, (1.6, 3.5), 2)
-    return None if found is None else _Blood(found[0], random.uniform(28, 110))
+    blob = _blob(canvas, random, (1.6, 3.5), 2)
+    return None if blob is None else _Blood(blob[0], random.uniform(28, 110))
 
 
 def _along_the_skull(
@@ -186,7 +186,7 @@ def _along_the_skull(
 
 def _subdural(canvas: _Canvas, random: np.random.Generator) -> _Blood:
     cover = _along_the_skull(canvas, random, (0.5, 1.3), (1.6, 8.0), 0.4)
-    # A quarter are older, or thin with fluid: hardly brighter than brain.
+    # A quarter are older, or mixed with fluid: little brighter than brain.
     brighter = random.uniform(15, 45) if random.random() < 0.25 else random.uniform(28, 110)
     return _Blood(cover, brighter)
 

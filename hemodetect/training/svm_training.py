@@ -58,11 +58,11 @@ def exact_svm(
 
 def projected(exact: ExactSvm, components: int, sigmoid: Sigmoid, size: int) -> SvmModel:
     """The fit with its support vectors in the first principal components."""
-    most = min(components, len(exact.gram) - 1)
-    variances, directions = eigsh(exact.gram / CHANNELS, k=most, v0=np.ones(len(exact.gram)))
-    kept = variances > variances.max() * 1e-9
-    coordinates = directions[:, kept] * np.sqrt(variances[kept])
-    axes = exact.standardised.T @ (directions[:, kept] / np.sqrt(variances[kept])).astype(
+    count = min(components, len(exact.gram) - 1)
+    variances, directions = eigsh(exact.gram / CHANNELS, k=count, v0=np.ones(len(exact.gram)))
+    positive = variances > variances.max() * 1e-9
+    coordinates = directions[:, positive] * np.sqrt(variances[positive])
+    axes = exact.standardised.T @ (directions[:, positive] / np.sqrt(variances[positive])).astype(
         np.float32
     )
     return SvmModel(

@@ -28,7 +28,7 @@ LIBRARIES = ("keras", "tensorflow-cpu", "scikit-learn", "numpy", "scipy", "pillo
 
 
 def work_folder(out: Path) -> Path:
-    """Where a training that shall become the bundle `out` keeps its state."""
+    """Where the training of the bundle `out` keeps its state."""
     return out.with_name(out.name + ".work")
 
 
@@ -133,18 +133,18 @@ def claim(
         "backbone": backbone,
     }
     # Through JSON, so that both plans have the same types.
-    wanted, plan_file = json.loads(json.dumps(plan)), run.work / "plan.json"
+    plan, plan_file = json.loads(json.dumps(plan)), run.work / "plan.json"
     if not plan_file.is_file() and not any(run.work.glob("*/")):
         run.work.mkdir(parents=True, exist_ok=True)
         partial = plan_file.with_suffix(".partial")
-        partial.write_text(json.dumps(wanted))
+        partial.write_text(json.dumps(plan))
         partial.replace(plan_file)
         return
     try:
         stored = json.loads(plan_file.read_text())
     except (OSError, ValueError):
         stored = {}
-    different = ", ".join(name for name in wanted if wanted[name] != stored.get(name))
+    different = ", ".join(name for name in plan if plan[name] != stored.get(name))
     if different:
         raise BundleError(
             f"{run.work}: holds an unfinished training with another {different}; remove it, or"
@@ -227,7 +227,7 @@ def _changed(recipe: Recipe) -> dict[str, float]:
 def _commit() -> str:
     """Commit of the code, or "unknown" outside a checkout."""
     try:
-        found = subprocess.run(
+        answer = subprocess.run(
             ["git", "rev-parse", "--short=12", "HEAD"],
             cwd=Path(__file__).parent,
             capture_output=True,
@@ -236,4 +236,4 @@ def _commit() -> str:
         )
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return found.stdout.strip()
+    return answer.stdout.strip()

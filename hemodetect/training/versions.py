@@ -8,9 +8,9 @@ from importlib.metadata import PackageNotFoundError, version
 
 
 def installed(libraries: Iterable[str]) -> dict[str, str]:
-    """Versions of those that are there: TensorFlow comes under several names."""
-    found = {}
+    """Versions of the libraries that are installed: TensorFlow comes under several names."""
+    versions = {}
     for library in libraries:
         with contextlib.suppress(PackageNotFoundError):
-            found[library] = version(library)
-    return found
+            versions[library] = version(library)
+    return versions

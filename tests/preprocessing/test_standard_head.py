@@ -27,14 +27,14 @@ def test_the_level_of_brain_is_that_of_the_series() -> None:
     assert abs(found[0] - found[1]) < 0.1
 
 
-def test_a_slice_without_a_head_is_not_seen() -> None:
+def test_no_head_is_found_in_an_empty_slice() -> None:
     grey = drawn_series(9, 1)
     grey[0] = 0
     found = standard_series(grey)
-    assert list(found.seen) == [False] + [True] * 8
+    assert list(found.head_found) == [False] + [True] * 8
     assert found.grey[0].max() == 0
     empty = standard_series(np.zeros((2, 244, 244), np.uint8))
-    assert not empty.seen.any()
+    assert not empty.head_found.any()
     assert np.isfinite(empty.normalised()).all()
 
 
