@@ -29,6 +29,7 @@ from hemodetect.models.families import FAMILY_NAMES
 from hemodetect.registry.bundle import CARD, Card, read_card
 from hemodetect.storage import audit_trail
 from hemodetect.storage.people import Person
+from hemodetect.storage.whole_file import left_over, whole_folder
 
 RELEASES = "releases"
 """Folder under `settings().artifacts`; one bundle a family, named by its key."""
@@ -170,19 +171,12 @@ def _into_use(
     if old == card.version:
         raise BundleError(f"{FAMILY_NAMES[card.family]}: {old} is in use already.")
     trail = promotions(artifacts)
-    partial = release.with_name(f".{card.family}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    with whole_folder(_incoming(artifacts, card.family)) as partial:
         # What its card lists and nothing else: a folder from elsewhere may hold links and more.
-        partial.mkdir()
         for name in (CARD, *card.files):
             shutil.copyfile(bundle / name, partial / name)
         if read_card(partial).version != card.version:
             raise BundleError(f"{bundle}: changed while it was copied; try again.")
-        partial.rename(_incoming(artifacts, card.family))
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     entry = Promotion(
         when=datetime.now(UTC).isoformat(timespec="seconds"),
         who=who.name,
@@ -242,6 +236,8 @@ def _version(release: Path) -> str | None:
 
 
 def _settle(artifacts: Path) -> None:
+    for partial in left_over(artifacts / RELEASES):
+        shutil.rmtree(partial)
     for incoming in (artifacts / RELEASES).glob(".*.incoming"):
         family = incoming.name[1 : -len(".incoming")]
         written = [entry for entry in promotions(artifacts) if entry.family == family]
