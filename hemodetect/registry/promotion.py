@@ -13,7 +13,6 @@ what was cut off before is dropped. Each entry of the trail holds the hash of th
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -28,6 +27,7 @@ from hemodetect.errors import BundleError
 from hemodetect.models.families import FAMILY_NAMES
 from hemodetect.registry.bundle import CARD, Card, read_card
 from hemodetect.storage import audit_trail
+from hemodetect.storage.hash_chain import FIRST_LINK, ChainBroken, checked_entries, entry_digest
 from hemodetect.storage.people import Person
 from hemodetect.storage.whole_file import left_over, whole_folder
 
@@ -35,7 +35,6 @@ RELEASES = "releases"
 """Folder under `settings().artifacts`; one bundle a family, named by its key."""
 EARLIER = "earlier"
 TRAIL = "promotions.jsonl"
-_FIRST = "0" * 64
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ class Promotion:
     @property
     def digest(self) -> str:
         """SHA-256 of the entry."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        return entry_digest(self)
 
 
 def promote(
@@ -120,24 +119,13 @@ def promotions(artifacts: Path) -> list[Promotion]:
     Raises:
         BundleError: an entry was changed or taken away; says which.
     """
-    path, found = artifacts / TRAIL, list[Promotion]()
-    previous = _FIRST
+    path = artifacts / TRAIL
     try:
-        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    except (OSError, UnicodeDecodeError) as error:
-        raise BundleError(f"{path}: cannot be read ({error}).") from error
-    for number, line in enumerate(lines, 1):
-        try:
-            raw = json.loads(line)
-            digest = raw.pop("digest")
-            entry = Promotion(**raw)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise BundleError(f"{path}: line {number} is no entry ({error}).") from error
-        if entry.previous != previous or entry.digest != digest:
-            raise BundleError(f"{path}: line {number} or the one before it was changed.")
-        found.append(entry)
-        previous = digest
-    return found
+        return list(checked_entries(_chain(path)))
+    except ChainBroken as broken:
+        raise BundleError(
+            f"{path}: line {broken.number} or the one before it was changed."
+        ) from None
 
 
 def release_state(artifacts: Path) -> tuple[tuple[str, int, int], ...]:
@@ -185,7 +173,7 @@ def _into_use(
         family=card.family,
         old=old,
         new=card.version,
-        previous=trail[-1].digest if trail else _FIRST,
+        previous=trail[-1].digest if trail else FIRST_LINK,
     )
     told = {"family": card.family, "instead_of": old, "why": why}
     audit_trail.record(who.name, action, card.version, told)
@@ -256,6 +244,22 @@ def _locked(artifacts: Path) -> Iterator[None]:
         _cut_line(artifacts / TRAIL)
         _settle(artifacts)
         yield
+
+
+def _chain(trail: Path) -> Iterator[tuple[Promotion, str]]:
+    """Every entry with its digest as written; raises `BundleError` for a line that is no entry."""
+    try:
+        lines = trail.read_text(encoding="utf-8").splitlines() if trail.is_file() else []
+    except (OSError, UnicodeDecodeError) as error:
+        raise BundleError(f"{trail}: cannot be read ({error}).") from error
+    for number, line in enumerate(lines, start=1):
+        try:
+            raw = json.loads(line)
+            digest = raw.pop("digest")
+            entry = Promotion(**raw)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BundleError(f"{trail}: line {number} is no entry ({error}).") from error
+        yield entry, digest
 
 
 def _cut_line(trail: Path) -> None:
