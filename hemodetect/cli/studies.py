@@ -10,6 +10,7 @@ from pathlib import Path
 from hemodetect.cli.options import Subparsers, command
 from hemodetect.errors import HemodetectError
 from hemodetect.models.families import FAMILY_NAMES
+from hemodetect.storage.whole_file import whole_file
 
 
 def add_commands(subparsers: Subparsers) -> None:
@@ -49,9 +50,8 @@ def predict(options: argparse.Namespace) -> int:
         print(prediction_text(prediction, path.name))
         lines.append(json.dumps(prediction_json(prediction), ensure_ascii=False))
     if options.json:
-        partial = options.json.with_name(options.json.name + ".partial")
-        partial.write_text("".join(line + "\n" for line in lines))
-        partial.replace(options.json)
+        with whole_file(options.json) as partial:
+            partial.write_text("".join(line + "\n" for line in lines))
     return 1 if failed else 0
 
 

@@ -8,10 +8,10 @@ and times of change that it lists.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +27,7 @@ from hemodetect.imaging.pictures import decode_grey
 from hemodetect.imaging.study import RefusedFile
 from hemodetect.preprocessing.model_input import resized
 from hemodetect.settings import settings
+from hemodetect.storage.whole_file import whole_file, whole_folder
 
 SIZES = (128, 244)
 """Side lengths that are cached: what the recipes take."""
@@ -82,8 +83,8 @@ def open_dataset(root: Path, progress: Progress | None = None) -> Dataset:
     if known.get("state") == state and (_datasets() / known["fingerprint"]).is_dir():
         return _opened(root, known["fingerprint"])
     dataset = _decoded(root, files, known.get("fingerprint"), progress)
-    index.parent.mkdir(parents=True, exist_ok=True)
-    _write_whole(index, json.dumps({"state": state, "fingerprint": dataset.fingerprint}))
+    with whole_file(index) as partial:
+        partial.write_text(json.dumps({"state": state, "fingerprint": dataset.fingerprint}))
     return dataset
 
 
@@ -104,11 +105,10 @@ def _decoded(
 ) -> Dataset:
     slices = labelled_slices(root, files)
     _datasets().mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix="partial-", dir=_datasets()))
-    try:
+    with tempfile.TemporaryDirectory(prefix=".decoding-", dir=_datasets()) as decoding:
         arrays = {
             size: np.lib.format.open_memmap(
-                partial / f"all{size}.npy",
+                Path(decoding) / f"all{size}.npy",
                 mode="w+",
                 dtype=np.uint8,
                 shape=(len(slices), size, size),
@@ -119,20 +119,19 @@ def _decoded(
         if slices.empty:
             raise DatasetError(f"{root}: none of its {len(refused)} slices can be decoded.")
         kept = slices.pop("row").to_numpy()
-        for size, array in arrays.items():
-            np.save(partial / f"grey{size}.npy", array if len(kept) == len(array) else array[kept])
-            (partial / f"all{size}.npy").unlink()
-        slices.to_parquet(partial / "slices.parquet", index=False)
-        (partial / "refused.json").write_text(json.dumps([vars(r) for r in refused]))
         name = fingerprint(slices)
-        try:
-            partial.rename(_datasets() / name)
-        except OSError:
-            # Another process may have been first; the same name means the same content.
-            if not (_datasets() / name).is_dir():
-                raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        # Another process may be first; the same name means the same content.
+        with (
+            contextlib.suppress(FileExistsError),
+            whole_folder(_datasets() / name) as partial,
+        ):
+            for size, array in arrays.items():
+                np.save(
+                    partial / f"grey{size}.npy", array if len(kept) == len(array) else array[kept]
+                )
+                (Path(decoding) / f"all{size}.npy").unlink()
+            slices.to_parquet(partial / "slices.parquet", index=False)
+            (partial / "refused.json").write_text(json.dumps([vars(r) for r in refused]))
     return _opened(root, name)
 
 
@@ -213,9 +212,3 @@ def _known(index: Path) -> dict[str, str]:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _write_whole(path: Path, text: str) -> None:
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    partial.write_text(text)
-    partial.replace(path)

@@ -7,8 +7,6 @@ same place. The last two are proposals. A wrong one costs a split little; a miss
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from itertools import combinations
@@ -20,6 +18,7 @@ from hemodetect.dataset.duplicates import SharedSlices, shared_slices
 from hemodetect.dataset.heads import patient_heads
 from hemodetect.dataset.likeness import head_likeness
 from hemodetect.imaging.naming import natural_key
+from hemodetect.storage.whole_file import whole_file
 
 VERSION = 1
 """Of the method; results cached under another are found anew."""
@@ -86,7 +85,8 @@ def kinship(dataset: Dataset) -> Kinship:
     if kept is not None and set(kept.groups) == set(dataset.slices["patient"]):
         return kept
     found = _found(dataset)
-    _write_whole(file, json.dumps({"version": VERSION, **asdict(found)}, ensure_ascii=False))
+    with whole_file(file) as partial:
+        partial.write_text(json.dumps({"version": VERSION, **asdict(found)}, ensure_ascii=False))
     return found
 
 
@@ -185,13 +185,3 @@ def _kept(file: Path) -> Kinship | None:
 
 def _join(raw: dict[str, object]) -> Join:
     return Join(**{**raw, "patients": tuple(raw["patients"])})  # type: ignore[arg-type]
-
-
-def _write_whole(path: Path, text: str) -> None:
-    handle, partial = tempfile.mkstemp(prefix="groups-", suffix=".partial", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w") as stream:
-            stream.write(text)
-        Path(partial).replace(path)
-    finally:
-        Path(partial).unlink(missing_ok=True)

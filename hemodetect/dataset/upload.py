@@ -25,6 +25,7 @@ from hemodetect.imaging.archives import Archive, Room
 from hemodetect.settings import MIB, settings
 from hemodetect.storage import audit_trail
 from hemodetect.storage.people import Person
+from hemodetect.storage.whole_file import whole_folder
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 _DEEPEST = 12  # folders
@@ -67,32 +68,21 @@ def keep_set(name: str, packed: BinaryIO, who: Person) -> Path:
     )
     home = uploaded_sets()
     home.mkdir(parents=True, exist_ok=True)
-    # Beginning with a dot, so that nobody takes it for a set while it grows.
-    growing = home / f".{secrets.token_hex(8)}"
     try:
         archive = Archive(packed, limits, room)
         _check_room(home, archive.unpacked_bytes)
-        _unpack(archive, growing)
-        try:
-            labelled_slices(growing, listed_files(growing))
-        except (ValueError, KeyError) as error:
-            raise DatasetError(
-                f"{growing}: its table of labels cannot be read ({type(error).__name__})."
-            ) from None
-        audit_trail.record(who.name, "upload", name, {"files": len(archive.entries)})
-        growing.rename(home / name)
+        # A set may have 100,000 files: flushing each would take minutes.
+        with whole_folder(home / name, flush=False) as growing:
+            _unpack_labelled(archive, growing)
+            audit_trail.record(who.name, "upload", name, {"files": len(archive.entries)})
     except UnreadableFile as error:
         raise DatasetError(str(error)) from None
-    except DatasetError as error:
-        raise DatasetError(str(error).replace(str(growing), "The zip")) from None
+    except FileExistsError:
+        raise DatasetError(f"There is a set {name} already; choose another name.") from None
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DatasetError("The disk of this server is full; make room first.") from None
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-            raise
-        raise DatasetError(f"There is a set {name} already; choose another name.") from None
-    finally:
-        shutil.rmtree(growing, ignore_errors=True)
+        raise
     return home / name
 
 
@@ -111,6 +101,19 @@ def remove_set(folder: Path, who: Person) -> None:
     audit_trail.record(who.name, "remove", folder.name)
     folder.rename(leaving)
     shutil.rmtree(leaving)
+
+
+def _unpack_labelled(archive: Archive, folder: Path) -> None:
+    """Unpacks a set; raises `DatasetError` where its labels cannot be read."""
+    try:
+        _unpack(archive, folder)
+        labelled_slices(folder, listed_files(folder))
+    except DatasetError as error:
+        raise DatasetError(str(error).replace(str(folder), "The zip")) from None
+    except (ValueError, KeyError) as error:
+        raise DatasetError(
+            f"The zip: its table of labels cannot be read ({type(error).__name__})."
+        ) from None
 
 
 def _unpack(archive: Archive, target: Path) -> None:

@@ -27,6 +27,7 @@ from hemodetect.evaluation.comparison import (
 )
 from hemodetect.evaluation.levels import PATIENT_PROBABILITY, EvaluationError
 from hemodetect.models.families import FAMILY_NAMES
+from hemodetect.storage.whole_file import whole_file
 
 FORMAT = 1
 _KEY = b"hemodetect"
@@ -52,10 +53,8 @@ def write_comparison(comparison: Comparison, path: Path) -> None:
     names |= {patient_column(model.key): _PATIENT + model.key for model in comparison.models}
     table = pa.Table.from_pandas(comparison.slices.rename(columns=names), preserve_index=False)
     table = table.replace_schema_metadata({_KEY: json.dumps(about).encode()})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    pq.write_table(table, partial, compression="zstd")
-    partial.replace(path)
+    with whole_file(path) as partial:
+        pq.write_table(table, partial, compression="zstd")
 
 
 def read_comparison(source: Path | BinaryIO, name: str) -> Comparison:

@@ -6,15 +6,14 @@ Without the key nobody can test a guessed patient number against a pseudonym.
 from __future__ import annotations
 
 import hmac
-import os
 import secrets
-import tempfile
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
 from hemodetect.errors import SettingError
 from hemodetect.settings import Settings, settings
+from hemodetect.storage.whole_file import write_once
 
 KEY_FILE = "pseudonym.key"
 _DIGITS = 10  # 40 bits: two of 10,000 studies share a name with a chance of 1 in 20,000
@@ -51,7 +50,8 @@ def _kept_key(state: Path) -> bytes:
     file = state / KEY_FILE
     try:
         if not file.exists():
-            _make_key(file)
+            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            write_once(file, secrets.token_hex(32), mode=0o600)
         key = file.read_bytes()
     except OSError as error:
         raise SettingError(
@@ -64,19 +64,3 @@ def _kept_key(state: Path) -> bytes:
             "made (studies will then get new pseudonyms)."
         )
     return key
-
-
-def _make_key(file: Path) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor, partial = tempfile.mkstemp(prefix="key-", dir=file.parent)  # mode 0600
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(secrets.token_hex(32).encode())
-            stream.flush()
-            os.fsync(stream.fileno())
-        # A link, unlike a rename, fails where another process was faster.
-        os.link(partial, file)
-    except FileExistsError:
-        pass
-    finally:
-        Path(partial).unlink()

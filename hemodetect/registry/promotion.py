@@ -13,7 +13,6 @@ release calls it. Each entry of the trail holds the hash of the one before it.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -28,13 +27,14 @@ from hemodetect.errors import BundleError
 from hemodetect.models.families import FAMILY_NAMES
 from hemodetect.registry.bundle import CARD, Card, read_card
 from hemodetect.storage import audit_trail
+from hemodetect.storage.hash_chain import FIRST_LINK, ChainBroken, checked_entries, entry_digest
 from hemodetect.storage.people import Person
+from hemodetect.storage.whole_file import left_over, whole_folder
 
 RELEASES = "releases"
 """Folder under `settings().artifacts`; one bundle a family, named by its key."""
 EARLIER = "earlier"
 TRAIL = "promotions.jsonl"
-_FIRST = "0" * 64
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Promotion:
     @property
     def digest(self) -> str:
         """SHA-256 of the entry."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        return entry_digest(self)
 
 
 def promote(
@@ -119,24 +119,13 @@ def promotions(artifacts: Path) -> list[Promotion]:
     Raises:
         BundleError: an entry was changed or removed; says which.
     """
-    path, entries = artifacts / TRAIL, list[Promotion]()
-    previous = _FIRST
+    path = artifacts / TRAIL
     try:
-        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    except (OSError, UnicodeDecodeError) as error:
-        raise BundleError(f"{path}: cannot be read ({error}).") from error
-    for number, line in enumerate(lines, 1):
-        try:
-            raw = json.loads(line)
-            digest = raw.pop("digest")
-            entry = Promotion(**raw)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise BundleError(f"{path}: line {number} is no entry ({error}).") from error
-        if entry.previous != previous or entry.digest != digest:
-            raise BundleError(f"{path}: line {number} or the one before it was changed.")
-        entries.append(entry)
-        previous = digest
-    return entries
+        return list(checked_entries(_chain(path)))
+    except ChainBroken as broken:
+        raise BundleError(
+            f"{path}: line {broken.number} or the one before it was changed."
+        ) from None
 
 
 def release_state(artifacts: Path) -> tuple[tuple[str, int, int], ...]:
@@ -170,19 +159,12 @@ def _into_use(
     if old == card.version:
         raise BundleError(f"{FAMILY_NAMES[card.family]}: {old} is in use already.")
     trail = promotions(artifacts)
-    partial = release.with_name(f".{card.family}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    with whole_folder(_incoming(artifacts, card.family)) as partial:
         # What its card lists and nothing else: a folder from elsewhere may hold links and more.
-        partial.mkdir()
         for name in (CARD, *card.files):
             shutil.copyfile(bundle / name, partial / name)
         if read_card(partial).version != card.version:
             raise BundleError(f"{bundle}: changed while it was copied; try again.")
-        partial.rename(_incoming(artifacts, card.family))
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     entry = Promotion(
         when=datetime.now(UTC).isoformat(timespec="seconds"),
         who=who.name,
@@ -191,7 +173,7 @@ def _into_use(
         family=card.family,
         old=old,
         new=card.version,
-        previous=trail[-1].digest if trail else _FIRST,
+        previous=trail[-1].digest if trail else FIRST_LINK,
     )
     detail = {"family": card.family, "instead_of": old, "why": why}
     audit_trail.record(who.name, action, card.version, detail)
@@ -242,6 +224,8 @@ def _version(release: Path) -> str | None:
 
 
 def _settle(artifacts: Path) -> None:
+    for partial in left_over(artifacts / RELEASES):
+        shutil.rmtree(partial)
     for incoming in (artifacts / RELEASES).glob(".*.incoming"):
         family = incoming.name[1 : -len(".incoming")]
         written = [entry for entry in promotions(artifacts) if entry.family == family]
@@ -260,6 +244,22 @@ def _locked(artifacts: Path) -> Iterator[None]:
         _cut_line(artifacts / TRAIL)
         _settle(artifacts)
         yield
+
+
+def _chain(trail: Path) -> Iterator[tuple[Promotion, str]]:
+    """Every entry with its digest as written; raises `BundleError` for a line that is no entry."""
+    try:
+        lines = trail.read_text(encoding="utf-8").splitlines() if trail.is_file() else []
+    except (OSError, UnicodeDecodeError) as error:
+        raise BundleError(f"{trail}: cannot be read ({error}).") from error
+    for number, line in enumerate(lines, start=1):
+        try:
+            raw = json.loads(line)
+            digest = raw.pop("digest")
+            entry = Promotion(**raw)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BundleError(f"{trail}: line {number} is no entry ({error}).") from error
+        yield entry, digest
 
 
 def _cut_line(trail: Path) -> None:

@@ -22,6 +22,7 @@ from hemodetect.imaging.study import Series, Slice, SliceGeometry, Study
 from hemodetect.settings import settings
 from hemodetect.storage import audit_trail
 from hemodetect.storage.people import Person
+from hemodetect.storage.whole_file import left_over, whole_file
 
 _KEY = re.compile(r"[0-9a-f]{24}")
 _SUFFIX = ".study.npz"
@@ -55,15 +56,11 @@ def save_study(study: Study, who: Person) -> str:
     }
     arrays: dict[str, Any] = {"about": np.array(json.dumps(about))}
     arrays |= {f"slice-{number:05}": image.values for number, image in enumerate(series.slices, 1)}
-    partial = folder / f".{key}.partial"
-    try:
-        with partial.open("wb") as file:
-            np.savez_compressed(file, **arrays)
-        told = {"slices": len(series.slices), "saved": key}
-        audit_trail.record(who.name, "upload", study.id, told)
-        partial.replace(folder / f"{key}{_SUFFIX}")
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(folder / f"{key}{_SUFFIX}") as partial:
+        np.savez_compressed(partial, **arrays)
+        audit_trail.record(
+            who.name, "upload", study.id, {"slices": len(series.slices), "saved": key}
+        )
     return key
 
 
@@ -111,7 +108,7 @@ def saved_study(key: str) -> Study:
 def sweep(now: datetime | None = None) -> int:
     """Removes the studies whose time is over, and what a kill left of one half saved; how many."""
     moment, removed = now or datetime.now(UTC), 0
-    for path in saved_studies().glob(f"*{_SUFFIX}"):
+    for path in saved_studies().glob(f"[!.]*{_SUFFIX}"):
         try:
             over = _expires(path) <= moment
         except OSError:
@@ -120,7 +117,7 @@ def sweep(now: datetime | None = None) -> int:
             audit_trail.record("hemodetect", "sweep", path.name.removesuffix(_SUFFIX))
             path.unlink(missing_ok=True)
             removed += 1
-    for partial in saved_studies().glob(".*.partial"):
+    for partial in left_over(saved_studies()):
         with contextlib.suppress(OSError):
             if moment.timestamp() - partial.stat().st_mtime > _HALF_SAVED_SECONDS:
                 partial.unlink()

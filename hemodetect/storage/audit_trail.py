@@ -1,10 +1,9 @@
-"""Who did what, when, with which bundle: entries only added, each chained to the last by hash."""
+"""Who did what, when, with which bundle: entries are only added, each chained to the one before."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Literal, get_args
@@ -13,6 +12,7 @@ import sqlalchemy as sql
 
 from hemodetect.errors import HemodetectError
 from hemodetect.storage.database import metadata, reading, writing
+from hemodetect.storage.hash_chain import FIRST_LINK, ChainBroken, checked_entries, entry_digest
 
 Action = Literal[
     "sign-in",
@@ -30,8 +30,7 @@ Action = Literal[
     "remove",
     "sweep",
 ]
-_FIRST = "0" * 64
-_LONGEST = 200
+_LONGEST = 200  # characters of a name or subject
 
 _trail = sql.Table(
     "audit_trail",
@@ -48,7 +47,7 @@ _trail = sql.Table(
 
 
 class TrailBroken(HemodetectError):
-    """An entry of the audit trail was changed, removed or put in."""
+    """An entry of the audit trail was changed, removed or inserted."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +74,8 @@ class Entry:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all of it."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        """SHA-256 of all fields."""
+        return entry_digest(self)
 
 
 def record(
@@ -89,65 +88,84 @@ def record(
 ) -> Entry:
     """Adds an entry; it is on disk when this returns, or with the transaction it is part of.
 
-    What cannot be part of a transaction (a file that moves) is recorded before it is done: an entry
-    may then speak of what was begun and not ended, and nothing happens without one.
+    What cannot be part of a transaction (moving a file) is recorded before it is done. An entry may
+    then name something that was begun and not completed, but nothing is done without an entry.
 
     Args:
         who, action, subject, detail: see `Entry`; names and values of `detail` as JSON has them.
-        connection: of `database.writing`, where the entry shall stand or fall with something else.
+        connection: a transaction of `database.writing` that the entry is to be part of.
+
+    Raises:
+        ValueError: the action is none of `Action`.
+        DatabaseDown: the database cannot be written now.
     """
     if action not in get_args(Action):
         raise ValueError(
             f"The action is {action!r}; expected one of {', '.join(get_args(Action))}."
         )
     if connection is not None:
-        return _added(connection, who, action, subject, detail)
-    with writing() as own:
-        return _added(own, who, action, subject, detail)
+        return _insert_next(connection, who, action, subject, detail)
+    with writing() as new_connection:
+        return _insert_next(new_connection, who, action, subject, detail)
 
 
 def entries(last: int | None = None) -> list[Entry]:
-    """The trail, oldest first; only the `last` ones where a number is given."""
+    """The trail, oldest first; only the newest `last` entries where a number is given.
+
+    Raises:
+        DatabaseDown: the database cannot be read now.
+    """
     query = sql.select(_trail).order_by(_trail.c.number.desc()).limit(last)
     with reading() as connection:
         return [_entry(row) for row in reversed(connection.execute(query).mappings().all())]
 
 
 def verify(seal: str | None = None) -> tuple[int, str]:
-    """Checks every entry against its hash and the one before.
+    """Checks every entry against its digest and the entry before.
 
     Args:
-        seal: a digest that was noted down earlier and must still be in the trail. The chain alone
-            does not show that its end was cut off.
+        seal: a digest from an earlier check, which must still be in the trail. The chain alone does
+            not show that its end was cut off.
 
     Returns:
-        Number of entries, and the digest of the last one to note down.
+        The number of entries, and the digest of the last one: the seal for the next check.
 
     Raises:
-        TrailBroken: says which entry.
+        TrailBroken: names the first entry that was changed or removed.
+        DatabaseDown: the database cannot be read now.
     """
-    previous, number, seen = _FIRST, 0, seal is None
+    count, digest, seal_found = 0, FIRST_LINK, seal is None
     with reading() as connection:
-        for row in connection.execute(sql.select(_trail).order_by(_trail.c.number)).mappings():
-            entry, number = _entry(row), number + 1
-            if entry.number != number:
-                raise TrailBroken(f"The audit trail lacks entry {number}: it was removed.")
-            if entry.previous != previous or entry.digest != row["digest"]:
-                raise TrailBroken(
-                    f"Entry {number} of the audit trail ({entry.at}, {entry.action}), or the one before"
-                    " it, was changed after it was written."
-                )
-            previous = entry.digest
-            seen = seen or previous == seal
-    if not seen:
+        try:
+            for entry in checked_entries(_chain(connection)):
+                count, digest = entry.number, entry.digest
+                seal_found = seal_found or digest == seal
+        except ChainBroken as broken:
+            changed = broken.entry
+            assert isinstance(changed, Entry)
+            raise TrailBroken(
+                f"Entry {changed.number} of the audit trail ({changed.at}, {changed.action}), or the"
+                " one before it, was changed after it was written."
+            ) from None
+    if not seal_found:
         raise TrailBroken(
-            f"None of the {number} entries of the audit trail has the digest {seal}: the end of the"
+            f"None of the {count} entries of the audit trail has the digest {seal}: the end of the"
             " trail, or all of it, was replaced."
         )
-    return number, previous
+    return count, digest
 
 
-def _added(
+def _chain(connection: sql.Connection) -> Iterator[tuple[Entry, str]]:
+    """Every entry with its digest as written; raises `TrailBroken` where a number is missing."""
+    rows = connection.execute(sql.select(_trail).order_by(_trail.c.number)).mappings()
+    for number, row in enumerate(rows, start=1):
+        entry = _entry(row)
+        if entry.number != number:
+            raise TrailBroken(f"The audit trail lacks entry {number}: it was removed.")
+        yield entry, row["digest"]
+
+
+def _insert_next(
     connection: sql.Connection,
     who: str,
     action: str,
@@ -164,7 +182,7 @@ def _added(
         action=action,
         subject=subject[:_LONGEST],
         detail=json.dumps(dict(detail or {}), sort_keys=True, ensure_ascii=True),
-        previous=_FIRST if last is None else last.digest,
+        previous=FIRST_LINK if last is None else last.digest,
     )
     connection.execute(sql.insert(_trail).values(**asdict(entry), digest=entry.digest))
     return entry

@@ -34,6 +34,7 @@ from hemodetect.evaluation import scores
 from hemodetect.evaluation.metrics import Metric
 from hemodetect.models.gram import PixelScale, gram_matrix, kernel_values, scale_gamma
 from hemodetect.models.recipes import KernelRecipe, recipe_named
+from hemodetect.storage.whole_file import whole_file
 from hemodetect.training.jobs.processes import die_with
 from hemodetect.training.logistic_training import row_space_fit
 
@@ -97,9 +98,8 @@ class Search:
 
     def write(self, path: Path) -> None:
         """Writes it as JSON, whole or not at all."""
-        partial_file = path.with_name(path.name + ".partial")
-        partial_file.write_text(json.dumps(asdict(self), indent=1) + "\n")
-        partial_file.replace(path)
+        with whole_file(path) as partial_file:
+            partial_file.write_text(json.dumps(asdict(self), indent=1) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> Search:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hemodetect.evaluation.metrics import Metric
+from hemodetect.storage.whole_file import whole_file
 from hemodetect.training.grid_search import SearchError
 
 
@@ -63,9 +64,8 @@ class Tuning:
 
     def write(self, path: Path) -> None:
         """Writes it as JSON, whole or not at all."""
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text(json.dumps(asdict(self), indent=1) + "\n")
-        partial.replace(path)
+        with whole_file(path) as partial:
+            partial.write_text(json.dumps(asdict(self), indent=1) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> Tuning:

@@ -29,6 +29,7 @@ from hemodetect.dataset.splits import Split, inner_validation
 from hemodetect.models.network_model import NetworkModel
 from hemodetect.models.recipes import DEPTHS, NetworkRecipe
 from hemodetect.registry.bundle import AUROC
+from hemodetect.storage.whole_file import whole_file
 from hemodetect.training.fitting import Run, TrainingSet
 from hemodetect.training.grid_search import SearchError, judged_ranks, own_ranks
 from hemodetect.training.network_training import TrainingDiverged, fit_network
@@ -112,9 +113,8 @@ class _Clock:
     def spent(self) -> float:
         """So far; keeps it."""
         spent = self._before + time.monotonic() - self._start
-        partial = self._file.with_suffix(".partial")
-        partial.write_text(f"{spent:.1f}")
-        partial.replace(self._file)
+        with whole_file(self._file) as partial:
+            partial.write_text(f"{spent:.1f}")
         return round(spent, 1)
 
 
@@ -251,9 +251,8 @@ class _Fold:
         else:
             kept = int(history["val_loss"].argmin())
             tested = self._dataset.grey(recipe.size)[self.test]
-            with (self._run.work / "answers.partial").open("wb") as file:
-                np.save(file, NetworkModel(model).probabilities(np.asarray(tested)))
-            Path(file.name).replace(self._file(trial.number))
+            with whole_file(self._file(trial.number)) as partial:
+                np.save(partial, NetworkModel(model).probabilities(np.asarray(tested)))
             trial.set_user_attr("epochs", len(history))
             self._study.tell(trial, float(history[f"val_{AUROC}"].to_numpy()[kept]))
         shutil.rmtree(work, ignore_errors=True)

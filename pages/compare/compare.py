@@ -33,7 +33,7 @@ UPLOAD = "A file of my own"
 def _comparison() -> tuple[Comparison, str]:
     """The comparison in view and a name that tells it from others."""
     folder = settings().artifacts / "comparisons"
-    files = sorted(folder.glob("*.parquet")) if folder.is_dir() else []
+    files = sorted(folder.glob("[!.]*.parquet")) if folder.is_dir() else []
     chosen = st.selectbox(
         "Predictions",
         [*files, UPLOAD],

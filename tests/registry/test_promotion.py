@@ -152,7 +152,7 @@ def test_a_kill_at_any_moment_leaves_one_release_and_a_whole_trail(two, tmp_path
         )
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
-        time.sleep(delays.uniform(0.0, 0.05))
+        time.sleep(delays.uniform(0.0, 0.2))
         process.send_signal(signal.SIGKILL)
         errors = process.communicate()[1]
         assert b"Error" not in errors

@@ -31,6 +31,7 @@ from hemodetect.registry.bundle import read_card
 from hemodetect.settings import settings
 from hemodetect.storage import audit_trail
 from hemodetect.storage.people import Person
+from hemodetect.storage.whole_file import write_once
 from hemodetect.training.jobs.rows import (
     ALIVE,
     RESUMABLE,
@@ -177,16 +178,8 @@ def resume(job_id: str, who: Person) -> Job:
 def host() -> str:
     """Stands for the state folder: whoever sees its locks knows which of its jobs live."""
     path = settings().state / "host-id"
-    if path.is_file():
-        return path.read_text()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileExistsError):
-        own = path.with_name(f"host-id.{os.getpid()}-{threading.get_ident()}")
-        own.write_text(secrets.token_hex(8))
-        try:
-            os.link(own, path)  # whole or not at all, and the first to come decides
-        finally:
-            own.unlink()
+    if not path.is_file():
+        write_once(path, secrets.token_hex(8))
     return path.read_text()
 
 

@@ -17,6 +17,7 @@ import psutil
 from hemodetect.errors import HemodetectError
 from hemodetect.models.recipes import DEPTHS
 from hemodetect.settings import settings
+from hemodetect.storage.whole_file import whole_file
 from hemodetect.training.jobs.control import own_settings
 from hemodetect.training.jobs.gpus import gpus
 from hemodetect.training.jobs.processes import die_with
@@ -147,7 +148,8 @@ class RayRun:
             return int(known[1])
         self._job.log.touch()
         begin = self._job.log.stat().st_size
-        note.write_text(f"{self._name} {begin}")
+        with whole_file(note) as partial:
+            partial.write_text(f"{self._name} {begin}")
         return begin
 
     def _state(self) -> str:
