@@ -12,15 +12,17 @@ os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 import streamlit as st
 
 from hemodetect import RESEARCH_USE_ONLY
-from pages.common.shared import acting, banner, let_in, sweep_studies, warm_up
+from pages.common.banner import banner
+from pages.common.loaded_models import warm_up
+from pages.common.retention import remove_expired_studies
+from pages.common.sign_in import acting_person, require_sign_in
 
 st.set_page_config(page_title="hemodetect", page_icon=":material/neurology:", layout="wide")
 warm_up()
-sweep_studies()
-let_in()
-st.session_state["shared_entered"] = True
+remove_expired_studies()
+require_sign_in()
 # A page that somebody may not use is not shown to them; what it does refuses them in the library too.
-mine = acting().roles
+mine = acting_person().roles
 pages = [
     st.Page("pages/read/read.py", title="Read", icon=":material/radiology:"),
     st.Page("pages/compare/compare.py", title="Compare", icon=":material/grid_view:"),

@@ -26,8 +26,9 @@ from hemodetect.reports.words import (
     reliability_sentence,
     track_record,
 )
-from pages.common.inference_queue import turn
-from pages.common.shared import missing_reasons, noted, releases
+from pages.common.audit import record_event
+from pages.common.inference_queue import slot
+from pages.common.loaded_models import missing_reasons, releases
 from pages.common.slice_controls import own_window
 
 log = logging.getLogger(__name__)
@@ -55,12 +56,12 @@ def answers(study: Study, prefix: str) -> tuple[StudyPrediction, np.ndarray | No
             )
             st.stop()
         place = st.empty()
-        with turn(lambda before: _in_line(place, before)):
+        with slot(lambda before: _in_line(place, before)):
             place.empty()
             prediction, maps = _read_by_models(study, loaded.models)
     look.empty()
     bundles = [found.version for found in prediction.families.values()]
-    noted("open", study.id, {"slices": len(study.slices), "bundles": bundles})
+    record_event("open", study.id, {"slices": len(study.slices), "bundles": bundles})
     st.session_state[key] = (prediction, maps, loaded)
     return prediction, maps, loaded
 

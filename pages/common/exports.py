@@ -8,7 +8,7 @@ from pathlib import PurePath
 from streamlit.delta_generator import DeltaGenerator
 
 from hemodetect.storage import audit_trail
-from pages.common.shared import acting
+from pages.common.sign_in import acting_person
 
 _KINDS = {
     ".csv": ("text/csv", ":material/download:"),
@@ -32,7 +32,7 @@ def export_button(
     The entry is written where the file is made, not in a callback: that would run the page anew, and
     the file that the browser then asks for would be gone.
     """
-    name, (kind, icon) = acting().name, _KINDS[PurePath(file).suffix]
+    name, (kind, icon) = acting_person().name, _KINDS[PurePath(file).suffix]
 
     def made() -> bytes | str:
         data = make()

@@ -1,4 +1,4 @@
-"""Studies are given to the models one after the other, in the order they came."""
+"""The queue for the models: one study at a time, in the order of arrival."""
 
 from __future__ import annotations
 
@@ -9,32 +9,34 @@ from threading import Event
 
 import streamlit as st
 
-LOOK_UP_SECONDS = 0.5
+POLL_SECONDS = 0.5
 
 
 @contextmanager
-def turn(meanwhile: Callable[[int], None]) -> Iterator[None]:
-    """Waits until the models are free: they use every core, and side by side they would keep all who
-    only turn slices waiting (`benchmarks/twenty_readers.py`).
+def slot(while_waiting: Callable[[int], None]) -> Iterator[None]:
+    """Waits until the models are free, and holds them for the body.
+
+    The models use every core. Two studies at once would slow down every reader who only changes
+    slices (`benchmarks/twenty_readers.py`).
 
     Args:
-        meanwhile: called every `LOOK_UP_SECONDS` with the number of studies before this one. It may
-            raise, as Streamlit does where nobody waits for the page any more: that ends the wait.
+        while_waiting: called every `POLL_SECONDS` with the number of studies ahead in the queue. It may
+            raise, as Streamlit does when the browser has left the page: the wait then ends.
     """
-    line, own = _line(), Event()
-    line.append(own)
+    queue, ticket = _queue(), Event()
+    queue.append(ticket)
     try:
-        while line[0] is not own:
-            meanwhile(line.index(own))
-            own.wait(LOOK_UP_SECONDS)
+        while queue[0] is not ticket:
+            while_waiting(queue.index(ticket))
+            ticket.wait(POLL_SECONDS)
         yield
     finally:
-        line.remove(own)
-        with suppress(IndexError):  # nobody waits
-            line[0].set()
+        queue.remove(ticket)
+        with suppress(IndexError):  # the queue is empty
+            queue[0].set()
 
 
 @st.cache_resource(show_spinner=False, max_entries=1)
-def _line() -> deque[Event]:
-    """Who waits, the one whose turn it is first; of the whole process."""
+def _queue() -> deque[Event]:
+    """The studies of all sessions of this process; the first holds the models."""
     return deque()

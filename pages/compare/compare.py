@@ -21,7 +21,8 @@ from hemodetect.evaluation.operating import CostRatio, Rule, WantedSensitivity, 
 from hemodetect.evaluation.table import area, percent
 from hemodetect.figures.comparing import confusion_matrices
 from hemodetect.settings import settings
-from pages.common.shared import chart_config, plain, routed
+from pages.common.charts import chart_config
+from pages.common.text import plain
 from pages.compare.gallery import gallery
 from pages.compare.sections import EACH, RULE, SECTIONS, threshold_key
 
@@ -281,7 +282,6 @@ def _fragment(comparison: Comparison, name: str, board: Board) -> None:
     SECTIONS[chosen](board, thresholds, scores)
 
 
-routed()
 st.title("Compare the models")
 in_view, its_name = _comparison()
 level_in_view, sets_in_view, positions_in_view = _filters(in_view)

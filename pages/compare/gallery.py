@@ -22,7 +22,8 @@ from hemodetect.registry.training_patients import trained_on
 from hemodetect.reviews.sessions import MOST_STUDIES, may_read, reading_from
 from hemodetect.reviews.sources import OfSet
 from hemodetect.settings import settings
-from pages.common.shared import acting, plain
+from pages.common.sign_in import acting_person
+from pages.common.text import plain
 
 PER_PAGE, PER_ROW = 12, 6
 _THUMBNAIL = 200
@@ -50,7 +51,7 @@ def gallery(
         if not len(rows):
             st.caption("No case is in this cell at these thresholds.")
             return
-        me = acting()
+        me = acting_person()
         for session in reading_from(set(board.comparison.slices["set"]), me.name):
             if not may_read(me, session):
                 continue
@@ -61,7 +62,7 @@ def gallery(
             )
             return
         shown = rows[_page(len(rows))]
-        if "lead" in acting().roles:
+        if "lead" in acting_person().roles:
             _to_a_session(board, rows)
         _pictures(board, key, shown)
 

@@ -38,8 +38,8 @@ from hemodetect.registry.bundle import read_card
 from hemodetect.reports.comparison import comparison_csv
 from hemodetect.reports.comparison_pdf import comparison_pdf
 from hemodetect.settings import settings
+from pages.common.charts import chart_config
 from pages.common.exports import export_button
-from pages.common.shared import chart_config
 
 Section = Callable[[Board, Thresholds, dict[str, Scores]], None]
 EACH, RULE = "one for each", "compare_rule"

@@ -9,8 +9,9 @@ from hemodetect.models.families import FAMILY_NAMES
 from hemodetect.registry.bundle import Card, read_card
 from hemodetect.registry.promotion import EARLIER, RELEASES, promotions, rollback
 from hemodetect.settings import settings
-from pages.common.promotion import figures
-from pages.common.shared import person, plain, routed
+from pages.common.metrics_table import metrics_table
+from pages.common.sign_in import ask_person
+from pages.common.text import plain
 
 
 def _family(family: str) -> None:
@@ -26,7 +27,7 @@ def _family(family: str) -> None:
             f" {card.counts['patients']} patient folders, made {card.created}; calls hemorrhage from"
             f" {card.threshold:.0%} ({plain(card.threshold_reason)}); commit {card.commit}"
         )
-        figures({"in use": card})
+        metrics_table({"in use": card})
         for remark in card.remarks:
             st.caption(f":material/info: {plain(remark)}")
     earlier = _earlier(family)
@@ -46,11 +47,11 @@ def _earlier(family: str) -> dict[str, Card]:
 
 def _rollback(family: str, earlier: dict[str, Card]) -> None:
     with st.expander(f"Earlier: {len(earlier)}", icon=":material/history:"):
-        figures(earlier)
+        metrics_table(earlier)
         version, why, name, button = st.columns([3, 3, 2, 2], vertical_alignment="bottom")
         chosen = version.selectbox("Version", list(earlier), key=f"models_version_{family}")
         reason = why.text_input("Why", key=f"models_why_{family}")
-        asking = person(name, f"models_who_{family}")
+        asking = ask_person(name, f"models_who_{family}")
         if button.button(
             "Put back into use",
             icon=":material/undo:",
@@ -94,7 +95,6 @@ def _trail() -> None:
     st.caption("Each entry holds the hash of the one before it; a changed one would be named here.")
 
 
-routed()
 st.title("Models")
 for key in FAMILY_NAMES:
     _family(key)

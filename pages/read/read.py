@@ -18,8 +18,9 @@ from hemodetect.reports.study_pdf import study_pdf
 from hemodetect.reports.study_pictures import slice_pictures
 from hemodetect.reports.words import trained_on_sentence
 from pages.common.answers import answers, cards, first_words
+from pages.common.audit import record_event
+from pages.common.example import example_files
 from pages.common.exports import export_button
-from pages.common.shared import example_files, noted, routed
 from pages.common.slice_viewer import viewer
 
 
@@ -81,7 +82,7 @@ def _open(files: list[UploadedFile]) -> str | None:
         return str(error)
     finally:
         place.empty()
-    noted("upload", study.id, {"files": len(files), "slices": len(study.slices)})
+    record_event("upload", study.id, {"files": len(files), "slices": len(study.slices)})
     _forget()
     st.session_state["read_study"] = study
     return None
@@ -189,7 +190,6 @@ def _files(n: int) -> str:
     return "1 file" if n == 1 else f"{n} files"
 
 
-routed()
 refusal = None
 if "read_study" not in st.session_state and (given := _given()):
     refusal = _open(given)

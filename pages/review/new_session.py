@@ -15,7 +15,7 @@ from hemodetect.reviews.sessions import MOST_STUDIES, create
 from hemodetect.reviews.sources import Saved, Truth, labelled_patients
 from hemodetect.settings import settings
 from hemodetect.storage.people import Person
-from pages.common.shared import plain
+from pages.common.text import plain
 from pages.train.data_set import labelled_sets
 
 _FROM_SET, _FROM_UPLOAD, _MADE_UP = "A labelled set", "Uploads", "Made-up heads"

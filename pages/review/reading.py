@@ -20,9 +20,10 @@ from hemodetect.reviews.sessions import answer, next_assignment, reads, skip, sk
 from hemodetect.reviews.sources import open_source, trained_on_source
 from hemodetect.storage.people import Person
 from pages.common.answers import answers, cards, first_words
-from pages.common.shared import noted, plain
+from pages.common.audit import record_event
 from pages.common.slice_controls import arrows_turn_slices, slice_control, window_control
 from pages.common.slice_viewer import viewer
+from pages.common.text import plain
 
 CALLS: dict[Call, str] = {"hemorrhage": "Hemorrhage", "none": "None", "unsure": "Not sure"}
 SURE = {1: "1 guess", 2: "2", 3: "3", 4: "4", 5: "5 certain"}
@@ -84,7 +85,7 @@ def _study(of: ReviewSession, due: Assignment, reader: Person) -> Study:
             study = open_source(due.study.source)
             seen = trained_on_source(due.study.source)
         if due.stage == "blind":  # with the models, the entry is made with their versions
-            noted("open", f"{of.id}/{due.study.number}", {"stage": due.stage})
+            record_event("open", f"{of.id}/{due.study.number}", {"stage": due.stage})
         st.session_state["review_read_trained_on"] = seen
         st.session_state["review_read_study"] = study
         st.session_state["review_read_slice"] = len(study.slices) // 2 + 1

@@ -19,7 +19,8 @@ from hemodetect.reviews.sessions import (
     shares_read,
 )
 from hemodetect.storage.people import Person
-from pages.common.shared import has_sign_in, person, plain, routed
+from pages.common.sign_in import ask_person, has_sign_in
+from pages.common.text import plain
 from pages.review.new_session import new_session
 from pages.review.reading import reading
 from pages.review.session_results import result_page
@@ -98,7 +99,6 @@ def _session_page(me: Person, session_id: str, place: DeltaGenerator) -> None:
         )
 
 
-routed()
 wanted = st.query_params.get("session")
 if wanted:
     # A reader's screen is for the study: who reads what stands in one row with the way back.
@@ -107,7 +107,7 @@ if wanted:
 else:
     st.title("Review")
     place, middle = st.columns([3, 7])
-me = person(place, "review_name")
+me = ask_person(place, "review_name")
 if not me.name:
     if cases := st.session_state.get("review_cases"):
         st.caption(f":material/grid_view: {len(cases)} cases of the comparison wait for a session.")

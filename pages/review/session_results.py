@@ -23,8 +23,9 @@ from hemodetect.reviews.model_reads import ModelRead, model_reads
 from hemodetect.reviews.results import STAGE_WORDS, Rated, Results, model_names, results
 from hemodetect.reviews.session import Read, ReviewSession
 from hemodetect.reviews.sessions import reads, session, skips
+from pages.common.charts import chart_config
 from pages.common.exports import export_button
-from pages.common.shared import chart_config, plain
+from pages.common.text import plain
 from pages.review.study_report import study_report
 
 _PER_ROW = 5

@@ -16,8 +16,8 @@ from hemodetect.reports.study_pictures import SlicePicture, slice_pictures
 from hemodetect.reviews.session import Read, ReviewSession
 from hemodetect.reviews.sources import OfSet, open_source, trained_on_source
 from pages.common.exports import export_button
-from pages.common.inference_queue import turn
-from pages.common.shared import releases
+from pages.common.inference_queue import slot
+from pages.common.loaded_models import releases
 
 
 def study_report(of: ReviewSession, made: list[Read]) -> None:
@@ -52,7 +52,7 @@ def _predicted(
     of: ReviewSession, number: int
 ) -> tuple[StudyPrediction, tuple[SlicePicture, ...], Releases]:
     opened, used, cache = open_source(of.study(number).source), releases(), SeriesCache()
-    with turn(lambda _: None):
+    with slot(lambda _: None):
         prediction = predict_study(opened, used.models, cache=cache)
         cnn = used.models.get("cnn")
         maps = study_maps(cnn, opened.slices, cache) if cnn else None

@@ -19,7 +19,8 @@ from hemodetect.models.recipes import RECIPES, NetworkRecipe
 from hemodetect.reviews.sessions import reading_from
 from hemodetect.training.augmentation import augmented
 from hemodetect.training.jobs.set_removal import remove_data
-from pages.common.shared import acting, plain
+from pages.common.sign_in import acting_person
+from pages.common.text import plain
 
 
 def choose_data_set() -> Path | None:
@@ -70,7 +71,7 @@ def _upload() -> None:
             return
         try:
             with st.spinner("Unpacking and looking for slices"):
-                kept = keep_set(name, packed, acting())
+                kept = keep_set(name, packed, acting_person())
         except HemodetectError as error:
             st.error(plain(str(error)), icon=":material/error:")
             return
@@ -91,7 +92,7 @@ def _removal(folder: Path) -> None:
             )
         if st.button("Remove it", type="primary", key="train_remove"):
             try:
-                remove_data(folder, acting())
+                remove_data(folder, acting_person())
             except HemodetectError as error:
                 st.error(plain(str(error)), icon=":material/error:")
                 return

@@ -23,8 +23,9 @@ from hemodetect.training.jobs.gpus import gpus
 from hemodetect.training.jobs.progress import confusion_of_last_epoch, log_tail, progress
 from hemodetect.training.jobs.rows import ALIVE, RESUMABLE, Job
 from hemodetect.training.search_results import Tuning
-from pages.common.promotion import promotion_form
-from pages.common.shared import acting, plain
+from pages.common.sign_in import acting_person
+from pages.common.text import plain
+from pages.train.promotion_form import promotion_form
 
 EVERY_SECONDS = 2
 SHOWN = 50
@@ -154,7 +155,7 @@ def _action(shown: Job, place: DeltaGenerator) -> None:
     if what is None:
         return
     try:
-        what(shown.id, acting())
+        what(shown.id, acting_person())
     except HemodetectError as error:
         st.error(str(error), icon=":material/error:")
     else:

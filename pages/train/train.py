@@ -21,7 +21,8 @@ from hemodetect.training.jobs.gpus import Gpu, gpus
 from hemodetect.training.jobs.rows import JobError
 from hemodetect.training.jobs.runs import visible_cards
 from hemodetect.training.plan import RANGES, TUNED, TrainingPlan
-from pages.common.shared import person, plain, routed
+from pages.common.sign_in import ask_person
+from pages.common.text import plain
 from pages.train.data_set import choose_data_set, labelled_sets
 from pages.train.job_list import job_list
 
@@ -174,7 +175,7 @@ def _made(
 
 def _start(plans: list[TrainingPlan], searches: list[TrainingPlan]) -> None:
     name, train, search, estimate = st.columns([3, 2, 2, 2], vertical_alignment="bottom")
-    asking = person(name, "train_name")
+    asking = ask_person(name, "train_name")
     wanted = train.button(
         "Train",
         type="primary",
@@ -238,7 +239,6 @@ def _estimate(plan: TrainingPlan) -> None:
     st.markdown(f":material/timer: {FAMILY_NAMES[plan.family]}: {plain(said)}")
 
 
-routed()
 st.title("Train")
 st.write(
     "Train any of the five models on a labelled set, watch it, compare it with the model in use, and"

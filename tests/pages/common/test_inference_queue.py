@@ -1,4 +1,4 @@
-"""Who stands in line for the models, in which order, and who leaves it."""
+"""The queue for the models: its order, and what happens when a study leaves it."""
 
 from __future__ import annotations
 
@@ -8,57 +8,57 @@ from collections.abc import Callable
 
 import pytest
 
-from pages.common.inference_queue import _line, turn
+from pages.common.inference_queue import _queue, slot
 
 
-class Gone(Exception):
-    """What Streamlit raises where the run of a page is to end."""
+class PageStopped(Exception):
+    """What Streamlit raises where the run of a page must end."""
 
 
 def leave(_: int) -> None:
-    raise Gone
+    raise PageStopped
 
 
-def nothing(_: int) -> None:
-    """Waits on."""
+def wait(_: int) -> None:
+    """Keeps its place in the queue."""
 
 
-def until(true: Callable[[], bool]) -> None:
+def until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 20
-    while not true():
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.005)
 
 
 def test_one_after_the_other_in_the_order_they_came() -> None:
-    came: list[int] = []
-    told: dict[int, list[int]] = {}
+    order: list[int] = []
+    numbers_ahead: dict[int, list[int]] = {}
 
     def study(number: int) -> None:
-        with turn(told.setdefault(number, []).append):
-            came.append(number)
+        with slot(numbers_ahead.setdefault(number, []).append):
+            order.append(number)
 
     threads = [threading.Thread(target=study, args=(number,)) for number in range(5)]
-    with turn(nothing):
+    with slot(wait):
         for number, thread in enumerate(threads):
             thread.start()
-            until(lambda number=number: len(_line()) == number + 2)
-        until(lambda: all(told.get(number) for number in range(5)))
-        assert came == []
+            until(lambda number=number: len(_queue()) == number + 2)
+        until(lambda: all(numbers_ahead.get(number) for number in range(5)))
+        assert order == []
     for thread in threads:
         thread.join(20)
-    assert came == [0, 1, 2, 3, 4]
-    assert [told[number][0] for number in range(5)] == [1, 2, 3, 4, 5]
-    assert not _line()
+    assert order == [0, 1, 2, 3, 4]
+    assert [numbers_ahead[number][0] for number in range(5)] == [1, 2, 3, 4, 5]
+    assert not _queue()
 
 
-def test_who_leaves_the_line_holds_up_nobody() -> None:
-    with turn(nothing):
-        with pytest.raises(Gone), turn(leave):
-            pytest.fail("it was not this one's turn")
-        assert len(_line()) == 1
-    with pytest.raises(Gone), turn(nothing):
-        raise Gone  # a page that ends while its study is read
-    with turn(leave):  # nobody is before it
-        assert len(_line()) == 1
-    assert not _line()
+def test_a_study_that_leaves_the_queue_holds_up_no_other() -> None:
+    with slot(wait):
+        with pytest.raises(PageStopped), slot(leave):
+            pytest.fail("the models were not free")
+        assert len(_queue()) == 1
+    with pytest.raises(PageStopped), slot(wait):
+        raise PageStopped  # a page that ends while its study is read
+    with slot(leave):  # no study is ahead
+        assert len(_queue()) == 1
+    assert not _queue()

@@ -41,7 +41,7 @@ def seen() -> AppTest:
     found = compared(models, {"ours": "f"}, slices, {"cnn": told}, "2026-11-25")
     made = AppTest.from_function(page, default_timeout=60)
     made.session_state["board"] = opened_board(found, "slice")
-    made.session_state["shared_name"] = "Ada"
+    made.session_state["person_name"] = "Ada"
     return made
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
 import streamlit as st
 
 from hemodetect.errors import BundleError, HemodetectError
@@ -16,7 +15,9 @@ from hemodetect.registry.promotion import RELEASES, promote
 from hemodetect.reports.words import beats_baseline
 from hemodetect.settings import settings
 from hemodetect.validation.compare_with_release import Succession, succession
-from pages.common.shared import person, plain
+from pages.common.metrics_table import metrics_table
+from pages.common.sign_in import ask_person
+from pages.common.text import plain
 
 
 def promotion_form(bundle: Path, prefix: str) -> None:
@@ -32,7 +33,7 @@ def promotion_form(bundle: Path, prefix: str) -> None:
     release = settings().artifacts / RELEASES / card.family
     st.subheader(f"{FAMILY_NAMES[card.family]} {card.version}")
     current = _in_use(release)
-    figures({"new": card} | ({"in use": current} if current else {}))
+    metrics_table({"new": card} | ({"in use": current} if current else {}))
     if current is None:
         st.caption(f"No {FAMILY_NAMES[card.family]} is in use.")
     elif current.version == card.version:
@@ -52,40 +53,6 @@ def promotion_form(bundle: Path, prefix: str) -> None:
             " often than always giving the commoner answer."
         )
     _step(bundle, card, prefix)
-
-
-def figures(cards: dict[str, Card]) -> None:
-    """A table of cards' out-of-fold figures, a row a card and level."""
-    rows = []
-    for name, card in cards.items():
-        for level, scores in card.metrics.items():
-            rows.append(
-                {
-                    "": name,
-                    "Bundle": card.version,
-                    "By": level,
-                    "n": scores["n"],
-                    "Accuracy": _interval(scores["accuracy"]),
-                    "Always the commoner": f"{scores['majority_baseline']:.1%}",
-                    "Balanced accuracy": _interval(scores["balanced_accuracy"]),
-                    "Sensitivity": _interval(scores["sensitivity"]),
-                    "Specificity": _interval(scores["specificity"]),
-                    "AUROC": _interval(scores["auroc"], percent=False),
-                }
-            )
-    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
-    st.caption("On patients held out of training; 95 % intervals resample patients.")
-
-
-def _interval(metric: dict[str, float | None], percent: bool = True) -> str:
-    value, low, high = (metric[name] for name in ("value", "low", "high"))
-    if value is None or value != value:
-        return "-"
-    if low is None or high is None or low != low:
-        return f"{value:.1%}" if percent else f"{value:.2f}"
-    if percent:
-        return f"{value:.1%} ({100 * low:.0f}-{100 * high:.0f})"
-    return f"{value:.2f} ({low:.2f}-{high:.2f})"
 
 
 def _in_use(release: Path) -> Card | None:
@@ -116,7 +83,7 @@ def _succession(bundle: Path, release: Path, version: str, current: str) -> dict
 def _step(bundle: Path, card: Card, prefix: str) -> None:
     reason, name, button = st.columns([4, 3, 2], vertical_alignment="bottom")
     why = reason.text_input("Why it shall be used", key=f"{prefix}_why")
-    asking = person(name, f"{prefix}_promoter")
+    asking = ask_person(name, f"{prefix}_promoter")
     if not button.button(
         "Put into use",
         type="primary",

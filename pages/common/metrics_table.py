@@ -1,0 +1,45 @@
+"""A table of the figures of bundles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+import streamlit as st
+
+from hemodetect.registry.bundle import Card
+
+
+def metrics_table(cards: Mapping[str, Card]) -> None:
+    """Shows the out-of-fold figures of `cards`, by name; a row per card and level."""
+    rows = []
+    for name, card in cards.items():
+        for level, scores in card.metrics.items():
+            rows.append(
+                {
+                    "": name,
+                    "Version": card.version,
+                    "By": level,
+                    "n": scores["n"],
+                    "Accuracy": with_interval(scores["accuracy"]),
+                    "Majority-class baseline": f"{scores['majority_baseline']:.1%}",
+                    "Balanced accuracy": with_interval(scores["balanced_accuracy"]),
+                    "Sensitivity": with_interval(scores["sensitivity"]),
+                    "Specificity": with_interval(scores["specificity"]),
+                    "AUROC": with_interval(scores["auroc"], percent=False),
+                }
+            )
+    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
+    st.caption("Out-of-fold predictions; 95 % intervals from resampling patients in brackets.")
+
+
+def with_interval(metric: Mapping[str, float | None], percent: bool = True) -> str:
+    """A figure of a card and its 95 % interval, e.g. "86.2% (81-91)"; "-" where there is no figure."""
+    value, low, high = (metric[name] for name in ("value", "low", "high"))
+    if value is None or value != value:
+        return "-"
+    if low is None or high is None or low != low:
+        return f"{value:.1%}" if percent else f"{value:.2f}"
+    if percent:
+        return f"{value:.1%} ({100 * low:.0f}-{100 * high:.0f})"
+    return f"{value:.2f} ({low:.2f}-{high:.2f})"
