@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -20,6 +18,7 @@ from hemodetect.errors import BundleError
 from hemodetect.models.families import FAMILY_NAMES
 from hemodetect.models.recipes import Recipe, UnknownRecipe, recipe_named
 from hemodetect.storage.digests import file_sha256
+from hemodetect.storage.whole_file import whole_folder
 
 CARD = "card.json"
 PREDICTIONS = "predictions.parquet"
@@ -128,17 +127,11 @@ def write_bundle(
     """
     if folder.exists():
         raise BundleError(f"{folder}: exists already; choose another folder or remove it.")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with whole_folder(folder) as partial:
         fill(partial)
         written = card({file.name: file_sha256(file) for file in sorted(partial.iterdir())})
         text = json.dumps({"format": FORMAT, **asdict(written)}, indent=1, ensure_ascii=False)
         (partial / CARD).write_text(text + "\n")
-        partial.chmod(0o755)
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return written
 
 

@@ -19,6 +19,7 @@ from hemodetect.preprocessing.standard_head import StandardSeries, standard_seri
 from hemodetect.registry.bundle import SPLIT, Card, read_card
 from hemodetect.settings import settings
 from hemodetect.storage.digests import file_sha256
+from hemodetect.storage.whole_file import whole_file
 from hemodetect.training.fitting import Report
 
 _CACHED = ("logits", "embedding", "head_found", "in_brain")
@@ -119,16 +120,14 @@ class Backbone:
                 array = getattr(findings, name)
                 values.setdefault(name, np.zeros((slices, *array.shape[1:]), array.dtype))
                 values[name][rows] = array
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_name(file.stem + ".partial.npz")
-        np.savez(
-            partial,
-            logits=values["logits"],
-            embedding=values["embedding"],
-            head_found=values["head_found"],
-            in_brain=values["in_brain"],
-        )
-        partial.replace(file)
+        with whole_file(file) as partial:
+            np.savez(
+                partial,
+                logits=values["logits"],
+                embedding=values["embedding"],
+                head_found=values["head_found"],
+                in_brain=values["in_brain"],
+            )
 
     def _standard_series(self, dataset: Dataset, rows: np.ndarray, size: int) -> StandardSeries:
         """Made once a series: several networks look at each."""

@@ -20,6 +20,8 @@ import keras
 import numpy as np
 import pandas as pd
 
+from hemodetect.storage.whole_file import whole_file
+
 EpochReport = Callable[[int, dict[str, float]], None]
 """Takes an epoch's number (from 0) and its figures."""
 _HISTORY = "history.csv"
@@ -78,9 +80,8 @@ class EpochStates:
         past = self.history().head(epoch)
         row = pd.DataFrame([{"epoch": epoch, **figures}])
         table = row if past.empty else pd.concat([past, row], ignore_index=True)
-        partial = self._work / "history.partial"
-        table.to_csv(partial, index=False)
-        partial.replace(self._work / _HISTORY)
+        with whole_file(self._work / _HISTORY) as partial:
+            table.to_csv(partial, index=False)
         best = self.best_epoch()
         if best == epoch:
             self._write(model, self._best_file(epoch))
@@ -98,11 +99,9 @@ class EpochStates:
         return self._work / f"best-{epoch}.weights.h5"
 
     def _write(self, model: keras.Model, file: Path) -> None:
-        # Keras wants this ending, and writes in place.
-        partial = file.with_name("partial.weights.h5")
-        _check_room(model, partial)
-        model.save_weights(partial, overwrite=True)
-        partial.replace(file)
+        _check_room(model, self._work)
+        with whole_file(file) as partial:
+            model.save_weights(partial, overwrite=True)
 
 
 class SaveEachEpoch(keras.callbacks.Callback):
@@ -124,11 +123,11 @@ class SaveEachEpoch(keras.callbacks.Callback):
             self._report(epoch, figures)
 
 
-def _check_room(model: keras.Model, file: Path) -> None:
+def _check_room(model: keras.Model, folder: Path) -> None:
     """Raises `OSError` (ENOSPC) where a state will not fit: on a full disk HDF5 ends the process by a
     segmentation fault, which says nothing.
     """
     variables = [*model.variables, *model.optimizer.variables]
     needed = sum(int(np.prod(v.shape)) * 4 for v in variables) + _HDF5_BYTES
-    if shutil.disk_usage(file.parent).free < needed:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file.parent))
+    if shutil.disk_usage(folder).free < needed:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))

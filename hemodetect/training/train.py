@@ -19,6 +19,7 @@ from hemodetect.evaluation import scores
 from hemodetect.models.interface import FittedModel
 from hemodetect.models.recipes import Recipe, recipe_named
 from hemodetect.registry.bundle import HISTORY, PREDICTIONS, SPLIT, Card, write_bundle
+from hemodetect.storage.whole_file import whole_file
 from hemodetect.training.crossfit import FOLD_MODEL, ON_ALL, CrossFit, cross_fit, fit_on_all
 from hemodetect.training.fitting import Report, Run
 from hemodetect.training.trainers import trainer_of
@@ -136,9 +137,8 @@ def claim(
     plan, plan_file = json.loads(json.dumps(plan)), run.work / "plan.json"
     if not plan_file.is_file() and not any(run.work.glob("*/")):
         run.work.mkdir(parents=True, exist_ok=True)
-        partial = plan_file.with_suffix(".partial")
-        partial.write_text(json.dumps(plan))
-        partial.replace(plan_file)
+        with whole_file(plan_file) as partial:
+            partial.write_text(json.dumps(plan))
         return
     try:
         stored = json.loads(plan_file.read_text())
