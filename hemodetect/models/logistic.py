@@ -9,17 +9,15 @@ import numpy as np
 
 from hemodetect.models.calibration import Sigmoid
 from hemodetect.models.gram import PixelScale
-from hemodetect.models.heat_map_source import HeatMapSource, NoHeatMaps
-from hemodetect.models.interface import Abilities, SeriesPrediction, mean_prediction
+from hemodetect.models.pixel_model import PixelModel
 from hemodetect.models.recipes import KernelRecipe
-from hemodetect.models.series_cache import SeriesCache
 from hemodetect.models.weight_files import read_arrays, write_arrays
 
 WEIGHTS = "model.skops"
 
 
 @dataclass(frozen=True, eq=False)
-class LogisticModel:
+class LogisticModel(PixelModel):
     """Weights (pixels,) float32 on standardised grey pixels, the three channels summed."""
 
     size: int
@@ -40,21 +38,6 @@ class LogisticModel:
         """(n,) log-odds before calibration, for (n, size, size) uint8."""
         features = self.pixel_scale.standardised(grey)
         return (features @ self.weights).astype(np.float64) + self.intercept
-
-    def probabilities(self, grey: np.ndarray) -> np.ndarray:
-        """(n,) float32 in [0, 1] for (n, size, size) uint8."""
-        return self.sigmoid.probabilities(self.decisions(grey))
-
-    @property
-    def abilities(self) -> Abilities:
-        return Abilities()
-
-    def predict(self, grey: np.ndarray, cache: SeriesCache | None = None) -> SeriesPrediction:
-        """The patient's probability is the mean of the slices'."""
-        return mean_prediction(self.probabilities(grey))
-
-    def heat_map_source(self, grey: np.ndarray, cache: SeriesCache | None = None) -> HeatMapSource:
-        raise NoHeatMaps("A logistic regression has no convolutions; heat maps need a CNN.")
 
     def save(self, folder: Path) -> None:
         write_arrays(

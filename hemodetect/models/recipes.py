@@ -41,7 +41,19 @@ class Augmentation:
 
 
 @dataclass(frozen=True)
-class KernelRecipe:
+class NamedRecipe:
+    """What all recipes have; attributes as in the text above."""
+
+    adjustable: ClassVar[tuple[str, ...]] = ()
+    needs_backbone: ClassVar[bool] = False
+    keeps_fold_models: ClassVar[bool] = False
+
+    family: str
+    name: str
+
+
+@dataclass(frozen=True)
+class KernelRecipe(NamedRecipe):
     """An SVM or a logistic regression on all pixels of a slice.
 
     Attributes:
@@ -50,13 +62,8 @@ class KernelRecipe:
         components: principal components that support vectors are kept in (SVM only).
     """
 
-    adjustable: ClassVar[tuple[str, ...]] = ()
-    needs_backbone: ClassVar[bool] = False
-    keeps_fold_models: ClassVar[bool] = False
     epochs: ClassVar[None] = None
 
-    family: str
-    name: str
     kernel: str
     size: int = 128
     regularisation: float = 1.0
@@ -66,7 +73,7 @@ class KernelRecipe:
 
 
 @dataclass(frozen=True)
-class NetworkRecipe:
+class NetworkRecipe(NamedRecipe):
     """A network trained on slices.
 
     Attributes:
@@ -90,11 +97,7 @@ class NetworkRecipe:
         "l2",
         "depth",
     )
-    needs_backbone: ClassVar[bool] = False
-    keeps_fold_models: ClassVar[bool] = False
 
-    family: str
-    name: str
     size: int
     epochs: int = 50
     batch: int = 32
@@ -111,7 +114,7 @@ class NetworkRecipe:
 
 
 @dataclass(frozen=True)
-class BloodRecipe:
+class BloodRecipe(NamedRecipe):
     """The CNN that looks for blood in standard slices, trained on a set labelled slice by slice.
 
     Attributes:
@@ -123,11 +126,8 @@ class BloodRecipe:
     """
 
     adjustable: ClassVar[tuple[str, ...]] = ("epochs",)
-    needs_backbone: ClassVar[bool] = False
     keeps_fold_models: ClassVar[bool] = True
 
-    family: str
-    name: str
     size: int = 244
     epochs: int = 24
     steps: int = 100
@@ -142,7 +142,7 @@ class BloodRecipe:
 
 
 @dataclass(frozen=True)
-class StudyRecipe:
+class StudyRecipe(NamedRecipe):
     """What a family makes of a whole study, from what the blood network finds in its slices.
 
     Attributes:
@@ -159,12 +159,8 @@ class StudyRecipe:
             folder's label worse.
     """
 
-    adjustable: ClassVar[tuple[str, ...]] = ()
     needs_backbone: ClassVar[bool] = True
-    keeps_fold_models: ClassVar[bool] = False
 
-    family: str
-    name: str
     size: int = 244
     components: int = 24
     stride: int = 4

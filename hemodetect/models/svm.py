@@ -15,17 +15,15 @@ import numpy as np
 
 from hemodetect.models.calibration import Sigmoid
 from hemodetect.models.gram import CHANNELS, PixelScale, kernel_values
-from hemodetect.models.heat_map_source import HeatMapSource, NoHeatMaps
-from hemodetect.models.interface import Abilities, SeriesPrediction, mean_prediction
+from hemodetect.models.pixel_model import PixelModel
 from hemodetect.models.recipes import KernelRecipe
-from hemodetect.models.series_cache import SeriesCache
 from hemodetect.models.weight_files import read_arrays, write_arrays
 
 WEIGHTS = "model.skops"
 
 
 @dataclass(frozen=True, eq=False)
-class SvmModel:
+class SvmModel(PixelModel):
     """An SVM whose support vectors are (m, k) coordinates in principal components.
 
     Attributes:
@@ -71,21 +69,6 @@ class SvmModel:
         inner = CHANNELS * ((features @ self.components.astype(np.float32)) @ self.support.T)
         values = kernel_values(self.kernel, inner, norms, self.support_norms, self.gamma)
         return values @ self.dual + self.intercept
-
-    def probabilities(self, grey: np.ndarray) -> np.ndarray:
-        """(n,) float32 in [0, 1] for (n, size, size) uint8."""
-        return self.sigmoid.probabilities(self.decisions(grey))
-
-    @property
-    def abilities(self) -> Abilities:
-        return Abilities()
-
-    def predict(self, grey: np.ndarray, cache: SeriesCache | None = None) -> SeriesPrediction:
-        """The patient's probability is the mean of the slices'."""
-        return mean_prediction(self.probabilities(grey))
-
-    def heat_map_source(self, grey: np.ndarray, cache: SeriesCache | None = None) -> HeatMapSource:
-        raise NoHeatMaps("An SVM has no convolutions; heat maps need a CNN.")
 
     def save(self, folder: Path) -> None:
         write_arrays(
