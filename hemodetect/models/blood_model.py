@@ -35,10 +35,12 @@ class BloodModel:
 
     @property
     def size(self) -> int:
+        """Side of the square slices it takes, in pixels."""
         return SOURCE_SIDE
 
     @property
     def abilities(self) -> Abilities:
+        """What it can show besides probabilities."""
         return Abilities((GRADIENT_METHODS[0], "Blood map", *GRADIENT_METHODS[1:]))
 
     def findings(self, series: StandardSeries) -> SliceFindings:
@@ -77,6 +79,7 @@ class BloodModel:
         )
 
     def heat_map_source(self, grey: np.ndarray, cache: SeriesCache | None = None) -> HeatMapSource:
+        """The network and the images it sees; see `FittedModel`."""
         standard = (cache or SeriesCache()).standard(grey)
         return HeatMapSource(
             self.keras_model,
@@ -87,4 +90,5 @@ class BloodModel:
         )
 
     def save(self, folder: Path) -> None:
+        """Writes the weights into an existing folder."""
         write_network(folder / WEIGHTS, self.keras_model)

@@ -40,6 +40,7 @@ class LogisticModel(PixelModel):
         return (features @ self.weights).astype(np.float64) + self.intercept
 
     def save(self, folder: Path) -> None:
+        """Writes the weights into an existing folder."""
         write_arrays(
             folder / WEIGHTS,
             {

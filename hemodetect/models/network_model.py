@@ -37,10 +37,12 @@ class NetworkModel:
 
     @property
     def size(self) -> int:
+        """Side of the square slices it takes, in pixels."""
         return int(self.keras_model.input_shape[1])
 
     @property
     def abilities(self) -> Abilities:
+        """What it can show besides probabilities."""
         convolutions = any(layer.name == LAST_CONVOLUTION for layer in self.keras_model.layers)
         return Abilities(
             heat_maps=GRADIENT_METHODS if convolutions else (),
@@ -59,11 +61,13 @@ class NetworkModel:
         )
 
     def heat_map_source(self, grey: np.ndarray, cache: SeriesCache | None = None) -> HeatMapSource:
+        """The network and the images it sees; see `FittedModel`."""
         if not self.abilities.heat_maps:
             raise NoHeatMaps("This network has no convolutions; heat maps need a CNN.")
         return HeatMapSource(self.keras_model, network_input(self.keras_model, grey))
 
     def save(self, folder: Path) -> None:
+        """Writes the weights into an existing folder."""
         write_network(folder / WEIGHTS, self.keras_model)
 
 

@@ -89,6 +89,7 @@ class NetworkLogitHead:
     weighs_slices = False
 
     def logits(self, findings: SliceFindings) -> StudyLogits:
+        """Of one series."""
         study = top_fraction_mean(findings.logits, findings.in_brain)
         return StudyLogits(findings.logits, study)
 
@@ -106,11 +107,13 @@ class LinearHead:
     weighs_slices = False
 
     def logits(self, findings: SliceFindings) -> StudyLogits:
+        """Of one series."""
         values = self.components(findings.embedding) @ self.weights + self.intercept
         study = top_fraction_mean(values, findings.in_brain)
         return StudyLogits(values.astype(np.float32), study)
 
     def save(self, folder: Path) -> None:
+        """Writes the weights into an existing folder."""
         write_arrays(
             folder / HEAD_ARRAYS,
             {
@@ -133,6 +136,7 @@ class KernelHead:
     weighs_slices = False
 
     def logits(self, findings: SliceFindings) -> StudyLogits:
+        """Of one series."""
         x = self.components(findings.embedding).astype(np.float64)
         norms = (x**2).sum(axis=1)[:, None] + (self.support**2).sum(axis=1)[None]
         squared_distances = np.maximum(norms - 2 * x @ self.support.T, 0)
@@ -141,6 +145,7 @@ class KernelHead:
         return StudyLogits(values.astype(np.float32), study)
 
     def save(self, folder: Path) -> None:
+        """Writes the weights into an existing folder."""
         write_arrays(
             folder / HEAD_ARRAYS,
             {

@@ -89,10 +89,12 @@ class StudyModel:
 
     @property
     def size(self) -> int:
+        """Side of the square slices it takes, in pixels."""
         return self.blood.size
 
     @property
     def abilities(self) -> Abilities:
+        """What it can show besides probabilities."""
         # Heat maps explain the blood network: the family that answers with its logits, and no other.
         explained = isinstance(self.head, NetworkLogitHead)
         return Abilities(
@@ -109,6 +111,7 @@ class StudyModel:
         return study_prediction(self.findings(grey, cache or SeriesCache()), self.head, self.scale)
 
     def heat_map_source(self, grey: np.ndarray, cache: SeriesCache | None = None) -> HeatMapSource:
+        """The network and the images it sees; see `FittedModel`."""
         if not self.abilities.heat_maps:
             raise NoHeatMaps(
                 "This model does not answer with a CNN's logits; heat maps need a CNN."
@@ -116,6 +119,7 @@ class StudyModel:
         return self.blood.heat_map_source(grey, cache)
 
     def save(self, folder: Path) -> None:
+        """Writes the weights into an existing folder."""
         # Copied, not saved again: a new file has other bytes, and would count as another network.
         shutil.copyfile(self.blood_file, folder / BLOOD_NETWORK)
         self.head.save(folder)

@@ -71,6 +71,7 @@ class SvmModel(PixelModel):
         return values @ self.dual + self.intercept
 
     def save(self, folder: Path) -> None:
+        """Writes the weights into an existing folder."""
         write_arrays(
             folder / WEIGHTS,
             {

@@ -61,6 +61,7 @@ class FamilyPrediction:
 
     @property
     def call(self) -> Call:
+        """The call at the threshold, whether or not the model is undecided."""
         return "hemorrhage" if self.patient >= self.threshold else "no hemorrhage"
 
     @property
@@ -83,6 +84,7 @@ class StudyPrediction:
 
     @property
     def calls(self) -> dict[str, Call]:
+        """Each family's call."""
         return {family: answer.call for family, answer in self.families.items()}
 
     def top_slices(self) -> tuple[int, ...]:

@@ -108,6 +108,7 @@ class Card:
 
     @property
     def recipe_settings(self) -> Recipe:
+        """The recipe with the values it was trained with; raises `UnknownRecipe`."""
         changed: dict[str, Any] = dict(self.changed)
         return replace(recipe_named(self.family, self.recipe), **changed)
 

@@ -111,6 +111,7 @@ class BloodBatches(keras.utils.PyDataset):
         return self._recipe.steps
 
     def on_epoch_end(self) -> None:
+        """Called by Keras after each epoch."""
         self._epoch += 1
 
     def __getitem__(self, step: int) -> tuple:

@@ -117,6 +117,7 @@ class SaveEachEpoch(keras.callbacks.Callback):
         self._states, self._report, self._hidden = states, report, not_in_history
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Called by Keras after each epoch."""
         figures = {k: float(v) for k, v in (logs or {}).items() if k not in self._hidden}
         self._states.save(self.model, epoch, figures)
         if self._report:

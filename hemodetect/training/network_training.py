@@ -54,6 +54,7 @@ class AugmentedSlices(keras.utils.PyDataset):
         return network_input(self._model, images), labels
 
     def on_epoch_end(self) -> None:
+        """Called by Keras after each epoch."""
         self._epoch += 1
         self._order = self._shuffled()
 
