@@ -32,10 +32,10 @@ from hemodetect.models.recipes import DEPTHS, NetworkRecipe
 from hemodetect.registry.bundle import AUROC
 from hemodetect.storage.whole_file import whole_file
 from hemodetect.training.crossfit import training_set
-from hemodetect.training.grid_search import SearchError, judged_ranks, own_ranks
+from hemodetect.training.grid_search import fold_ranks, rank_aurocs
 from hemodetect.training.network_training import TrainingDiverged, fit_network
 from hemodetect.training.plan import TUNED
-from hemodetect.training.search_results import Trial, Tuning
+from hemodetect.training.search_results import SearchError, Trial, Tuning
 from hemodetect.training.train import claim
 
 LEARNING_RATES = (1e-4, 1e-2)
@@ -68,7 +68,9 @@ def tune(
         BundleError: the work folder holds another tuning.
     """
     if split.name != "patient":
-        raise SearchError("A search needs a patient split: else it finds what remembers patients.")
+        raise SearchError(
+            "A search needs a patient split: with another it prefers models that memorise patients."
+        )
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     claim(run, dataset, split, recipe)
     clock = _Clock(run.work / "seconds.txt")
@@ -83,11 +85,11 @@ def tune(
     chosen = []
     for fold in folds:
         ended, published, best = fold.ended(), fold.published(), fold.best()
-        ranks["published"][fold.test] = own_ranks(fold.answers(published))
-        ranks["tuned"][fold.test] = own_ranks(fold.answers(best))
+        ranks["published"][fold.test] = fold_ranks(fold.answers(published))
+        ranks["tuned"][fold.test] = fold_ranks(fold.answers(best))
         chosen.append(len(tried) + [trial.number for trial in ended].index(best.number))
         tried += [fold.told(trial) for trial in ended]
-    as_published, as_tuned = (judged_ranks(table, ranks[name], split) for name in ranks)
+    as_published, as_tuned = (rank_aurocs(table, ranks[name], split) for name in ranks)
     return Tuning(
         family=recipe.family,
         recipe=recipe.name,
@@ -192,9 +194,9 @@ class _Fold:
         seen = trial.intermediate_values
         return Trial(
             fold=self._number,
-            worth=trial.value if trial.value is not None else seen.get(max(seen, default=0)),
+            auroc=trial.value if trial.value is not None else seen.get(max(seen, default=0)),
             epochs=int(trial.user_attrs.get("epochs", len(seen))),
-            given_up=trial.state == TrialState.PRUNED,
+            pruned=trial.state == TrialState.PRUNED,
             **setting,
         )
 

@@ -17,12 +17,11 @@ from hemodetect.figures.training import learning_curve
 from hemodetect.models.families import FAMILY_NAMES
 from hemodetect.models.recipes import DEPTHS
 from hemodetect.reports.search import search_text, tuning_text
-from hemodetect.training.grid_search import Search, SearchError
 from hemodetect.training.jobs import control
 from hemodetect.training.jobs.gpus import gpus
 from hemodetect.training.jobs.progress import confusion_of_last_epoch, log_tail, progress
 from hemodetect.training.jobs.rows import ALIVE, RESUMABLE, Job
-from hemodetect.training.search_results import Tuning
+from hemodetect.training.search_results import GridSearch, SearchError, Tuning
 from pages.common.promotion import promotion_form
 from pages.common.shared import acting, plain
 
@@ -70,7 +69,7 @@ def _searched(shown: Job) -> None:
         if shown.plan.family in DEPTHS:
             _tuned(Tuning.read(shown.result))
             return
-        found = Search.read(shown.result)
+        found = GridSearch.read(shown.result)
     except SearchError as error:
         st.error(str(error), icon=":material/error:")
         return
