@@ -160,8 +160,8 @@ class StudyFamily:
 
     def fit(self, training: TrainingSet, recipe: Recipe, run: Run) -> Fit:
         raise BundleError(
-            f"Recipe {recipe.name} needs a CNN of the recipe blood; give it with --teacher, and the"
-            " data it was trained on with --teacher-data."
+            f"Recipe {recipe.name} needs a CNN of the recipe blood; give it with --backbone, and the"
+            " data it was trained on with --backbone-data."
         )
 
     def load(self, folder: Path, recipe: Recipe) -> StudyModel:

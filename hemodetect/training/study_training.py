@@ -343,7 +343,7 @@ def _check_teacher(
         )
     if card.fingerprint != teacher_data.fingerprint:
         raise BundleError(
-            f"{teacher}: was not trained on {teacher_data.root}; give that set with --teacher-data."
+            f"{teacher}: was not trained on {teacher_data.root}; give that set with --backbone-data."
         )
     if card.fingerprint == dataset.fingerprint:
         raise BundleError(

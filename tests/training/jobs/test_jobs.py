@@ -205,7 +205,7 @@ def test_data_that_vanish_fail_the_job_with_a_sentence(
         ({"seed": -1}, "The seed is -1"),
         ({"device": "gpu:x"}, "expected cpu, gpu, gpu:<number> or gpus"),
         ({"family": "svm", "batch": 8}, "cannot be chosen for svm"),
-        ({"family": "svm", "recipe": "study"}, "needs a teacher"),
+        ({"family": "svm", "recipe": "study"}, "needs a backbone"),
         ({"task": "search", "split": "paper"}, "a split by patient"),
         ({"task": "search", "dropout": 0.2}, "chooses learning rate, dropout, L2 and depth itself"),
         ({"depth": 2}, "The depth is 2; CNN takes 3 to 5"),
