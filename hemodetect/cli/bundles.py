@@ -48,9 +48,7 @@ def add_commands(subparsers: Subparsers) -> None:
             change.add_argument("bundle", type=Path, metavar="BUNDLE", help="folder of the bundle")
         else:
             change.add_argument("family", choices=list(FAMILY_NAMES), help="family")
-            change.add_argument(
-                "--version", help="version of an earlier release (default: the previous one)"
-            )
+            change.add_argument("--version", help="an earlier release (default: the previous one)")
         change.add_argument(
             "--why", required=True, help="reason, recorded in the trail of promotions"
         )

@@ -14,6 +14,7 @@ from hemodetect.errors import BundleError
 from hemodetect.models.interface import Fit, Run, SeriesPrediction, Shared, TrainingSet, by_mean
 from hemodetect.models.recipes import NetworkRecipe, Recipe
 from hemodetect.training.network_training import fit_network, network_probabilities
+from hemodetect.training.progress_events import report_progress
 
 WEIGHTS = "model.keras"
 
@@ -58,6 +59,12 @@ class NetworkFamily:
         def told(epoch: int, figures: dict[str, float]) -> None:
             nonlocal last
             now = time.monotonic()
+            report_progress(
+                epoch=epoch + 1,
+                epochs=most,
+                loss=figures["loss"],
+                val_loss=figures.get("val_loss", np.nan),
+            )
             run.report(
                 f"epoch {epoch + 1}/{most}: loss {figures['loss']:.3f}, "
                 f"accuracy {figures['accuracy']:.1%}, "

@@ -18,6 +18,7 @@ from hemodetect.dataset.cache import Dataset
 from hemodetect.dataset.splits import Split
 from hemodetect.models.interface import Family, FittedModel, Run, TrainingSet, predicted
 from hemodetect.models.recipes import BloodRecipe, Recipe
+from hemodetect.training.progress_events import report_progress
 
 ON_ALL = "all"
 """Name of the training on all patients, whose model is the one a bundle holds."""
@@ -56,6 +57,7 @@ def cross_fit(
     parts = []
     for number in range(len(split.folds)):
         folder = run.work / f"fold-{number}"
+        report_progress(fold=number, folds=len(split.folds))
         if not (folder / "done.json").is_file():
             test = split.test_mask(dataset.slices, number)
             training = training_set(dataset, split, recipe, ~test)
@@ -87,6 +89,7 @@ def fit_on_all(
     """The model trained on all patients, its history and seconds."""
     training = training_set(dataset, split, recipe, np.ones(len(dataset.slices), bool))
     folder = run.work / ON_ALL
+    report_progress(fold=len(split.folds), folds=len(split.folds))
     model = _trained(training, family, recipe, replace(run, work=folder))
     return model, _history(folder, -1), _done(folder, "training.json")["seconds"]
 

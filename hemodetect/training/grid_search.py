@@ -32,6 +32,7 @@ from hemodetect.models.gram import PixelScale, gram_matrix, kernel_values, scale
 from hemodetect.models.logistic import row_space_fit
 from hemodetect.models.recipes import KernelRecipe, recipe_named
 from hemodetect.training.jobs.processes import die_with
+from hemodetect.training.progress_events import report_progress
 from hemodetect.training.search_results import GridPoint, GridSearch, KernelSetting, SearchError
 
 Report = Callable[[str], None]
@@ -218,6 +219,8 @@ def _on_cluster(work: Callable[[int], _FoldSearch], numbers: Sequence[int]) -> l
 
 
 def _reporting(parts: Iterable[_FoldSearch], total: int, report: Report) -> Iterator[_FoldSearch]:
+    report_progress(fold=0, folds=total)
     for done, part in enumerate(parts, start=1):
         report(f"fold {done} of {total} searched")
+        report_progress(fold=done, folds=total)
         yield part

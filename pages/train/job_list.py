@@ -117,7 +117,7 @@ def _watched(job_id: str) -> None:
     _action(shown, action)
     if shown.state in ALIVE or (shown.state in RESUMABLE and at.share):
         left = f"; about {_duration(at.seconds_left)} left" if at.seconds_left else ""
-        waiting = "Waiting for its turn" if shown.state == "queued" else at.doing
+        waiting = "Waiting for its turn" if shown.state == "queued" else at.activity
         st.progress(at.share, waiting + left)
     st.caption(_times(shown))
     if not at.history.empty:

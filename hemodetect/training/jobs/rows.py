@@ -19,8 +19,6 @@ State = Literal["queued", "running", "finished", "failed", "cancelled", "interru
 ALIVE: tuple[State, ...] = ("queued", "running")
 RESUMABLE: tuple[State, ...] = ("failed", "cancelled", "interrupted")
 SEARCHED = "search.json"
-RUN_BEGINS = "--- begun "
-"""A line of a log that starts so stands before each run's."""
 
 _EARLIER_NAMES = {"teacher": "backbone", "teacher_data": "backbone_data"}
 """Fields of plans that earlier versions stored under other names."""
@@ -103,6 +101,11 @@ class Job:
     def result(self) -> Path:
         """The bundle, or the file of a search's results."""
         return self.folder / SEARCHED if self.plan.task == "search" else self.bundle
+
+    @property
+    def progress_file(self) -> Path:
+        """Its events (`hemodetect.training.progress_events`)."""
+        return self.folder / "progress.jsonl"
 
     @property
     def log(self) -> Path:
