@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def add_commands(subparsers: Subparsers) -> None:
-    """Adds them to `hemodetect`."""
+    """Adds the commands evaluate, promote and rollback."""
     evaluate_parser = command(
-        subparsers, "evaluate", evaluate, "table of bundles' figures, with intervals"
+        subparsers, "evaluate", evaluate, "table of the figures of bundles, with intervals"
     )
     evaluate_parser.add_argument(
         "bundles", type=Path, nargs="+", metavar="BUNDLE", help="bundle folders"
@@ -29,8 +29,8 @@ def add_commands(subparsers: Subparsers) -> None:
         action="append",
         default=[],
         metavar="DIR",
-        help="labelled set to judge the bundles on; may be given again. Out-of-fold predictions on"
-        " the set a bundle was trained on, its model's on any other",
+        help="labelled set to evaluate on; may be repeated. On its training set a bundle is"
+        " evaluated by its out-of-fold predictions, on any other set by its model",
     )
     evaluate_parser.add_argument(
         "--out",
@@ -41,19 +41,22 @@ def add_commands(subparsers: Subparsers) -> None:
 
     for action, run, summary in (
         ("promote", promote, "make a bundle the release of its family"),
-        ("rollback", rollback, "put the release before back into use"),
+        ("rollback", rollback, "put the previous release back into use"),
     ):
         change = command(subparsers, action, run, summary)
         if action == "promote":
             change.add_argument("bundle", type=Path, metavar="BUNDLE", help="folder of the bundle")
         else:
             change.add_argument("family", choices=list(FAMILY_NAMES), help="family")
-            change.add_argument("--version", help="an earlier one than the one before")
-        change.add_argument("--why", required=True, help="kept in the promotions' trail")
+            change.add_argument("--version", help="an earlier release (default: the previous one)")
+        change.add_argument(
+            "--why", required=True, help="reason, recorded in the trail of promotions"
+        )
         change.add_argument("--who", default=None, help="default: the user of this machine")
 
 
 def evaluate(options: argparse.Namespace) -> int:
+    """Prints the figures of bundles, on their own predictions or on the sets of --data."""
     from hemodetect.evaluation import leakage_gaps, results_table
     from hemodetect.validation.bundle_scores import evaluated_bundle, evaluated_models
 
@@ -62,18 +65,18 @@ def evaluate(options: argparse.Namespace) -> int:
         from hemodetect.evaluation.comparison_file import write_comparison
         from hemodetect.validation.external_validation import compare_bundles
 
-        def told(line: str) -> None:
+        def report(line: str) -> None:
             print(line, file=sys.stderr, flush=True)
 
         datasets = [open_dataset(folder, counter("decoding")) for folder in options.data]
-        comparison = compare_bundles(options.bundles, datasets, told)
+        comparison = compare_bundles(options.bundles, datasets, report)
         if options.out:
             write_comparison(comparison, options.out)
-            told(f"{options.out}: written")
+            report(f"{options.out}: written")
         print(results_table(evaluated_models(comparison)))
         return 0
     if options.out:
-        raise HemodetectError("--out needs --data: name the set that the bundles are judged on.")
+        raise HemodetectError("--out needs --data: name the set to evaluate the bundles on.")
     rows = [evaluated_bundle(folder) for folder in options.bundles]
     print(results_table(rows))
     for gap in leakage_gaps(rows):
@@ -82,36 +85,38 @@ def evaluate(options: argparse.Namespace) -> int:
 
 
 def promote(options: argparse.Namespace) -> int:
+    """Makes a bundle the release of its family, if its model can be loaded."""
     from hemodetect.registry.promotion import promote
     from hemodetect.registry.releases import load_bundle
     from hemodetect.settings import settings
 
-    done = promote(
+    promotion = promote(
         options.bundle,
         settings().artifacts,
         who=acting_person(options),
         why=options.why,
         check=load_bundle,
     )
-    print(_sentence(done))
+    print(_sentence(promotion))
     return 0
 
 
 def rollback(options: argparse.Namespace) -> int:
+    """Puts an earlier release of a family back into use."""
     from hemodetect.registry.promotion import rollback
     from hemodetect.settings import settings
 
-    done = rollback(
+    promotion = rollback(
         options.family,
         settings().artifacts,
         who=acting_person(options),
         why=options.why,
         version=options.version,
     )
-    print(_sentence(done))
+    print(_sentence(promotion))
     return 0
 
 
-def _sentence(done: Promotion) -> str:
-    before = f", in place of {done.old}" if done.old else ""
-    return f"{FAMILY_NAMES[done.family]}: {done.new} is in use{before}."
+def _sentence(promotion: Promotion) -> str:
+    before = f", in place of {promotion.old}" if promotion.old else ""
+    return f"{FAMILY_NAMES[promotion.family]}: {promotion.new} is in use{before}."

@@ -10,7 +10,7 @@ from hemodetect.cli.options import Subparsers, command, counter
 
 
 def add_commands(subparsers: Subparsers) -> None:
-    """Adds them to `hemodetect`."""
+    """Adds the command audit."""
     audit_parser = command(
         subparsers, "audit", audit, "patients, counts, duplicate scans, shortcuts"
     )
@@ -21,9 +21,10 @@ def add_commands(subparsers: Subparsers) -> None:
 
 
 def audit(options: argparse.Namespace) -> int:
+    """Prints the audit of a labelled set."""
     from hemodetect.dataset.audit import audit, audit_text
     from hemodetect.dataset.cache import open_dataset
 
-    found = audit(open_dataset(options.data, counter("decoding")))
-    print(json.dumps(found.to_json(), indent=1) if options.json else audit_text(found))
+    result = audit(open_dataset(options.data, counter("decoding")))
+    print(json.dumps(result.to_json(), indent=1) if options.json else audit_text(result))
     return 0

@@ -11,19 +11,20 @@ from hemodetect.cli.options import Subparsers, acting_person, command
 
 
 def add_commands(subparsers: Subparsers) -> None:
-    """Adds them to `hemodetect`."""
+    """Adds the commands jobs, cancel and resume."""
     listing = command(subparsers, "jobs", jobs, "trainings started from the page, newest first")
-    listing.add_argument("--json", action="store_true", help="one object a job, one a line")
+    listing.add_argument("--json", action="store_true", help="JSON, one job a line")
     for action, run, summary in (
-        ("cancel", cancel, "end a training that was started from the page"),
-        ("resume", resume, "go on with one that was interrupted, cancelled or failed"),
+        ("cancel", cancel, "cancel a training that was started from the page"),
+        ("resume", resume, "resume a training that was interrupted, cancelled or failed"),
     ):
-        ask = command(subparsers, action, run, summary)
-        ask.add_argument("job", metavar="JOB", help="its id, as `hemodetect jobs` shows it")
-        ask.add_argument("--who", default=None, help="default: the user of this machine")
+        action_parser = command(subparsers, action, run, summary)
+        action_parser.add_argument("job", metavar="JOB", help="its id, see `hemodetect jobs`")
+        action_parser.add_argument("--who", default=None, help="default: the user of this machine")
 
 
 def jobs(options: argparse.Namespace) -> int:
+    """Lists all jobs, newest first."""
     from hemodetect.training.jobs.control import jobs
 
     for job in jobs():
@@ -36,14 +37,16 @@ def jobs(options: argparse.Namespace) -> int:
 
 
 def cancel(options: argparse.Namespace) -> int:
+    """Asks a job to end; its processes end within seconds."""
     from hemodetect.training.jobs.control import cancel
 
-    print(f"Job {cancel(options.job, acting_person(options)).number} is being ended.")
+    print(f"Job {cancel(options.job, acting_person(options)).number} is being cancelled.")
     return 0
 
 
 def resume(options: argparse.Namespace) -> int:
+    """Queues a job again; it continues from its last epoch."""
     from hemodetect.training.jobs.control import resume
 
-    print(f"Job {resume(options.job, acting_person(options)).number} is in line again.")
+    print(f"Job {resume(options.job, acting_person(options)).number} is queued again.")
     return 0

@@ -1,4 +1,4 @@
-"""What the commands share: how one is added, who asks, and how progress is shown."""
+"""Shared by all commands: adding a command, common option types, progress on the terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hemodetect import RESEARCH_USE_ONLY
 from hemodetect.storage.people import Person, local_person
 
 Subparsers = argparse._SubParsersAction
-"""What `add_subparsers` gives."""
+"""Type of the result of `add_subparsers`."""
 
 
 def command(
@@ -20,14 +20,16 @@ def command(
     run: Callable[[argparse.Namespace], int],
     summary: str,
 ) -> argparse.ArgumentParser:
-    """Adds the command `name`; `run` takes its options and gives the exit status."""
-    added = subparsers.add_parser(name, help=summary, description=summary, epilog=RESEARCH_USE_ONLY)
-    added.set_defaults(run=run)
-    return added
+    """Adds the command `name`; `run` takes its options and returns the exit status."""
+    parser = subparsers.add_parser(
+        name, help=summary, description=summary, epilog=RESEARCH_USE_ONLY
+    )
+    parser.set_defaults(run=run)
+    return parser
 
 
 def positive(text: str) -> int:
-    """A whole number from 1 on; raises `ArgumentTypeError` for any other."""
+    """The whole number in `text`, at least 1; raises `ArgumentTypeError` for a smaller one."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{number} is not a positive number")
@@ -35,16 +37,16 @@ def positive(text: str) -> int:
 
 
 def acting_person(options: argparse.Namespace) -> Person:
-    """Whoever has a shell on this machine may do everything."""
+    """The person of --who, or the user of this machine; somebody with a shell has every role."""
     return local_person(options.who or getpass.getuser())
 
 
-def counter(doing: str) -> Callable[[int, int], None]:
-    """Takes (done, total) and shows them on one line of a terminal; silent where stderr is not one."""
+def counter(activity: str) -> Callable[[int, int], None]:
+    """A callback for (done, total) that shows them on one line, if stderr is a terminal."""
 
     def show(done: int, total: int) -> None:
         if sys.stderr.isatty() and (done % 50 == 0 or done == total):
             end = "\n" if done == total else ""
-            print(f"\r{doing} {done}/{total}", end=end, file=sys.stderr, flush=True)
+            print(f"\r{activity} {done}/{total}", end=end, file=sys.stderr, flush=True)
 
     return show

@@ -14,20 +14,21 @@ from hemodetect.storage.whole_file import whole_file
 
 
 def add_commands(subparsers: Subparsers) -> None:
-    """Adds them to `hemodetect`."""
+    """Adds the commands predict and sweep."""
     predict_parser = command(
         subparsers, "predict", predict, "five models on folders, zips or files"
     )
     predict_parser.add_argument(
-        "studies", type=Path, nargs="+", metavar="STUDY", help="what to read"
+        "studies", type=Path, nargs="+", metavar="STUDY", help="folder, zip or file to read"
     )
     predict_parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="write one object a study, one a line"
+        "--json", type=Path, metavar="FILE", help="write JSON, one study a line"
     )
-    command(subparsers, "sweep", sweep, "remove saved studies whose time is over")
+    command(subparsers, "sweep", sweep, "remove saved studies that have expired")
 
 
 def predict(options: argparse.Namespace) -> int:
+    """Prints what the released models predict for each study; 1 where one could not be read."""
     from hemodetect.imaging import read_study
     from hemodetect.prediction.study_prediction import predict_study
     from hemodetect.registry.releases import load_releases
@@ -39,23 +40,24 @@ def predict(options: argparse.Namespace) -> int:
         print(f"hemodetect: no {FAMILY_NAMES[family]}: {reason}", file=sys.stderr)
     if not releases.models:
         raise HemodetectError("no model can be loaded; train one or set HEMODETECT_ARTIFACTS.")
-    failed, lines = 0, []
+    failures, lines = 0, []
     for path in options.studies:
         try:
             prediction = predict_study(read_study(path), releases.models)
         except HemodetectError as error:
             print(f"hemodetect: {path}: {error}", file=sys.stderr)
-            failed += 1
+            failures += 1
             continue
         print(prediction_text(prediction, path.name))
         lines.append(json.dumps(prediction_json(prediction), ensure_ascii=False))
     if options.json:
         with whole_file(options.json) as partial:
             partial.write_text("".join(line + "\n" for line in lines))
-    return 1 if failed else 0
+    return 1 if failures else 0
 
 
 def sweep(options: argparse.Namespace) -> int:
+    """Removes the saved studies that have expired."""
     from hemodetect.reviews.saved import sweep
 
     removed = sweep()

@@ -8,9 +8,12 @@ from hemodetect.cli.options import Subparsers, command
 
 
 def add_commands(subparsers: Subparsers) -> None:
-    """Adds them to `hemodetect`."""
+    """Adds the command audit-trail."""
     trail_parser = command(
-        subparsers, "audit-trail", audit_trail, "who did what; verify finds a changed entry"
+        subparsers,
+        "audit-trail",
+        audit_trail,
+        "list the audit trail, or check it for changed entries",
     )
     trail_parser.add_argument(
         "what", choices=["verify", "list"], help="check the chain, or print it"
@@ -18,11 +21,12 @@ def add_commands(subparsers: Subparsers) -> None:
     trail_parser.add_argument(
         "--seal",
         metavar="DIGEST",
-        help="printed by an earlier verify: shows that nothing was cut off since",
+        help="digest printed by an earlier verify: checks that nothing was removed from the end",
     )
 
 
 def audit_trail(options: argparse.Namespace) -> int:
+    """Prints the audit trail, or checks its chain."""
     from hemodetect.storage.audit_trail import entries, verify
 
     if options.what == "list":
@@ -32,7 +36,7 @@ def audit_trail(options: argparse.Namespace) -> int:
             )
         return 0
     count, digest = verify(options.seal)
-    print(f"{count:,} entries, each as it was written.")
+    print(f"{count:,} entries, none changed.")
     if count:
-        print(f"Note down this digest for --seal next time: {digest}")
+        print(f"Seal for the next check (--seal): {digest}")
     return 0

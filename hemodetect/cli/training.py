@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def add_commands(subparsers: Subparsers) -> None:
-    """Adds them to `hemodetect`."""
+    """Adds the commands train and search."""
     train_parser = command(subparsers, "train", train, "train one family and write its bundle")
     train_parser.add_argument(
         "--data", type=Path, required=True, help="folder of a labelled data set"
@@ -32,7 +32,7 @@ def add_commands(subparsers: Subparsers) -> None:
     train_parser.add_argument(
         "--split",
         default="patient",
-        help="patient (default), paper, or the file of a split made earlier",
+        help="patient (default), paper, or the file of a saved split",
     )
     train_parser.add_argument(
         "--folds", type=positive, default=5, help="of the patient split (default: 5)"
@@ -41,10 +41,13 @@ def add_commands(subparsers: Subparsers) -> None:
         "--out", type=Path, required=True, help="folder of the bundle to write"
     )
     train_parser.add_argument(
-        "--teacher", type=Path, metavar="BUNDLE", help="CNN of recipe blood (for recipe study)"
+        "--backbone", type=Path, metavar="BUNDLE", help="CNN of recipe blood (for recipe study)"
     )
     train_parser.add_argument(
-        "--teacher-data", type=Path, metavar="DATA", help="the set that one was trained on"
+        "--backbone-data",
+        type=Path,
+        metavar="DATA",
+        help="the set that the backbone was trained on",
     )
     train_parser.add_argument("--epochs", type=int, help="in place of the recipe's (networks)")
     train_parser.add_argument("--batch", type=int, help="in place of the recipe's (networks)")
@@ -61,7 +64,9 @@ def add_commands(subparsers: Subparsers) -> None:
         help="cpu (default), gpu, gpu:NUMBER, or gpus (all at once); refuses where there is no GPU",
     )
     train_parser.add_argument(
-        "--estimate", action="store_true", help="only say how long it will take, from a short try"
+        "--estimate",
+        action="store_true",
+        help="only print the expected duration, from a short training",
     )
 
     search_parser = command(
@@ -86,7 +91,7 @@ def add_commands(subparsers: Subparsers) -> None:
         "--device", default="cpu", help="as for train (networks; default: cpu)"
     )
     search_parser.add_argument(
-        "--split", default="patient", help="patient (default), or the file of a split made earlier"
+        "--split", default="patient", help="patient (default), or the file of a saved split"
     )
     search_parser.add_argument(
         "--folds", type=positive, default=5, help="of the split (default: 5)"
@@ -99,6 +104,7 @@ def add_commands(subparsers: Subparsers) -> None:
 
 
 def train(options: argparse.Namespace) -> int:
+    """Trains one family over a split and writes the bundle, or with --estimate prints the duration."""
     from hemodetect.training.plan import TrainingPlan
 
     plan = TrainingPlan(
@@ -115,10 +121,10 @@ def train(options: argparse.Namespace) -> int:
         depth=options.depth,
         seed=options.seed,
         device=options.device,
-        teacher=None if options.teacher is None else str(options.teacher),
-        teacher_data=None if options.teacher_data is None else str(options.teacher_data),
+        backbone=None if options.backbone is None else str(options.backbone),
+        backbone_data=None if options.backbone_data is None else str(options.backbone_data),
     )
-    recipe = plan.checked_recipe()  # before TensorFlow is brought in, which takes seconds
+    recipe = plan.checked_recipe()  # before TensorFlow is imported, which takes seconds
 
     from hemodetect.dataset.cache import open_dataset
     from hemodetect.training.train import train_bundle
@@ -141,14 +147,14 @@ def train(options: argparse.Namespace) -> int:
         print(f"{time.strftime('%H:%M:%S')} {options.model} {split.name} {line}", flush=True)
 
     backbone_data = None
-    if options.teacher_data is not None:
-        backbone_data = open_dataset(options.teacher_data, counter("decoding"))
+    if options.backbone_data is not None:
+        backbone_data = open_dataset(options.backbone_data, counter("decoding"))
     train_bundle(
         dataset,
         split,
         recipe,
         options.out,
-        backbone=options.teacher,
+        backbone=options.backbone,
         backbone_data=backbone_data,
         epochs=options.epochs,
         seed=options.seed,
@@ -159,6 +165,7 @@ def train(options: argparse.Namespace) -> int:
 
 
 def search(options: argparse.Namespace) -> int:
+    """Searches the settings of one family; prints the result and writes it to --out."""
     from hemodetect.training.plan import TrainingPlan
 
     plan = TrainingPlan(
@@ -186,7 +193,7 @@ def search(options: argparse.Namespace) -> int:
     dataset = open_dataset(options.data, counter("decoding"))
     split = _split(options, dataset)
 
-    def told(line: str) -> None:
+    def report(line: str) -> None:
         print(f"{time.strftime('%H:%M:%S')} {options.model}: {line}", file=sys.stderr, flush=True)
 
     if isinstance(recipe, NetworkRecipe):
@@ -196,22 +203,22 @@ def search(options: argparse.Namespace) -> int:
         from hemodetect.training.tuning import tune
 
         run = Run(
-            work_folder(options.out), told, options.epochs, options.seed, options.device == "gpus"
+            work_folder(options.out), report, options.epochs, options.seed, options.device == "gpus"
         )
-        tuned = tune(dataset, split, recipe, run, trials=options.trials)
-        tuned.write(options.out)
+        tuning = tune(dataset, split, recipe, run, trials=options.trials)
+        tuning.write(options.out)
         shutil.rmtree(run.work)
-        print(tuning_text(tuned))
+        print(tuning_text(tuning))
         return 0
-    found = search(dataset, split, options.model, workers=options.workers, report=told)
+    result = search(dataset, split, options.model, workers=options.workers, report=report)
     if options.out:
-        found.write(options.out)
-    print(search_text(found))
+        result.write(options.out)
+    print(search_text(result))
     return 0
 
 
 def _split(options: argparse.Namespace, dataset: Dataset) -> Split:
-    """The split that was asked for, made or read."""
+    """The split of --split, drawn or read; raises `SplitError` where a file does not fit the data."""
     from hemodetect.dataset.groups import patient_groups
     from hemodetect.dataset.splits import Split, paper_split, patient_split
 

@@ -7,8 +7,7 @@ from plotly.subplots import make_subplots
 
 from hemodetect.evaluation.metrics import Metric
 from hemodetect.figures.theme import ACCENT, MUTED, VALIDATION, themed
-from hemodetect.training.grid_search import Search, Setting
-from hemodetect.training.search_results import Trial, Tuning
+from hemodetect.training.search_results import GridSearch, KernelSetting, Trial, Tuning
 
 _CHANCE, _BEST = 0.5, 1.0
 _PANELS = {"learning_rate": "learning rate", "dropout": "dropout", "l2": "L2", "depth": "depth"}
@@ -20,7 +19,7 @@ _MARKS = {
 }
 
 
-def search_map(found: Search) -> go.Figure:
+def search_map(found: GridSearch) -> go.Figure:
     """AUROC by patient of every setting, a panel a kernel, C upwards and gamma to the right.
 
     Every square holds its figure and, below it, the 95 % interval.
@@ -41,7 +40,7 @@ def search_map(found: Search) -> go.Figure:
     )
     for column, kernel in enumerate(kernels, start=1):
         metrics = [
-            [cells.get(Setting(kernel, penalty, gamma)) for gamma in gammas[kernel]]
+            [cells.get(KernelSetting(kernel, penalty, gamma)) for gamma in gammas[kernel]]
             for penalty in penalties
         ]
         across = [f"{g:g}" for g in gammas[kernel]] if len(gammas[kernel]) > 1 else ["no gamma"]
@@ -83,14 +82,14 @@ def tuning_panels(found: Tuning) -> go.Figure:
     kinds: dict[str, list[Trial]] = {name: [] for name in _MARKS}
     for index, trial in enumerate(found.trials):
         first = index == 0 or trial.fold != found.trials[index - 1].fold
-        if trial.worth is None:
+        if trial.auroc is None:
             continue
         if index in found.chosen:
             kinds["chosen"].append(trial)
         elif first:
             kinds["as published"].append(trial)
         else:
-            kinds["given up early" if trial.given_up else "trained to the end"].append(trial)
+            kinds["given up early" if trial.pruned else "trained to the end"].append(trial)
     for kind, (symbol, colour, size) in _MARKS.items():
         trials = kinds[kind]
         for column, (name, title) in enumerate(_PANELS.items(), start=1):
@@ -98,7 +97,7 @@ def tuning_panels(found: Tuning) -> go.Figure:
                 go.Scatter(
                     # A logarithmic axis has no zero; a recipe without L2 stands at its left end.
                     x=[max(getattr(trial, name), 1e-7 if name == "l2" else 0) for trial in trials],
-                    y=[trial.worth for trial in trials],
+                    y=[trial.auroc for trial in trials],
                     mode="markers",
                     marker={"symbol": symbol, "color": colour, "size": size},
                     name=kind,

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from hemodetect.evaluation.metrics import Metric
-from hemodetect.training.grid_search import Search, Setting
-from hemodetect.training.search_results import Tuning
+from hemodetect.training.search_results import GridSearch, KernelSetting, Tuning
 
 
-def search_text(found: Search) -> str:
+def search_text(found: GridSearch) -> str:
     """AUROC by patient of every setting, and what the chosen ones are worth."""
     cells = {s.setting: s.auroc_patient for s in found.grid}
     lines = []
@@ -20,7 +19,7 @@ def search_text(found: Search) -> str:
             "|---" * (1 + len(gammas)) + "|",
         ]
         for penalty in sorted({s.penalty for s in own}):
-            row = [_cell(cells.get(Setting(kernel, penalty, g))) for g in gammas]
+            row = [_cell(cells.get(KernelSetting(kernel, penalty, g))) for g in gammas]
             lines.append(f"| {penalty:g} | {' | '.join(row)} |")
         lines.append("")
     chosen = ", ".join(
@@ -44,11 +43,11 @@ def tuning_text(found: Tuning) -> str:
     for index in found.chosen:
         best = found.trials[index]
         own = [trial for trial in found.trials if trial.fold == best.fold]
-        given_up = sum(trial.given_up for trial in own)
+        given_up = sum(trial.pruned for trial in own)
         lines.append(
             f"| {best.fold + 1} | {len(own)} | {given_up} | {best.learning_rate:.2g}"
             f" | {best.dropout:.2f} | {best.l2:.1g} | {best.depth}"
-            f" | {_worth(best.worth)} (published {_worth(own[0].worth)}) |"
+            f" | {_worth(best.auroc)} (published {_worth(own[0].auroc)}) |"
         )
     lines += [
         "",

@@ -18,6 +18,7 @@ from hemodetect.training.blood_augmentation import augmented_slice
 from hemodetect.training.epoch_states import EpochReport, EpochStates, SaveEachEpoch
 from hemodetect.training.fitting import Fit, Run, TrainingSet
 from hemodetect.training.painting import inside_skull, painted
+from hemodetect.training.progress_events import report_progress
 
 _MAP_WEIGHT = 6.0
 """The map's loss is a mean over places, most of them easy; this brings it level with the other's."""
@@ -152,6 +153,7 @@ def fit_blood(training: TrainingSet, recipe: BloodRecipe, run: Run) -> Fit:
     )
 
     def report(epoch: int, figures: dict[str, float]) -> None:
+        report_progress(epoch=epoch + 1, epochs=most, loss=figures["loss"])
         run.report(
             f"epoch {epoch + 1}/{most}: loss {figures['loss']:.3f}, of the slice"
             f" {figures['probability_loss']:.3f}, of the map {figures['map_loss']:.4f}"

@@ -18,6 +18,7 @@ from hemodetect.dataset.cache import Dataset
 from hemodetect.dataset.splits import Split
 from hemodetect.models.interface import FittedModel
 from hemodetect.training.fitting import Run
+from hemodetect.training.progress_events import report_progress
 from hemodetect.training.trainers import Trainer
 
 ON_ALL = "all"
@@ -59,6 +60,7 @@ def cross_fit(
     folders = []
     for number in range(len(split.folds)):
         folder = run.work / f"fold-{number}"
+        report_progress(fold=number, folds=len(split.folds))
         if not (folder / "done.json").is_file():
             test = split.test_mask(dataset.slices, number)
             fold_run = replace(run, work=folder, seed=run.seed + number)
@@ -77,10 +79,11 @@ def cross_fit(
 
 
 def fit_on_all(
-    dataset: Dataset, trainer: Trainer, run: Run
+    dataset: Dataset, split: Split, trainer: Trainer, run: Run
 ) -> tuple[FittedModel, pd.DataFrame, float]:
     """The model trained on all patients, its history and seconds."""
     folder = run.work / ON_ALL
+    report_progress(fold=len(split.folds), folds=len(split.folds))
     model = _trained(trainer, np.ones(len(dataset.slices), bool), replace(run, work=folder))
     return model, _history(folder, -1), _json(folder / "training.json")["seconds"]
 

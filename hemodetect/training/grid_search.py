@@ -1,23 +1,20 @@
 """The search that the study gave up: C, gamma and kernel of the SVM, C of the logistic regression.
 
-Every setting is fitted on each patient fold from one Gram matrix a fold. Which setting is best is
-chosen for each fold by inner folds of its training patients alone (nested), on every third of their
-slices; the figure of the chosen settings is therefore one on unseen patients, and the map of all
-settings is to be looked at, not to be chosen from.
+Every setting is fitted in each patient fold; a fold needs one Gram matrix. Each fold chooses its best
+setting by inner folds of its training patients (nested), on every third of their slices. So the
+figures of the chosen settings are those of unseen patients. The grid itself shows all settings on the
+test patients: choosing the best point of it would overestimate.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from itertools import product
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,21 +26,21 @@ from threadpoolctl import threadpool_limits
 
 from hemodetect.dataset.cache import Dataset
 from hemodetect.dataset.splits import Split
-from hemodetect.errors import HemodetectError
 from hemodetect.evaluation import scores
 from hemodetect.evaluation.metrics import Metric
 from hemodetect.models.gram import PixelScale, gram_matrix, kernel_values, scale_gamma
 from hemodetect.models.recipes import KernelRecipe, recipe_named
-from hemodetect.storage.whole_file import whole_file
 from hemodetect.training.jobs.processes import die_with
 from hemodetect.training.logistic_training import row_space_fit
+from hemodetect.training.progress_events import report_progress
+from hemodetect.training.search_results import GridPoint, GridSearch, KernelSetting, SearchError
 
 Report = Callable[[str], None]
 
 PENALTIES = (0.01, 0.1, 1.0, 10.0, 100.0)
 """Values of C."""
 GAMMAS = (0.1, 0.3, 1.0, 3.0, 10.0)
-"""Of scikit-learn's "scale"."""
+"""In units of scikit-learn's "scale"."""
 KERNELS = ("rbf", "poly", "linear")
 _INNER_FOLDS = 4
 _INNER_STRIDE = 3
@@ -51,95 +48,14 @@ _LOGISTIC_TOLERANCE = 1e-5
 _CACHE_MB = 500
 
 
-class SearchError(HemodetectError):
-    """A search that cannot be run."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One point of the grid; gamma is in units of "scale", 1 where the kernel has none."""
-
-    kernel: str
-    penalty: float
-    gamma: float = 1.0
-
-
-@dataclass(frozen=True)
-class Searched:
-    """A setting's figures over all folds, on unseen patients."""
-
-    setting: Setting
-    auroc_slice: Metric
-    auroc_patient: Metric
-
-
-@dataclass(frozen=True)
-class Search:
-    """What a search found.
-
-    Attributes:
-        family: "svm" or "logistic".
-        fingerprint: of the data set.
-        grid: every setting.
-        chosen: the setting that each fold's own training patients chose, in order of the folds.
-        auroc_slice, auroc_patient: of the chosen settings' predictions.
-        fits: models fitted, inner ones included.
-        seconds: taken.
-    """
-
-    family: str
-    fingerprint: str
-    grid: tuple[Searched, ...]
-    chosen: tuple[Setting, ...]
-    auroc_slice: Metric
-    auroc_patient: Metric
-    fits: int
-    seconds: float
-
-    def write(self, path: Path) -> None:
-        """Writes it as JSON, whole or not at all."""
-        with whole_file(path) as partial_file:
-            partial_file.write_text(json.dumps(asdict(self), indent=1) + "\n")
-
-    @classmethod
-    def read(cls, path: Path) -> Search:
-        """What `write` wrote; raises `SearchError` where the file holds something else."""
-
-        def setting(raw: dict[str, Any]) -> Setting:
-            return Setting(str(raw["kernel"]), float(raw["penalty"]), float(raw["gamma"]))
-
-        def metric(raw: dict[str, Any]) -> Metric:
-            return Metric(*(float(raw[name]) for name in ("value", "low", "high")))
-
-        try:
-            raw = json.loads(path.read_text())
-            return cls(
-                family=str(raw["family"]),
-                fingerprint=str(raw["fingerprint"]),
-                grid=tuple(
-                    Searched(
-                        setting(s["setting"]), metric(s["auroc_slice"]), metric(s["auroc_patient"])
-                    )
-                    for s in raw["grid"]
-                ),
-                chosen=tuple(setting(s) for s in raw["chosen"]),
-                auroc_slice=metric(raw["auroc_slice"]),
-                auroc_patient=metric(raw["auroc_patient"]),
-                fits=int(raw["fits"]),
-                seconds=float(raw["seconds"]),
-            )
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise SearchError(f"{path}: holds no search ({error}); run it again.") from error
-
-
-def settings_of(family: str) -> tuple[Setting, ...]:
+def grid_of(family: str) -> tuple[KernelSetting, ...]:
     """The grid of a family; raises `SearchError` where it has none."""
     if family == "logistic":
-        return tuple(Setting("linear", c) for c in PENALTIES)
+        return tuple(KernelSetting("linear", c) for c in PENALTIES)
     if family != "svm":
         raise SearchError(f"{family}: only the SVM and the logistic regression have a grid.")
-    curved = [Setting(k, c, g) for k, c, g in product(KERNELS[:2], PENALTIES, GAMMAS)]
-    return (*curved, *(Setting("linear", c) for c in PENALTIES))
+    with_gamma = [KernelSetting(k, c, g) for k, c, g in product(KERNELS[:2], PENALTIES, GAMMAS)]
+    return (*with_gamma, *(KernelSetting("linear", c) for c in PENALTIES))
 
 
 def search(
@@ -147,48 +63,50 @@ def search(
     split: Split,
     family: str,
     *,
-    grid: Sequence[Setting] | None = None,
+    grid: Sequence[KernelSetting] | None = None,
     workers: int = 2,
     report: Report = print,
-) -> Search:
+) -> GridSearch:
     """Searches the grid of a family over the folds of a patient split.
 
     Args:
-        dataset: of at least a few patients of each class in every fold's training part.
-        split: a patient split; with the paper split the answer would be leakage.
+        dataset: with a few patients of each class among every fold's training patients.
+        split: a patient split; the paper split would measure leakage.
         family: "svm" or "logistic".
-        grid: settings; the family's own where not given.
-        workers: folds worked on at once, a process each; each takes about 2 GB for 6,800 slices.
-            Inside a Ray job (which has RAY_ADDRESS) the cluster works on as many as it has room for.
+        grid: settings to fit; `grid_of(family)` by default.
+        workers: number of processes, one a fold; each takes about 2 GB for 6,800 slices. Inside a Ray
+            job (where RAY_ADDRESS is set) the number depends on the processors of the cluster.
         report: takes a line of progress.
 
     Raises:
-        SearchError: no grid, or another split.
+        SearchError: the family has no grid, or the split is no patient split.
     """
     if split.name != "patient":
-        raise SearchError("A search needs a patient split: else it finds what remembers patients.")
-    points = tuple(grid or settings_of(family))
+        raise SearchError(
+            "A search needs a patient split: with another it prefers models that memorise patients."
+        )
+    points = tuple(grid or grid_of(family))
     start = time.monotonic()
-    work = partial(_searched_fold, dataset, split, family, points)
+    work = partial(_search_fold, dataset, split, family, points)
     numbers = range(len(split.folds))
     if "RAY_ADDRESS" in os.environ:
-        parts = list(_counted(_on_cluster(work, numbers), len(numbers), report))
+        parts = list(_reporting(_on_cluster(work, numbers), len(numbers), report))
     elif workers > 1:
         with ProcessPoolExecutor(workers, initializer=die_with, initargs=(os.getpid(),)) as pool:
-            parts = list(_counted(pool.map(work, numbers), len(numbers), report))
+            parts = list(_reporting(pool.map(work, numbers), len(numbers), report))
     else:
-        parts = list(_counted(map(work, numbers), len(numbers), report))
+        parts = list(_reporting(map(work, numbers), len(numbers), report))
     table = dataset.slices[["patient", "slice", "label"]].reset_index(drop=True)
     ranks, chosen_ranks = np.zeros((len(points), len(table))), np.zeros(len(table))
     for part in parts:
         ranks[:, part.rows] = part.ranks
         chosen_ranks[part.rows] = part.ranks[part.chosen]
-    found = [judged_ranks(table, rank, split) for rank in ranks]
-    by_slice, by_patient = judged_ranks(table, chosen_ranks, split)
-    return Search(
+    aurocs = [rank_aurocs(table, rank, split) for rank in ranks]
+    by_slice, by_patient = rank_aurocs(table, chosen_ranks, split)
+    return GridSearch(
         family=family,
         fingerprint=dataset.fingerprint,
-        grid=tuple(Searched(p, *metrics) for p, metrics in zip(points, found, strict=True)),
+        grid=tuple(GridPoint(p, *metrics) for p, metrics in zip(points, aurocs, strict=True)),
         chosen=tuple(points[part.chosen] for part in parts),
         auroc_slice=by_slice,
         auroc_patient=by_patient,
@@ -199,15 +117,21 @@ def search(
 
 @dataclass(frozen=True, eq=False)
 class _FoldSearch:
-    """One fold: its test rows, (points, rows) ranks of their decision values in [0, 1], the choice."""
+    """The search in one fold.
+
+    Attributes:
+        rows: (n,) int, its test slices.
+        ranks: (points, n) float in [0, 1], of the decision values of every setting.
+        chosen: index of the best setting by the inner folds.
+    """
 
     rows: np.ndarray
     ranks: np.ndarray
     chosen: int
 
 
-def _searched_fold(
-    dataset: Dataset, split: Split, family: str, points: Sequence[Setting], number: int
+def _search_fold(
+    dataset: Dataset, split: Split, family: str, points: Sequence[KernelSetting], number: int
 ) -> _FoldSearch:
     with threadpool_limits(1):
         test = split.test_mask(dataset.slices, number)
@@ -221,13 +145,14 @@ def _searched_fold(
         groups = dataset.slices["patient"].map(split.groups).to_numpy()
         thinned = train_rows[::_INNER_STRIDE]
         inner = StratifiedGroupKFold(_INNER_FOLDS, shuffle=True, random_state=split.seed)
-        worth = np.zeros(len(points))
-        for train, held in inner.split(thinned, labels[thinned], groups[thinned]):
+        auroc_sums = np.zeros(len(points))
+        for train, validation in inner.split(thinned, labels[thinned], groups[thinned]):
+            rows = thinned[validation]
             for place, point in enumerate(points):
-                told = fit(point, thinned[train], thinned[held])
-                worth[place] += _patient_auroc(told, labels[thinned[held]], groups[thinned[held]])
-        ranks = np.stack([own_ranks(fit(point, train_rows, test_rows)) for point in points])
-    return _FoldSearch(test_rows, ranks, int(worth.argmax()))
+                decisions = fit(point, thinned[train], rows)
+                auroc_sums[place] += _patient_auroc(decisions, labels[rows], groups[rows])
+        ranks = np.stack([fold_ranks(fit(point, train_rows, test_rows)) for point in points])
+    return _FoldSearch(test_rows, ranks, int(auroc_sums.argmax()))
 
 
 def _decisions(
@@ -235,11 +160,11 @@ def _decisions(
     gram: np.ndarray,
     labels: np.ndarray,
     gamma: float,
-    point: Setting,
+    point: KernelSetting,
     train: np.ndarray,
     test: np.ndarray,
 ) -> np.ndarray:
-    """Decision values of the test rows."""
+    """(n,) decision values of the test rows; labels (slices,), gram (slices, slices)."""
     inner, across = gram[np.ix_(train, train)], gram[np.ix_(test, train)]
     if family == "logistic":
         recipe = KernelRecipe(
@@ -256,22 +181,23 @@ def _decisions(
     return svm.decision_function(kernel(inner=across, norms_a=norms[test], norms_b=norms[train]))
 
 
-def own_ranks(decisions: np.ndarray) -> np.ndarray:
-    """Ranks in [0, 1] of one fold's test slices, (n,): values of unlike settings and folds have no
-    common scale.
+def fold_ranks(decisions: np.ndarray) -> np.ndarray:
+    """(n,) ranks in [0, 1] of the decision values of one fold's test slices.
+
+    Decision values of different settings and folds have no common scale; their ranks have.
     """
     return (rankdata(decisions) - 1) / max(len(decisions) - 1, 1)
 
 
 def _patient_auroc(decisions: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> float:
     """AUROC of the patient groups' mean ranks; 0.5 where there is one class only."""
-    table = pd.DataFrame({"g": groups, "y": labels, "d": own_ranks(decisions)})
+    table = pd.DataFrame({"g": groups, "y": labels, "d": fold_ranks(decisions)})
     means = table.groupby("g").agg(y=("y", "max"), d=("d", "mean"))
     return float(roc_auc_score(means["y"], means["d"])) if means["y"].nunique() == 2 else 0.5
 
 
-def judged_ranks(table: pd.DataFrame, ranks: np.ndarray, split: Split) -> tuple[Metric, Metric]:
-    """AUROC by slice and by patient of (n,) `own_ranks` of the folds' test slices."""
+def rank_aurocs(table: pd.DataFrame, ranks: np.ndarray, split: Split) -> tuple[Metric, Metric]:
+    """AUROC by slice and by patient of (n,) `fold_ranks` of all folds."""
     predictions = table.assign(probability=ranks.astype(np.float32))
     by_slice, by_patient = (
         scores(predictions, level=level, groups=split.groups, resamples=1000).auroc
@@ -292,7 +218,9 @@ def _on_cluster(work: Callable[[int], _FoldSearch], numbers: Sequence[int]) -> l
         return list(Parallel()(delayed(work)(number) for number in numbers))
 
 
-def _counted(parts: Iterable[_FoldSearch], total: int, report: Report) -> Iterator[_FoldSearch]:
+def _reporting(parts: Iterable[_FoldSearch], total: int, report: Report) -> Iterator[_FoldSearch]:
+    report_progress(fold=0, folds=total)
     for done, part in enumerate(parts, start=1):
         report(f"fold {done} of {total} searched")
+        report_progress(fold=done, folds=total)
         yield part

@@ -20,6 +20,7 @@ from hemodetect.training.augmentation import augmented
 from hemodetect.training.devices import data_parallel
 from hemodetect.training.epoch_states import EpochReport, EpochStates, SaveEachEpoch
 from hemodetect.training.fitting import Fit, Run, TrainingSet
+from hemodetect.training.progress_events import report_progress
 
 
 class TrainingDiverged(HemodetectError):
@@ -73,6 +74,12 @@ def fit_network_recipe(training: TrainingSet, recipe: NetworkRecipe, run: Run) -
     def report(epoch: int, figures: dict[str, float]) -> None:
         nonlocal last
         now = time.monotonic()
+        report_progress(
+            epoch=epoch + 1,
+            epochs=most,
+            loss=figures["loss"],
+            val_loss=figures.get("val_loss", np.nan),
+        )
         run.report(
             f"epoch {epoch + 1}/{most}: loss {figures['loss']:.3f}, "
             f"accuracy {figures['accuracy']:.1%}, "

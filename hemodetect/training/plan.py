@@ -1,4 +1,4 @@
-"""What shall be trained, and on what; checked before anything is started."""
+"""What to train, and on what; checked before anything is started."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "trials": (2, 500),
     "seed": (0, 2**31 - 1),
 }
-"""Least and most of every number in a plan."""
+"""Smallest and largest value of every number in a plan."""
 TUNED = ("learning_rate", "dropout", "l2", "depth")
 """Settings of a network that a search chooses."""
 
@@ -38,7 +38,7 @@ class TrainingPlan:
     Attributes:
         data: folder of a labelled set.
         family, recipe: their keys.
-        split: "patient", "paper", or the file of a split made earlier.
+        split: "patient", "paper", or the file of a saved split.
         folds: of the patient split.
         epochs, batch, learning_rate, dropout, l2, depth: in place of the recipe's (networks trained
             on slices only).
@@ -46,11 +46,11 @@ class TrainingPlan:
         seed: of everything drawn at random.
         device: "cpu", "gpu" (the first), "gpu:<number>", or "gpus" (all of the machine at once, a
             part of each batch on each).
-        teacher, teacher_data: bundle of the recipe ``blood`` and the set it was trained on (recipe
+        backbone, backbone_data: bundle of the recipe ``blood`` and the set it was trained on (recipe
             ``study`` only).
         task: "train", or "search" over the folds: every C, gamma and kernel of the SVM, every C of
-            the logistic regression (recipe and device mean nothing to these), or learning rate,
-            dropout, L2 and depth of a network.
+            the logistic regression (these ignore recipe and device), or learning rate, dropout, L2
+            and depth of a network.
     """
 
     data: str
@@ -67,15 +67,15 @@ class TrainingPlan:
     trials: int = 20
     seed: int = 0
     device: str = "cpu"
-    teacher: str | None = None
-    teacher_data: str | None = None
+    backbone: str | None = None
+    backbone_data: str | None = None
     task: Literal["train", "search"] = "train"
 
     def checked_recipe(self) -> Recipe:
         """The recipe with the plan's changes.
 
         Raises:
-            PlanError: a value is out of its range, or means nothing to this recipe.
+            PlanError: a value is out of its range, or the recipe has no such setting.
             UnknownRecipe: the family has no such recipe.
         """
         for name, (low, high) in RANGES.items():
@@ -89,10 +89,10 @@ class TrainingPlan:
         recipe = recipe_named(self.family, self.recipe)
         if self.task == "search" and (self.recipe != "paper" or self.split == "paper"):
             raise PlanError("A search takes the recipe paper, and a split by patient.")
-        if isinstance(recipe, StudyRecipe) and not (self.teacher and self.teacher_data):
+        if isinstance(recipe, StudyRecipe) and not (self.backbone and self.backbone_data):
             raise PlanError(
-                "Recipe study needs a teacher and the set it was trained on"
-                " (--teacher and --teacher-data)."
+                "Recipe study needs a backbone and the set it was trained on"
+                " (--backbone and --backbone-data)."
             )
         changed = {
             name: getattr(self, name)
@@ -116,8 +116,8 @@ class TrainingPlan:
         return replace(recipe, **changed)
 
     def arguments(self, out: Path) -> list[str]:
-        """What `hemodetect` is called with to carry it out into the bundle or file `out`."""
-        given: dict[str, object] = {
+        """Arguments of `hemodetect` that carry the plan out and write the bundle or file `out`."""
+        options: dict[str, object] = {
             "--data": self.data,
             "--model": self.family,
             "--recipe": self.recipe,
@@ -131,19 +131,18 @@ class TrainingPlan:
             "--depth": self.depth,
             "--seed": self.seed,
             "--device": self.device,
-            "--teacher": self.teacher,
-            "--teacher-data": self.teacher_data,
+            "--backbone": self.backbone,
+            "--backbone-data": self.backbone_data,
             "--out": out,
         }
         if self.task == "search":
-            own = ["--data", "--model", "--split", "--folds", "--seed", "--out"]
+            names = ["--data", "--model", "--split", "--folds", "--seed", "--out"]
             if self.family in DEPTHS:
-                own += ["--epochs", "--batch", "--device"]
-                given["--trials"] = self.trials
-                own.append("--trials")
-            given = {name: given[name] for name in own}
+                names += ["--epochs", "--batch", "--device", "--trials"]
+                options["--trials"] = self.trials
+            options = {name: options[name] for name in names}
         # With "=", so that no value is ever taken for an option.
-        return [self.task, *(f"{name}={v}" for name, v in given.items() if v is not None)]
+        return [self.task, *(f"{name}={v}" for name, v in options.items() if v is not None)]
 
 
 def _words(name: str) -> str:

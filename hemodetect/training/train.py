@@ -80,7 +80,7 @@ def train_bundle(
     folds = cross_fit(dataset, split, trainer, run, keep_models=recipe.keeps_fold_models)
     model: FittedModel | None = None
     if split.name == "patient":
-        model, history, seconds = fit_on_all(dataset, trainer, run)
+        model, history, seconds = fit_on_all(dataset, split, trainer, run)
         folds = replace(
             folds,
             history=pd.concat([folds.history, history], ignore_index=True),

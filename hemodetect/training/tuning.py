@@ -1,11 +1,11 @@
 """Tuning of a network: learning rate, dropout, L2 and depth, over patient folds, nested.
 
-In each fold Optuna tries settings on the training patients alone: a network is fitted to most of them
-and its worth is what it makes of the rest (`inner_validation`), at the epoch that would be kept. Trials
-that fall behind the median of those before are given up early (`MedianPruner`; Golovin et al. 2017,
-Google Vizier, section 3.2). The published setting is always the first trial. What the best trial's
-network says of the fold's test patients is the tuned prediction, so the figures are of patients that
-chose nothing.
+In each fold Optuna tries settings on the training patients alone. A network is fitted to most of them;
+its AUROC on the rest (`inner_validation`), at the epoch with the lowest validation loss, ranks the
+trial. Trials below the median of the earlier ones are pruned (`MedianPruner`; Golovin et al. 2017,
+Google Vizier, section 3.2). The published setting is always the first trial. The network of the best
+trial predicts the test patients of the fold, so the figures come from patients that took no part in
+the choice.
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ from hemodetect.models.recipes import DEPTHS, NetworkRecipe
 from hemodetect.registry.bundle import AUROC
 from hemodetect.storage.whole_file import whole_file
 from hemodetect.training.fitting import Run, TrainingSet
-from hemodetect.training.grid_search import SearchError, judged_ranks, own_ranks
+from hemodetect.training.grid_search import fold_ranks, rank_aurocs
 from hemodetect.training.network_training import TrainingDiverged, fit_network
 from hemodetect.training.plan import TUNED
-from hemodetect.training.search_results import Trial, Tuning
+from hemodetect.training.progress_events import report_progress
+from hemodetect.training.search_results import SearchError, Trial, Tuning
 from hemodetect.training.train import claim
 from hemodetect.training.trainers import training_set
 
@@ -58,17 +59,19 @@ def tune(
 
     Args:
         dataset: with both classes among every fold's training patients.
-        split: a patient split; with the paper split the answer would be leakage.
-        recipe: where the search begins.
-        run: its work folder keeps the state; the trial that a kill hit goes on from its last epoch.
-        trials: settings tried in each fold.
+        split: a patient split; the paper split would measure leakage.
+        recipe: the published setting.
+        run: its work folder holds the state; an interrupted trial continues from its last epoch.
+        trials: number of settings tried in each fold.
 
     Raises:
         SearchError: another split, or no setting could be trained.
         BundleError: the work folder holds another tuning.
     """
     if split.name != "patient":
-        raise SearchError("A search needs a patient split: else it finds what remembers patients.")
+        raise SearchError(
+            "A search needs a patient split: with another it prefers models that memorise patients."
+        )
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     claim(run, dataset, split, recipe)
     clock = _Clock(run.work / "seconds.txt")
@@ -79,21 +82,21 @@ def tune(
         folds.append(fold)
     table = dataset.slices[["patient", "slice", "label"]].reset_index(drop=True)
     ranks = {name: np.zeros(len(table)) for name in ("published", "tuned")}
-    tried: list[Trial] = []
+    results: list[Trial] = []
     chosen = []
     for fold in folds:
         ended, published, best = fold.ended(), fold.published(), fold.best()
-        ranks["published"][fold.test] = own_ranks(fold.answers(published))
-        ranks["tuned"][fold.test] = own_ranks(fold.answers(best))
-        chosen.append(len(tried) + [trial.number for trial in ended].index(best.number))
-        tried += [fold.told(trial) for trial in ended]
-    as_published, as_tuned = (judged_ranks(table, ranks[name], split) for name in ranks)
+        ranks["published"][fold.test] = fold_ranks(fold.answers(published))
+        ranks["tuned"][fold.test] = fold_ranks(fold.answers(best))
+        chosen.append(len(results) + [trial.number for trial in ended].index(best.number))
+        results += [fold.result_of(trial) for trial in ended]
+    as_published, as_tuned = (rank_aurocs(table, ranks[name], split) for name in ranks)
     return Tuning(
         family=recipe.family,
         recipe=recipe.name,
         fingerprint=dataset.fingerprint,
         epochs=run.epochs or recipe.epochs,
-        trials=tuple(tried),
+        trials=tuple(results),
         chosen=tuple(chosen),
         published_slice=as_published[0],
         published_patient=as_published[1],
@@ -142,20 +145,27 @@ class _Fold:
         self._study.sampler = optuna.samplers.TPESampler(seed=self._run.seed + past)
 
     def search(self, trials: int, clock: _Clock) -> None:
-        """Tries settings until so many were tried."""
-        self._put_right()
+        """Tries settings until `trials` have been tried in this fold."""
+        self._requeue()
+        self._report_trials(trials)
         if len(self.ended()) >= trials:
             return
         training = training_set(self._dataset, self._split, self._recipe, ~self.test)
-        aside = inner_validation(
+        validation = inner_validation(
             training.slices, training.groups, self._recipe.validation_share, self._run.seed
         )
         while (done := len(self.ended())) < trials:
-            self._try(training, aside)
+            self._try(training, validation)
             clock.spent()
             self._run.report(
                 f"fold {self._number + 1} of {self._folds}: {done + 1} of {trials} trials searched"
             )
+            self._report_trials(trials)
+
+    def _report_trials(self, trials: int) -> None:
+        report_progress(
+            fold=self._number, folds=self._folds, trial=len(self.ended()), trials=trials
+        )
 
     def published(self) -> FrozenTrial:
         """The trial of the published setting."""
@@ -167,12 +177,12 @@ class _Fold:
         )
 
     def best(self) -> FrozenTrial:
-        """The trial worth most, the first of those where several are."""
-        whole = [trial for trial in self.ended() if trial.state == TrialState.COMPLETE]
-        return max(whole, key=lambda trial: trial.value or 0.0)
+        """The trial with the highest AUROC, the first of several."""
+        complete = [trial for trial in self.ended() if trial.state == TrialState.COMPLETE]
+        return max(complete, key=lambda trial: trial.value or 0.0)
 
     def answers(self, trial: FrozenTrial) -> np.ndarray:
-        """(test slices,) float32 probabilities of a trial's network."""
+        """(n,) float32 probabilities of a trial's network for the test slices."""
         return np.load(self._file(trial.number), allow_pickle=False)
 
     def ended(self) -> list[FrozenTrial]:
@@ -184,26 +194,26 @@ class _Fold:
             or trial.user_attrs.get("diverged")
         ]
 
-    def told(self, trial: FrozenTrial) -> Trial:
-        """A trial as it is written down."""
+    def result_of(self, trial: FrozenTrial) -> Trial:
+        """A trial as it stands in the results."""
         setting = dict(trial.params)
         if trial.user_attrs.get("published"):
             setting = {name: getattr(self._recipe, name) for name in TUNED}
-        seen = trial.intermediate_values
+        aurocs = trial.intermediate_values  # by epoch
         return Trial(
             fold=self._number,
-            worth=trial.value if trial.value is not None else seen.get(max(seen, default=0)),
-            epochs=int(trial.user_attrs.get("epochs", len(seen))),
-            given_up=trial.state == TrialState.PRUNED,
+            auroc=trial.value if trial.value is not None else aurocs.get(max(aurocs, default=0)),
+            epochs=int(trial.user_attrs.get("epochs", len(aurocs))),
+            pruned=trial.state == TrialState.PRUNED,
             **setting,
         )
 
-    def _put_right(self) -> None:
-        """The published setting first; a trial that a kill hit is put in line again."""
+    def _requeue(self) -> None:
+        """Queues the published setting first, and again a trial that a kill interrupted."""
         cut_off = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         for trial in cut_off:
             setting = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
-            # First in line again, then out: the other way round a kill between would lose it.
+            # Queued before it is marked as failed: a kill in between must not lose it.
             self._study.enqueue_trial(setting, user_attrs=dict(trial.user_attrs))
             self._study.tell(trial.number, state=TrialState.FAIL)
         if not self._study.get_trials(deepcopy=False):
@@ -212,7 +222,7 @@ class _Fold:
             first["l2"] = max(first["l2"], PENALTIES[0])
             self._study.enqueue_trial(first, user_attrs={"published": True})
 
-    def _try(self, training: TrainingSet, aside: np.ndarray) -> None:
+    def _try(self, training: TrainingSet, validation: np.ndarray) -> None:
         trial = self._study.ask()
         recipe = replace(
             self._recipe,
@@ -226,7 +236,7 @@ class _Fold:
             recipe = self._recipe
         work = self._run.work / f"trial-{_digest(recipe)}"
 
-        def told(epoch: int, figures: dict[str, float]) -> None:
+        def report_epoch(epoch: int, figures: dict[str, float]) -> None:
             trial.report(figures[f"val_{AUROC}"], epoch)
             if not published and trial.should_prune():
                 raise optuna.TrialPruned
@@ -236,11 +246,11 @@ class _Fold:
                 recipe,
                 training.grey,
                 training.labels,
-                aside,
+                validation,
                 epochs=self._run.epochs or recipe.epochs,
                 seed=self._run.seed,
                 work=work,
-                report=told,
+                report=report_epoch,
                 parallel=self._run.parallel,
             )
         except optuna.TrialPruned:
@@ -249,12 +259,12 @@ class _Fold:
             trial.set_user_attr("diverged", True)
             self._study.tell(trial, state=TrialState.FAIL)
         else:
-            kept = int(history["val_loss"].argmin())
+            best_epoch = int(history["val_loss"].argmin())
             tested = self._dataset.grey(recipe.size)[self.test]
             with whole_file(self._file(trial.number)) as partial:
                 np.save(partial, NetworkModel(model).probabilities(np.asarray(tested)))
             trial.set_user_attr("epochs", len(history))
-            self._study.tell(trial, float(history[f"val_{AUROC}"].to_numpy()[kept]))
+            self._study.tell(trial, float(history[f"val_{AUROC}"].to_numpy()[best_epoch]))
         shutil.rmtree(work, ignore_errors=True)
         keras.utils.clear_session()  # or each trial's graph stays in memory
 

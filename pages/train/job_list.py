@@ -17,12 +17,11 @@ from hemodetect.figures.training import learning_curve
 from hemodetect.models.families import FAMILY_NAMES
 from hemodetect.models.recipes import DEPTHS
 from hemodetect.reports.search import search_text, tuning_text
-from hemodetect.training.grid_search import Search, SearchError
 from hemodetect.training.jobs import control
 from hemodetect.training.jobs.gpus import gpus
 from hemodetect.training.jobs.progress import confusion_of_last_epoch, log_tail, progress
 from hemodetect.training.jobs.rows import ALIVE, RESUMABLE, Job
-from hemodetect.training.search_results import Tuning
+from hemodetect.training.search_results import GridSearch, SearchError, Tuning
 from pages.common.sign_in import acting_person
 from pages.common.text import plain
 from pages.train.promotion_form import promotion_form
@@ -71,7 +70,7 @@ def _searched(shown: Job) -> None:
         if shown.plan.family in DEPTHS:
             _tuned(Tuning.read(shown.result))
             return
-        found = Search.read(shown.result)
+        found = GridSearch.read(shown.result)
     except SearchError as error:
         st.error(str(error), icon=":material/error:")
         return
@@ -119,7 +118,7 @@ def _watched(job_id: str) -> None:
     _action(shown, action)
     if shown.state in ALIVE or (shown.state in RESUMABLE and at.share):
         left = f"; about {_duration(at.seconds_left)} left" if at.seconds_left else ""
-        waiting = "Waiting for its turn" if shown.state == "queued" else at.doing
+        waiting = "Waiting for its turn" if shown.state == "queued" else at.activity
         st.progress(at.share, waiting + left)
     st.caption(_times(shown))
     if not at.history.empty:

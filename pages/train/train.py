@@ -167,8 +167,8 @@ def _made(
         seed=0 if values["seed"] is None else int(values["seed"]),
         trials=20 if values["trials"] is None else int(values["trials"]),
         device=device,
-        teacher=teacher if needs else None,
-        teacher_data=str(teacher_data) if needs and teacher_data else None,
+        backbone=teacher if needs else None,
+        backbone_data=str(teacher_data) if needs and teacher_data else None,
         **chosen,  # type: ignore[arg-type]
     )
 

@@ -16,14 +16,17 @@ from hemodetect.training.grid_search import (
     GAMMAS,
     KERNELS,
     PENALTIES,
-    SearchError,
-    Setting,
-    _searched_fold,
+    _search_fold,
+    grid_of,
     search,
-    settings_of,
 )
+from hemodetect.training.search_results import KernelSetting, SearchError
 
-POINTS = (Setting("rbf", 1.0, 1.0), Setting("rbf", 10.0, 0.1), Setting("linear", 0.01))
+POINTS = (
+    KernelSetting("rbf", 1.0, 1.0),
+    KernelSetting("rbf", 10.0, 0.1),
+    KernelSetting("linear", 0.01),
+)
 
 
 @pytest.fixture(scope="module")
@@ -41,19 +44,21 @@ def quiet(line: str) -> None:
 
 
 def test_the_grid_is_the_one_that_was_given_up() -> None:
-    grid = settings_of("svm")
+    grid = grid_of("svm")
     assert len(set(grid)) == len(grid) == 2 * len(PENALTIES) * len(GAMMAS) + len(PENALTIES)
     assert {s.kernel for s in grid} == set(KERNELS)
-    assert len(settings_of("logistic")) == len(PENALTIES)
+    assert len(grid_of("logistic")) == len(PENALTIES)
     with pytest.raises(SearchError, match="only the SVM"):
-        settings_of("cnn")
+        grid_of("cnn")
 
 
 @pytest.mark.parametrize("family", ["svm", "logistic"])
 def test_a_search_finds_what_separates_and_writes_it_down(
     family: str, blobs: Dataset, split: Split, tmp_path: Path
 ) -> None:
-    grid = POINTS if family == "svm" else (Setting("linear", 0.01), Setting("linear", 1.0))
+    grid = (
+        POINTS if family == "svm" else (KernelSetting("linear", 0.01), KernelSetting("linear", 1.0))
+    )
     found = search(blobs, split, family, grid=grid, workers=1, report=quiet)
     assert found.auroc_patient.value > 0.9
     assert [s.setting for s in found.grid] == list(grid)
@@ -70,8 +75,8 @@ def test_labels_of_a_fold_s_patients_change_neither_its_choice_nor_its_figures(
     test = split.test_mask(blobs.slices, 0)
     table = blobs.slices.copy()
     table.loc[test, "label"] = 1 - table.loc[test, "label"]
-    one = _searched_fold(blobs, split, "svm", POINTS, 0)
-    other = _searched_fold(replace(blobs, slices=table), split, "svm", POINTS, 0)
+    one = _search_fold(blobs, split, "svm", POINTS, 0)
+    other = _search_fold(replace(blobs, slices=table), split, "svm", POINTS, 0)
     assert one.chosen == other.chosen
     np.testing.assert_array_equal(one.ranks, other.ranks)
 

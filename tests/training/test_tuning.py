@@ -19,8 +19,7 @@ from hemodetect.models.interface import Run
 from hemodetect.models.networks import BUILDERS
 from hemodetect.models.recipes import NetworkRecipe, recipe_named
 from hemodetect.reports.search import tuning_text
-from hemodetect.training.grid_search import SearchError
-from hemodetect.training.search_results import Tuning
+from hemodetect.training.search_results import SearchError, Tuning
 from hemodetect.training.tuning import tune
 
 
@@ -87,9 +86,9 @@ def test_each_fold_tries_the_published_setting_first_and_takes_what_is_worth_mos
         assert (first.learning_rate, first.dropout, first.l2, first.depth) == (
             recipe.learning_rate, recipe.dropout, recipe.l2, recipe.depth,
         )  # fmt: skip
-        whole = [trial.worth or 0.0 for trial in own if not trial.given_up]
-        assert tuning.trials[chosen].worth == max(whole)
-        assert all(trial.epochs == 2 for trial in own if not trial.given_up)
+        whole = [trial.auroc or 0.0 for trial in own if not trial.pruned]
+        assert tuning.trials[chosen].auroc == max(whole)
+        assert all(trial.epochs == 2 for trial in own if not trial.pruned)
 
 
 def test_labels_of_a_fold_s_test_patients_change_none_of_its_trials(
@@ -150,11 +149,11 @@ def test_a_network_that_falls_behind_is_given_up_early(
     monkeypatch.setattr(module, "_EPOCHS_BEFORE_PRUNING", 0)
     monkeypatch.setattr(module, "LEARNING_RATES", (1e-9, 1e-3))  # most of these learn nothing
     found = tune(blobs, split, recipe, Run(tmp_path, lambda _: None, epochs=4), trials=5)
-    early = [trial for trial in found.trials if trial.given_up]
+    early = [trial for trial in found.trials if trial.pruned]
     assert early
-    assert all(trial.epochs <= 4 and trial.worth is not None for trial in early)
+    assert all(trial.epochs <= 4 and trial.auroc is not None for trial in early)
     assert any(trial.epochs < 4 for trial in early)
-    assert not any(found.trials[index].given_up for index in found.chosen)
+    assert not any(found.trials[index].pruned for index in found.chosen)
 
 
 def test_another_tuning_s_state_and_a_split_that_leaks_are_refused(
@@ -175,6 +174,7 @@ def test_a_tuning_is_written_whole_and_told_in_words(tuning: Tuning, tmp_path: P
     assert "6 trials of at most 2 epochs" in said
     assert f"{tuning.tuned_patient.value:.2f}" in said
     raw = json.loads((tmp_path / "tuning.json").read_text())
+    assert {"worth", "given_up"} < set(raw["trials"][0])  # as in files of earlier versions
     (tmp_path / "tuning.json").write_text(json.dumps(raw | {"chosen": [0, 99]}))
     with pytest.raises(SearchError, match="holds no tuning"):
         Tuning.read(tmp_path / "tuning.json")

@@ -63,7 +63,7 @@ def start(plan: TrainingPlan, who: Person) -> Job:
     """
     who.require("trainer")
     plan.checked_recipe()
-    for folder in (plan.data, plan.teacher_data):
+    for folder in (plan.data, plan.backbone_data):
         if folder is not None:
             _check_allowed(Path(folder))
     if settings().ray_address and importlib.util.find_spec("ray") is None:
@@ -73,10 +73,12 @@ def start(plan: TrainingPlan, who: Person) -> Job:
         )
     if plan.split not in ("patient", "paper"):
         raise PlanError(f"The split is {plan.split!r}; a job takes patient or paper.")
-    if plan.teacher is not None:
-        teachers = settings().artifacts.resolve()
-        if teachers not in Path(plan.teacher).resolve().parents:
-            raise PlanError(f"{plan.teacher}: a job's teacher is a bundle inside {teachers}.")
+    if plan.backbone is not None:
+        artifacts = settings().artifacts.resolve()
+        if artifacts not in Path(plan.backbone).resolve().parents:
+            raise PlanError(
+                f"{plan.backbone}: the backbone of a job is a bundle inside {artifacts}."
+            )
     if plan.device == "gpus" and settings().ray_address:
         raise PlanError("A cluster gives a job one GPU; choose gpu.")
     job_id = secrets.token_hex(6)

@@ -1,8 +1,7 @@
-"""How far a job is, from what its training leaves in its folder as it goes."""
+"""How far a job is, from the events and histories that its training writes into its folder."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,29 +9,30 @@ from pathlib import Path
 import pandas as pd
 
 from hemodetect.evaluation.metrics import Confusion
-from hemodetect.models.recipes import DEPTHS, NetworkRecipe, recipe_named
+from hemodetect.models.recipes import DEPTHS
 from hemodetect.registry.bundle import COUNTS, HISTORY
 from hemodetect.training.crossfit import ON_ALL
-from hemodetect.training.jobs.rows import RUN_BEGINS, Job
+from hemodetect.training.jobs.rows import Job
+from hemodetect.training.progress_events import ProgressEvent, read_events
 
 _TAIL_BYTES = 8192
-_TRIALS = re.compile(r"fold (\d+) of \d+: (\d+) of (\d+) trials searched")
+_LEAST_SHARE = 0.02  # for an estimate of the time left
 
 
 @dataclass(frozen=True, eq=False)
 class Progress:
-    """Where a training is.
+    """The progress of a job.
 
     Attributes:
-        share: done, 0 to 1; a training that stops early is done sooner than this says.
-        doing: what it is at, for people.
-        seconds_left: about, None where nothing can be said yet.
+        share: done, 0 to 1; a training that stops early finishes sooner.
+        activity: what the job is doing now, for the page.
+        seconds_left: estimate; None where there is none yet.
         history: an epoch a row, with a column fold (-1: the training on all patients); empty for
             families that are not trained in epochs.
     """
 
     share: float
-    doing: str
+    activity: str
     seconds_left: float | None
     history: pd.DataFrame
 
@@ -42,54 +42,46 @@ def progress(job: Job) -> Progress:
     history = _history(job)
     if job.state == "finished":
         return Progress(1.0, "Finished", 0.0, history)
-    if job.plan.task == "search":
-        return _so_far(job, *_searched(job), history)
-    folds = job.plan.folds if job.plan.split == "patient" else 1
-    parts = [f"fold-{number}" for number in range(folds)]
-    if job.plan.split == "patient":
-        parts.append(ON_ALL)
-    work = job.folder / "bundle.work"
-    done = sum((work / part / "done.json").is_file() for part in parts)
-    recipe = recipe_named(job.plan.family, job.plan.recipe)
-    within, epoch = 0.0, ""
-    if isinstance(recipe, NetworkRecipe) and done < len(parts):
-        most = job.plan.epochs or recipe.epochs
-        epochs = len(_read(work / parts[done] / HISTORY))
-        within, epoch = min(epochs / most, 1.0), f", {epochs} of at most {most} epochs done"
-    share = min((done + within) / len(parts), 1.0)
-    where = "the model for use" if done >= folds else f"fold {done + 1} of {folds}"
-    return _so_far(job, share, f"Training {where}{epoch}", history)
-
-
-def _searched(job: Job) -> tuple[float, str]:
-    """Share of a search that is done, and what it is at, from its log."""
-    folds, trials = 0, (1, 0, job.plan.trials)
-    for line in log_tail(job, 200):
-        # A grid search that is resumed begins anew; a tuning counts on.
-        folds = 0 if line.startswith(RUN_BEGINS) else folds + line.endswith("searched")
-        if told := _TRIALS.search(line):
-            trials = (int(told[1]), int(told[2]), int(told[3]))
-    if job.plan.family not in DEPTHS:
-        return folds / job.plan.folds, f"Searching, {folds} of {job.plan.folds} folds done"
-    fold, done, most = trials
-    doing = f"Searching fold {fold} of {job.plan.folds}, {done} of {most} trials done"
-    return (fold - 1 + done / most) / job.plan.folds, doing
-
-
-def _so_far(job: Job, share: float, doing: str, history: pd.DataFrame) -> Progress:
-    left = None
-    if job.state == "running" and job.started and share > 0.02 and not _resumed(job):
+    events = list(read_events(job.progress_file))
+    latest = events[0] if events else ProgressEvent(job.created)
+    for event in events[1:]:
+        latest = latest.followed_by(event)
+    share, activity = (
+        _searching(job, latest) if job.plan.task == "search" else _training(job, latest)
+    )
+    seconds_left = None
+    # A training that was resumed did part of the work in an earlier run: its pace is not known.
+    resumed = bool(
+        events and job.started and events[0].at < job.started and job.plan.task != "search"
+    )
+    if job.state == "running" and job.started and share > _LEAST_SHARE and not resumed:
         spent = (datetime.now(UTC) - job.started).total_seconds()
-        left = spent / share * (1 - share)
-    return Progress(min(share, 1.0), doing, left, history)
+        seconds_left = spent / share * (1 - share)
+    return Progress(share, activity, seconds_left, history)
 
 
-def _resumed(job: Job) -> bool:
-    """Whether an earlier run did some of what is done: then the pace of this one is not known."""
-    begun = job.folder / "bundle.work" / "plan.json"
-    if job.started is None or job.plan.task == "search" or not begun.exists():
-        return False
-    return begun.stat().st_mtime < job.started.timestamp()
+def _training(job: Job, latest: ProgressEvent) -> tuple[float, str]:
+    """Share of a training that is done, 0 to 1, and what it is doing."""
+    folds = job.plan.folds if job.plan.split == "patient" else 1
+    parts = folds + 1 if job.plan.split == "patient" else folds
+    done, epochs = latest.fold or 0, ""
+    share = done / parts
+    if latest.epochs:
+        epoch = latest.epoch or 0
+        share += min(epoch / latest.epochs, 1) / parts
+        epochs = f", {epoch} of at most {latest.epochs} epochs done"
+    part = "the model for use" if done >= folds else f"fold {done + 1} of {folds}"
+    return min(share, 1.0), f"Training {part}{epochs}"
+
+
+def _searching(job: Job, latest: ProgressEvent) -> tuple[float, str]:
+    """Share of a search that is done, 0 to 1, and what it is doing."""
+    folds, done = job.plan.folds, latest.fold or 0
+    if job.plan.family not in DEPTHS:
+        return min(done / folds, 1.0), f"Searching, {done} of {folds} folds done"
+    trial, trials = latest.trial or 0, latest.trials or job.plan.trials
+    activity = f"Searching fold {done + 1} of {folds}, {trial} of {trials} trials done"
+    return min((done + trial / trials) / folds, 1.0), activity
 
 
 def confusion_of_last_epoch(history: pd.DataFrame) -> Confusion | None:

@@ -1,4 +1,4 @@
-"""Jobs as the database has them; `hemodetect.training.jobs.control` knows which of them live."""
+"""Jobs as stored in the database; `hemodetect.training.jobs.control` knows which are alive."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ State = Literal["queued", "running", "finished", "failed", "cancelled", "interru
 ALIVE: tuple[State, ...] = ("queued", "running")
 RESUMABLE: tuple[State, ...] = ("failed", "cancelled", "interrupted")
 SEARCHED = "search.json"
-RUN_BEGINS = "--- begun "
-"""A line of a log that starts so stands before each run's."""
+
+_EARLIER_NAMES = {"teacher": "backbone", "teacher_data": "backbone_data"}
+"""Fields of plans that earlier versions stored under other names."""
 
 _jobs = sql.Table(
     "jobs",
@@ -50,21 +51,21 @@ class JobError(HemodetectError):
 
 @dataclass(frozen=True)
 class Job:
-    """One training, as it stands.
+    """One training and its current state.
 
     Attributes:
         number: counts jobs in the order they were asked for.
         id: names its folder.
         plan: what is trained.
         device: what it runs or waits on.
-        who: asked for it.
-        host: stands for the state folder that its files and locks are in.
+        who: the person who started it.
+        host: identifies the state folder that holds its files and locks.
         state: queued -> running -> finished, failed, cancelled or interrupted (its process or
             machine died); the last three can be resumed.
-        reason: a sentence on why it ended as it did, "" where there is nothing to say.
-        cancelling: its end was asked for and has not come yet.
+        reason: a sentence that explains the state, or "".
+        cancelling: cancelled, but its processes have not ended yet.
         created, started, ended: UTC; started and ended of the latest run.
-        heard: its supervisor last gave a sign, UTC.
+        heard: time of the last sign of life of its supervisor, UTC.
         exit_status: of the training process; negative is the signal that ended it.
         versions: of Python and the libraries.
         fingerprint: of the data it was trained on, once known.
@@ -98,8 +99,13 @@ class Job:
 
     @property
     def result(self) -> Path:
-        """The bundle, or what a search found."""
+        """The bundle, or the file of a search's results."""
         return self.folder / SEARCHED if self.plan.task == "search" else self.bundle
+
+    @property
+    def progress_file(self) -> Path:
+        """Its events (`hemodetect.training.progress_events`)."""
+        return self.folder / "progress.jsonl"
 
     @property
     def log(self) -> Path:
@@ -120,7 +126,12 @@ def listed() -> list[Job]:
 
 
 def read(job_id: str) -> Job:
-    """One job as the database has it, which for a dead one may be out of date."""
+    """One job as stored; of a job whose supervisor died the state may be out of date.
+
+    Raises:
+        JobError: there is no such job.
+        DatabaseDown: the database cannot be read now.
+    """
     with reading() as connection:
         query = sql.select(_jobs).where(_jobs.c.id == job_id)
         row = connection.execute(query).mappings().one_or_none()
@@ -130,7 +141,7 @@ def read(job_id: str) -> Job:
 
 
 def change(job_id: str, only_from: tuple[State, ...], **values: object) -> bool:
-    """Changes a row where it is in one of these states; whether it was."""
+    """Changes a job that is in one of the states `only_from`; returns whether it was."""
     with writing() as connection:
         query = sql.update(_jobs).where(_jobs.c.id == job_id, _jobs.c.state.in_(only_from))
         return connection.execute(query.values(**values)).rowcount == 1
@@ -138,7 +149,8 @@ def change(job_id: str, only_from: tuple[State, ...], **values: object) -> bool:
 
 def _job(row: Mapping[Any, Any]) -> Job:
     values = dict(row)
-    plan = TrainingPlan(**values.pop("plan"))
+    stored_plan = values.pop("plan")
+    plan = TrainingPlan(**{_EARLIER_NAMES.get(key, key): v for key, v in stored_plan.items()})
     times = {}
     for name in ("created", "started", "ended", "heard"):
         time = values.pop(name)

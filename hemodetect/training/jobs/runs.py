@@ -21,7 +21,8 @@ from hemodetect.storage.whole_file import whole_file
 from hemodetect.training.jobs.control import own_settings
 from hemodetect.training.jobs.gpus import gpus
 from hemodetect.training.jobs.processes import die_with
-from hemodetect.training.jobs.rows import RUN_BEGINS, Job
+from hemodetect.training.jobs.rows import Job
+from hemodetect.training.progress_events import VARIABLE
 
 GRACE_SECONDS = 5.0
 """A training that shall end has this long to do so by itself."""
@@ -61,14 +62,14 @@ class LocalRun:
         command = [sys.executable, "-m", "hemodetect", *job.plan.arguments(job.result)]
         parent = os.getpid()
         with job.log.open("ab") as out:
-            out.write(f"{RUN_BEGINS}{time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode())
+            out.write(f"--- begun {time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode())
             out.flush()
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
-                env=os.environ | visible_cards(job.device),
+                env=os.environ | visible_cards(job.device) | {VARIABLE: str(job.progress_file)},
                 start_new_session=True,
                 pass_fds=held,
                 preexec_fn=lambda: die_with(parent),
@@ -188,6 +189,7 @@ class RayRun:
                         **own_settings(),
                         "HEMODETECT_RAY_ADDRESS": "",
                         "HEMODETECT_DATABASE_URL": "",
+                        VARIABLE: str(self._job.progress_file.resolve()),
                     }
                 },
                 **needs,

@@ -13,8 +13,9 @@ from hemodetect.training.jobs.rows import ALIVE, JobError
 def remove_data(folder: Path, who: Person) -> None:
     """Removes an uploaded set that no job trains on.
 
-    A review session that still reads from it does not keep it, for it may hold what must not stay;
-    `hemodetect.reviews.sessions.reading_from` says beforehand which do. Their readers skip its studies.
+    A review session does not prevent the removal, because the set may hold data that must be deleted.
+    `hemodetect.reviews.sessions.reading_from` lists the sessions concerned; their readers skip the
+    studies of the set.
 
     Raises:
         NotAllowed: not a trainer.
@@ -22,8 +23,8 @@ def remove_data(folder: Path, who: Person) -> None:
         DatasetError: it was not uploaded.
     """
     who.require("trainer")
-    for one in jobs():
-        needed = [Path(data) for data in (one.plan.data, one.plan.teacher_data) if data]
-        if one.state in ALIVE and folder in needed:
-            raise JobError(f"Job {one.number} trains on {folder.name}; cancel it first.")
+    for job in jobs():
+        used_folders = [Path(data) for data in (job.plan.data, job.plan.backbone_data) if data]
+        if job.state in ALIVE and folder in used_folders:
+            raise JobError(f"Job {job.number} trains on {folder.name}; cancel it first.")
     remove_set(folder, who)

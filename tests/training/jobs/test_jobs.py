@@ -32,11 +32,11 @@ from hemodetect.registry.bundle import read_card
 from hemodetect.settings import settings
 from hemodetect.storage import audit_trail
 from hemodetect.storage.people import NotAllowed, Person, local_person
-from hemodetect.training.grid_search import Search
 from hemodetect.training.jobs import control
 from hemodetect.training.jobs.rows import ALIVE, Job, JobError
 from hemodetect.training.jobs.supervisor import _in_the_way, _taken, device_locks
 from hemodetect.training.plan import TrainingPlan
+from hemodetect.training.search_results import GridSearch
 
 
 @pytest.fixture(autouse=True)
@@ -83,9 +83,9 @@ def test_a_search_is_a_job_too_and_its_workers_die_with_it(plan: TrainingPlan) -
     wanted = replace(plan, task="search")
     job = ended(control.start(wanted, ADA))
     assert (job.state, job.reason) == ("finished", "")
-    assert len(Search.read(job.result).grid) == 55
-    assert job.fingerprint == Search.read(job.result).fingerprint
-    assert len(search_map(Search.read(job.result)).data) == 3
+    assert len(GridSearch.read(job.result).grid) == 55
+    assert job.fingerprint == GridSearch.read(job.result).fingerprint
+    assert len(search_map(GridSearch.read(job.result)).data) == 3
     # Killed in the middle, nothing of it keeps the device.
     second = control.start(wanted, ADA)
     until(lambda: len(processes(second)) >= 3, "the search's workers")
@@ -205,7 +205,7 @@ def test_data_that_vanish_fail_the_job_with_a_sentence(
         ({"seed": -1}, "The seed is -1"),
         ({"device": "gpu:x"}, "expected cpu, gpu, gpu:<number> or gpus"),
         ({"family": "svm", "batch": 8}, "cannot be chosen for svm"),
-        ({"family": "svm", "recipe": "study"}, "needs a teacher"),
+        ({"family": "svm", "recipe": "study"}, "needs a backbone"),
         ({"task": "search", "split": "paper"}, "a split by patient"),
         ({"task": "search", "dropout": 0.2}, "chooses learning rate, dropout, L2 and depth itself"),
         ({"depth": 2}, "The depth is 2; CNN takes 3 to 5"),

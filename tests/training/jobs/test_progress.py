@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from hemodetect.training.jobs.gpus import Gpu, gpus
 from hemodetect.training.jobs.progress import confusion_of_last_epoch, log_tail, progress
 from hemodetect.training.jobs.rows import Job
 from hemodetect.training.plan import TrainingPlan
+from hemodetect.training.progress_events import VARIABLE, report_progress
 from hemodetect.training.train import train_bundle
 
 
@@ -41,7 +43,10 @@ def job(tmp_path: Path, blob_folder: Path, monkeypatch: pytest.MonkeyPatch):
     settings.cache_clear()
 
 
-def test_a_training_that_is_halfway_says_so(job: Job, blob_folder: Path) -> None:
+def test_a_training_that_is_halfway_says_so(
+    job: Job, blob_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, str(job.progress_file))
     assert progress(job).share == 0
     dataset = open_dataset(blob_folder)
     split = patient_split(dataset, {p: p for p in dataset.slices["patient"]}, folds=2)
@@ -57,7 +62,7 @@ def test_a_training_that_is_halfway_says_so(job: Job, blob_folder: Path) -> None
         )
     at = progress(job)
     assert at.share == pytest.approx(0.5)  # of two folds and the model for use: one, and half a one
-    assert at.doing == "Training fold 2 of 2, 1 of at most 2 epochs done"
+    assert at.activity == "Training fold 2 of 2, 1 of at most 2 epochs done"
     assert job.started is not None
     spent = (datetime.now(UTC) - job.started).total_seconds()
     assert at.seconds_left is not None
@@ -72,6 +77,27 @@ def test_a_training_that_is_halfway_says_so(job: Job, blob_folder: Path) -> None
     right = (found.tn + found.tp) / (found.tn + found.fp + found.fn + found.tp)
     assert at.history["val_accuracy"].iloc[-1] == pytest.approx(right, abs=1e-6)
     assert not set(COUNTS) & set(at.history)  # of the training slices, nobody asks
+
+
+@pytest.mark.parametrize(
+    ("family", "activity"),
+    [
+        ("rnn", "Searching fold 2 of 2, 5 of 20 trials done"),
+        ("svm", "Searching, 1 of 2 folds done"),
+    ],
+)
+def test_a_search_tells_its_folds_and_trials(
+    job: Job, family: str, activity: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searching = replace(job, plan=replace(job.plan, family=family, task="search", epochs=None))
+    monkeypatch.setenv(VARIABLE, str(job.progress_file))
+    job.folder.mkdir(parents=True)
+    assert progress(searching).share == 0
+    report_progress(fold=1, folds=2, trial=5, trials=20)
+    assert progress(searching).activity == activity
+    assert progress(searching).share == pytest.approx(0.625 if family == "rnn" else 0.5)
+    report_progress(fold=0, folds=2, trial=0, trials=20)  # begun anew
+    assert progress(searching).share == 0
 
 
 def test_a_history_without_counts_has_no_confusion_matrix() -> None:

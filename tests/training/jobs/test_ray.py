@@ -19,10 +19,10 @@ from job_processes import ADA, ended, epochs_done, running, supervisor, until
 
 from hemodetect.registry.bundle import read_card
 from hemodetect.settings import settings
-from hemodetect.training.grid_search import Search
 from hemodetect.training.jobs import control
 from hemodetect.training.jobs.rows import Job, JobError
 from hemodetect.training.plan import TrainingPlan
+from hemodetect.training.search_results import GridSearch
 
 pytest.importorskip("ray", reason="the extra ray is not installed")
 
@@ -88,7 +88,7 @@ def test_a_job_runs_on_the_cluster_and_is_watched_cancelled_and_found_again(
 
     search = ended(control.start(replace(plan, family="logistic", task="search"), ADA))
     assert (search.state, search.reason) == ("finished", "")
-    assert Search.read(search.result).auroc_patient.value > 0.9
+    assert GridSearch.read(search.result).auroc_patient.value > 0.9
 
     long = control.start(replace(plan, family="rnn", epochs=100), ADA)
     running(long)
