@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from hemodetect.dataset.cache import Dataset
-from hemodetect.preprocessing.head import SIDE
+from hemodetect.preprocessing.head import MASK_SIDE
 from hemodetect.preprocessing.head_position import UNKNOWN, SeriesPositions, series_positions
 
 
@@ -28,7 +28,7 @@ def slice_heights(dataset: Dataset) -> pd.Series:
 
 def _by_series(dataset: Dataset) -> list[tuple[np.ndarray, SeriesPositions]]:
     """Row numbers of each series, and what was found in it."""
-    grey = dataset.grey(SIDE)
+    grey = dataset.grey(MASK_SIDE)
     table = dataset.slices
     # The cached pictures are squeezed to one size; hand-cropped ones differ in it from each other.
     pixels = (table["rows"] * table["columns"]).to_numpy(dtype=float)

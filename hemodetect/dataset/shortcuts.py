@@ -23,7 +23,7 @@ from hemodetect.dataset.cache import Dataset
 from hemodetect.dataset.encoding import encodings
 from hemodetect.dataset.heads import spread_rows
 from hemodetect.dataset.splits import group_labels
-from hemodetect.preprocessing.head import SIDE, head_mask
+from hemodetect.preprocessing.head import MASK_SIDE, head_mask
 
 CHANCE = 0.5
 _PER_PATIENT = 40
@@ -67,12 +67,12 @@ def shortcuts(dataset: Dataset, groups: Mapping[str, str]) -> tuple[Shortcut, ..
     # Standard error of AUROC without any effect: Hanley and McNeil, Radiology 1982, 143(1), 29-36.
     error = math.sqrt((positive + negative + 1) / (12 * positive * negative))
     chance = (max(0.0, CHANCE - 1.96 * error), min(1.0, CHANCE + 1.96 * error))
-    grey = np.asarray(dataset.grey(SIDE)[rows])
+    grey = np.asarray(dataset.grey(MASK_SIDE)[rows])
     sources = {
         "image border": _frame(grey),
         "head-rest": _head_rest(grey),
         "file size": np.log(table[["size"]].to_numpy(float)),
-        "slice order": _order(dataset.slices, rows, dataset.grey(SIDE)),
+        "slice order": _order(dataset.slices, rows, dataset.grey(MASK_SIDE)),
         "image shape": table[["rows", "columns"]].to_numpy(float),
         "file encoding": encodings(dataset.root, table["file"]),
     }
@@ -138,8 +138,8 @@ def _frame(grey: np.ndarray) -> np.ndarray:
 
 def _head_rest(grey: np.ndarray) -> np.ndarray:
     """(n, 128): the lower half in tiles, all that is head or next to it blacked out."""
-    outside = np.stack([_without_head(g) for g in grey])[:, SIDE // 2 :]
-    tall, wide = SIDE // 2 // _TILE, SIDE // _TILE
+    outside = np.stack([_without_head(g) for g in grey])[:, MASK_SIDE // 2 :]
+    tall, wide = MASK_SIDE // 2 // _TILE, MASK_SIDE // _TILE
     tiles = outside.reshape(len(grey), tall, _TILE, wide, _TILE).mean(axis=(2, 4))
     return np.asarray(tiles.reshape(len(grey), -1))
 

@@ -59,7 +59,7 @@ def study_maps(cnn: ReleasedModel, series: Sequence[Slice], shared: Shared) -> n
     network = blood.keras_model
     images = with_mirror(standard.normalised())
     maps = _in_batches(_differentiated_whole(network), images)
-    return in_source(maps * standard.seen[:, None, None], standard.affine, _SHOWN_SIDE)
+    return in_source(maps * standard.head_found[:, None, None], standard.affine, _SHOWN_SIDE)
 
 
 def one_slice_map(

@@ -66,7 +66,7 @@ class BloodModel:
 
     def findings(self, series: StandardSeries) -> SliceFindings:
         """What it finds in one series; each slice is asked twice, once mirrored, and the mean taken."""
-        rows = np.flatnonzero(series.seen)
+        rows = np.flatnonzero(series.head_found)
         images = series.normalised()
         n, width = len(images), self.keras_model.output_shape[2][-1]
         probability = np.zeros(n)
@@ -87,7 +87,7 @@ class BloodModel:
             embedding[part] = (e + e_back) / 2
         clipped = np.clip(probability, 1e-4, 1 - 1e-4)
         evidence = np.log(clipped / (1 - clipped)).astype(np.float32)
-        return SliceFindings(evidence, embedding, series.seen, series.counted, maps)
+        return SliceFindings(evidence, embedding, series.head_found, series.in_brain, maps)
 
     def predict(self, grey: np.ndarray, shared: Shared) -> SeriesPrediction:
         """Each slice for itself; the patient's is the mean of the most suspicious."""

@@ -13,7 +13,7 @@ from keras import layers
 from scipy import ndimage
 
 from hemodetect.models.networks import LAST_CONVOLUTION
-from hemodetect.preprocessing.standard_head import BACKGROUND, SIDE, UNIT
+from hemodetect.preprocessing.standard_head import BACKGROUND_LEVEL, LEVELS_PER_UNIT, STANDARD_SIDE
 from hemodetect.training.painting import smooth_noise
 
 MAP_SIDE = 28
@@ -29,7 +29,7 @@ def blood_network() -> keras.Model:
     Outputs: probability (1,), map (28, 28, 1), embedding (259,): maxima and means of the last
     convolution's 128 channels, and three measures of the map.
     """
-    image = keras.Input((SIDE, SIDE, 2), name="image")
+    image = keras.Input((STANDARD_SIDE, STANDARD_SIDE, 2), name="image")
     x = _convolution(image, 16, kernel=5, stride=2)
     x = layers.MaxPooling2D()(_convolution(x, 24))
     fine = _convolution(_convolution(x, 48), 48)
@@ -105,8 +105,8 @@ def changed(
     blood = np.zeros((56, 56), np.float32) if lesion is None else _moved(lesion, matrix, shift)
     if random.random() < 0.5:
         moved, blood = moved[:, ::-1], blood[:, ::-1]
-    inside = moved > BACKGROUND
-    image = (moved - np.float32(level)) / np.float32(UNIT)
+    inside = moved > BACKGROUND_LEVEL
+    image = (moved - np.float32(level)) / np.float32(LEVELS_PER_UNIT)
     if random.random() < 0.3:
         image = ndimage.gaussian_filter(image, random.uniform(0.3, 1.0))
     image = image * np.float32(random.uniform(0.75, 1.35)) + np.float32(random.uniform(-0.12, 0.12))

@@ -62,8 +62,8 @@ def blood_examples(
     random = np.random.default_rng(seed)
     grey = np.concatenate([s.grey for s in series])
     level = np.concatenate([np.full(len(s.grey), s.level) for s in series])
-    seen = np.concatenate([s.seen for s in series])
-    counted = np.concatenate([s.counted for s in series]) & seen
+    seen = np.concatenate([s.head_found for s in series])
+    counted = np.concatenate([s.in_brain for s in series]) & seen
     label = np.concatenate(labels)
     normal, bleeding = np.flatnonzero((label == 0) & seen), np.flatnonzero((label == 1) & seen)
     pictures, lesions, rows = [], [], []
