@@ -21,7 +21,7 @@ from hemodetect.dataset.manifest import (
     uploaded_sets,
 )
 from hemodetect.errors import DatasetError, UnreadableFile
-from hemodetect.imaging.archives import Archive, Room
+from hemodetect.imaging.archives import Archive, ZipLimits
 from hemodetect.settings import MIB, settings
 from hemodetect.storage import audit_trail
 from hemodetect.storage.people import Person
@@ -58,7 +58,7 @@ def keep_set(name: str, packed: BinaryIO, who: Person) -> Path:
     if any((folder / name).exists() for folder in data_folders()):
         raise DatasetError(f"There is a set {name} already; choose another name.")
     limits = settings()
-    room = Room(
+    zip_limits = ZipLimits(
         "set",
         "leave out what is not of the set",
         limits.max_set_files,
@@ -70,7 +70,7 @@ def keep_set(name: str, packed: BinaryIO, who: Person) -> Path:
     # Beginning with a dot, so that nobody takes it for a set while it grows.
     growing = home / f".{secrets.token_hex(8)}"
     try:
-        archive = Archive(packed, limits, room)
+        archive = Archive(packed, limits, zip_limits)
         _check_room(home, archive.unpacked_bytes)
         _unpack(archive, growing)
         try:
