@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 Kind = Literal["dicom", "picture", "zip"]
+"""Kinds of files that are read; "picture" is JPEG, PNG or TIFF."""
 
 HEAD_BYTES = 4096
 """Bytes at the beginning of a file that the functions here need."""

@@ -21,6 +21,7 @@ from hemodetect.imaging.study import RefusedFile, Slice, Study
 from hemodetect.settings import Settings, settings
 
 Progress = Callable[[int, int], None]
+"""Called with (files done, files in all)."""
 
 _REASONS_IN_ERROR = 3
 

@@ -22,6 +22,7 @@ from hemodetect.imaging.study import RefusedFile, Series, Slice
 from hemodetect.settings import Settings
 
 Plane = Literal["axial", "coronal", "sagittal"]
+"""Body plane of a slice."""
 
 _PLANES: tuple[Plane, ...] = ("sagittal", "coronal", "axial")  # by the axis of the normal
 _SAME_POSITION_MM = 0.01

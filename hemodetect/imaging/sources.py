@@ -33,6 +33,7 @@ from hemodetect.imaging.study import RefusedFile
 from hemodetect.settings import Settings
 
 Reader = Callable[[int], bytes]
+"""Returns the first n bytes of a file; raises `UnreadableFile`."""
 
 _LONGEST_NAME = 300
 _LINK = "It is a symbolic link; copy the file itself."

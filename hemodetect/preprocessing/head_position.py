@@ -1,4 +1,4 @@
-"""Where in the head a slice lies, found from pixels: figures by position in the head need it.
+"""Position of a slice in the head, from its pixels; metrics by position use it.
 
 Three things are measured in a slice: the area of the head's outline, and how much of its inside,
 scalp and skull left off, is bone, or an edge as sharp as one of bone against air. Brain under the
@@ -26,6 +26,7 @@ from scipy import ndimage
 from hemodetect.preprocessing.head import head_mask
 
 VERTEX, MID, BASE, UNKNOWN = "vertex", "mid", "base", "unknown"
+"""Names of single positions."""
 POSITIONS = (VERTEX, MID, BASE, UNKNOWN)
 """Names of positions, from the top of the head down."""
 

@@ -1,7 +1,7 @@
-"""Every head in one frame: taken out of its rest, centred, upright, of one size, of one grey scale.
+"""Every head in one frame: without head-rest, centred, upright, of one size and grey scale.
 
-Scanner, field of view, head-rest and window differ between hospitals, and in a small set between
-classes. What is cut away here no model can learn from.
+Scanner, field of view, head-rest and window differ between hospitals, and in a small data set
+between classes. A model cannot learn from what is removed here.
 """
 
 from __future__ import annotations
