@@ -1,4 +1,4 @@
-"""What to know about a labelled set before a model is trained on it."""
+"""Audit of a labelled data set, before a model is trained on it."""
 
 from __future__ import annotations
 
@@ -52,18 +52,18 @@ class ClassCount:
 
 @dataclass(frozen=True)
 class Audit:
-    """All that `audit` finds.
+    """Result of `audit`.
 
     Attributes:
         fingerprint: of the data set.
         slices, patients, groups: how many.
         classes: normal, then hemorrhage.
         folders: one entry a patient, in order.
-        joins: folders taken for one person, with the reason.
-        runners_up: the most alike folders that are not.
+        joins: folders that count as one person, with the reason.
+        runners_up: the most similar folders that do not.
         shared: folders with pictures in common.
         refused: files that cannot be decoded.
-        shortcuts: how well labels can be guessed from what is not anatomy.
+        shortcuts: how well labels can be predicted from properties that are not anatomy.
     """
 
     fingerprint: str
@@ -84,56 +84,56 @@ class Audit:
 
 
 def audit(dataset: Dataset) -> Audit:
-    """Looks through a data set; about half a minute for near-east on one core."""
-    kin = kinship(dataset)
-    folders = _folders(dataset, kin.groups)
+    """Audits a data set; about half a minute for near-east on one core."""
+    grouping = kinship(dataset)
+    folders = _folders(dataset, grouping.groups)
     return Audit(
         fingerprint=dataset.fingerprint,
         slices=len(dataset.slices),
         patients=len(folders),
-        groups=len(set(kin.groups.values())),
+        groups=len(set(grouping.groups.values())),
         classes=tuple(
-            _class_count(name, label, dataset.slices, kin.groups)
+            _class_count(name, label, dataset.slices, grouping.groups)
             for label, name in enumerate(("normal", "hemorrhage"))
         ),
         folders=folders,
-        joins=kin.joins,
-        runners_up=kin.runners_up,
-        shared=kin.shared,
+        joins=grouping.joins,
+        runners_up=grouping.runners_up,
+        shared=grouping.shared,
         refused=dataset.refused,
-        shortcuts=shortcuts(dataset, kin.groups),
+        shortcuts=shortcuts(dataset, grouping.groups),
     )
 
 
-def audit_text(found: Audit) -> str:
-    """The audit for the terminal."""
-    exif = [f for f in found.folders if f.exif]
+def audit_text(result: Audit) -> str:
+    """The audit as text for the terminal."""
+    exif = [f for f in result.folders if f.exif]
     parts = [
         [
-            f"{found.slices:,} slices, {found.patients} patient folders, {found.groups} patient"
-            f" groups; data set {found.fingerprint}",
+            f"{result.slices:,} slices, {result.patients} patient folders, {result.groups} patient"
+            f" groups; data set {result.fingerprint}",
             *(
                 f"  {c.name}: {c.slices:,} slices, {c.patients} folders, {c.groups} groups"
-                for c in found.classes
+                for c in result.classes
             ),
         ],
-        _section("Folders taken for one person", [_joined(j) for j in found.joins]),
-        _section("Most alike of the others", [_apart(j) for j in found.runners_up]),
-        _section("Pictures in two folders", [_shared(s) for s in found.shared]),
+        _section("Folders taken for one person", [_join_line(j) for j in result.joins]),
+        _section("Most alike of the others", [_runner_up_line(j) for j in result.runners_up]),
+        _section("Pictures in two folders", [_shared_line(s) for s in result.shared]),
         _section(
             "Pictures of differing size in one folder",
-            [f"{f.patient}: {f.sizes} sizes" for f in found.folders if f.sizes > 1],
+            [f"{f.patient}: {f.sizes} sizes" for f in result.folders if f.sizes > 1],
         ),
         _section(
             "Several series in one folder",
-            [f"{f.patient}: {', '.join(f.series)}" for f in found.folders if len(f.series) > 1],
+            [f"{f.patient}: {', '.join(f.series)}" for f in result.folders if len(f.series) > 1],
         ),
         _section("Files with EXIF", [f"{f.patient}: {f.exif} of {f.slices}" for f in exif]),
-        _section("Refused files", [f"{r.file}: {r.reason}" for r in found.refused]),
+        _section("Refused files", [f"{r.file}: {r.reason}" for r in result.refused]),
         _section(
             "What gives the labels away without anatomy (AUROC by patient, by slice; chance 0.5)",
-            [f"{s.source}: {s.auroc_patient:.2f}, {s.auroc_slice:.2f}" for s in found.shortcuts]
-            + [s.sentence for s in found.shortcuts if s.auroc_patient > s.chance_patient[1]]
+            [f"{s.source}: {s.auroc_patient:.2f}, {s.auroc_slice:.2f}" for s in result.shortcuts]
+            + [s.sentence for s in result.shortcuts if s.auroc_patient > s.chance_patient[1]]
             or ["not measured: fewer than two patients in a class"],
         ),
     ]
@@ -177,7 +177,7 @@ def _section(title: str, lines: list[str]) -> list[str]:
     return [title, *(f"  {line}" for line in [*lines[:_LISTED], *more])]
 
 
-def _joined(join: Join) -> str:
+def _join_line(join: Join) -> str:
     first, second = join.patients
     if join.reason == PICTURES:
         return f"{first} and {second}: {join.score:g} pictures in common"
@@ -187,12 +187,12 @@ def _joined(join: Join) -> str:
     )
 
 
-def _apart(join: Join) -> str:
+def _runner_up_line(join: Join) -> str:
     first, second = join.patients
     return f"{first} and {second}: {join.reason}, score {join.score:.2f} below {join.threshold:g}"
 
 
-def _shared(shared: SharedSlices) -> str:
+def _shared_line(shared: SharedSlices) -> str:
     first, second = shared.patients
     return (
         f"{first} and {second}: {shared.identical} identical and {shared.near} nearly, of"

@@ -47,20 +47,20 @@ class BleedSite:
 
 def bleed_site(heads: Sequence[Head]) -> BleedSite:
     """The bleeds of one patient's slices, given in order."""
-    found = [(head, brain) for head in heads if (brain := _brain(head)) is not None]
+    with_brain = [(head, brain) for head in heads if (brain := _brain(head)) is not None]
     site = np.zeros((_GRID, _GRID))
-    if not found:
+    if not with_brain:
         return BleedSite(0.0, site)
-    bright = np.stack([_bright(head.grey, brain) for head, brain in found])
+    bright = np.stack([_bright(head.grey, brain) for head, brain in with_brain])
     pieces, count = ndimage.label(bright, np.ones((3, 3, 3)))
-    areas = [int(brain.sum()) for _, brain in found]
+    areas = [int(brain.sum()) for _, brain in with_brain]
     shares = np.zeros(count + 1)
     for piece, area in zip(pieces, areas, strict=True):
-        shares += np.bincount(piece.ravel(), minlength=count + 1) / (area * len(found))
+        shares += np.bincount(piece.ravel(), minlength=count + 1) / (area * len(with_brain))
     shares[0] = 0
-    kept = np.isin(pieces, np.flatnonzero(shares > _LEAST_SHARE))
-    for (head, brain), area, bleed in zip(found, areas, kept, strict=True):
-        site += _placed(bleed, brain, head.turn) / (area * len(found))
+    bleeding = np.isin(pieces, np.flatnonzero(shares > _LEAST_SHARE))
+    for (head, brain), area, bleed in zip(with_brain, areas, bleeding, strict=True):
+        site += _placed(bleed, brain, head.turn) / (area * len(with_brain))
     return BleedSite(float(shares[shares > _LEAST_SHARE].sum()), ndimage.gaussian_filter(site, 0.9))
 
 

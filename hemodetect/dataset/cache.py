@@ -33,8 +33,10 @@ SIZES = (128, 244)
 """Side lengths that are cached: what the recipes take."""
 
 LAYOUT_VERSION = 2
+"""Of the folders in the cache."""
 
 Progress = Callable[[int, int], None]
+"""Called with (slices done, slices in all)."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -42,10 +42,12 @@ def shared_slices(dataset: Dataset) -> tuple[SharedSlices, ...]:
     grey = dataset.grey(128)
     patients = dataset.slices["patient"].to_numpy()
     # In blocks: the standard deviation of all slices at once would need eight times their memory.
-    shown = np.flatnonzero(np.concatenate([b.std(axis=(1, 2)) for b in _blocks(grey)]) >= _FLAT)
-    totals = Counter(patients[shown])
+    informative = np.flatnonzero(
+        np.concatenate([b.std(axis=(1, 2)) for b in _blocks(grey)]) >= _FLAT
+    )
+    totals = Counter(patients[informative])
     holders: dict[bytes, dict[str, int]] = defaultdict(dict)
-    for row in shown:
+    for row in informative:
         holders[hashlib.sha256(grey[row].tobytes()).digest()][patients[row]] = int(row)
     identical: Counter[tuple[str, str]] = Counter()
     for of_picture in holders.values():
@@ -54,29 +56,29 @@ def shared_slices(dataset: Dataset) -> tuple[SharedSlices, ...]:
     twins = {
         row for of_picture in holders.values() if len(of_picture) > 1 for row in of_picture.values()
     }
-    for a, b in _near_pairs(grey, shown, patients):
+    for a, b in _near_pairs(grey, informative, patients):
         if a not in twins and b not in twins:
             pair = tuple(sorted((patients[a], patients[b])))
             smaller = min(pair, key=lambda p: totals[p])
             near[pair].add(a if patients[a] == smaller else b)
-    found = [
+    pairs = [
         SharedSlices(pair, identical[pair], len(near[pair]), min(totals[p] for p in pair))
         for pair in {*identical, *near}
     ]
-    return tuple(sorted(found, key=lambda s: (-s.identical - s.near, s.patients)))
+    return tuple(sorted(pairs, key=lambda s: (-s.identical - s.near, s.patients)))
 
 
 def _near_pairs(
-    grey: np.ndarray, shown: np.ndarray, patients: np.ndarray
+    grey: np.ndarray, informative: np.ndarray, patients: np.ndarray
 ) -> Iterator[tuple[int, int]]:
     """Rows of slices in different folders that differ by less than compression does."""
-    if not len(shown):
+    if not len(informative):
         return
-    small = np.concatenate([_small(grey[rows]) for rows in _blocks(shown)])
-    for start in range(0, len(shown), _BLOCK):
+    small = np.concatenate([_small(grey[rows]) for rows in _blocks(informative)])
+    for start in range(0, len(informative), _BLOCK):
         alike = small[start : start + _BLOCK] @ small[start:].T > _NEAR
         for i, j in np.argwhere(alike):
-            a, b = int(shown[start + i]), int(shown[start + j])
+            a, b = int(informative[start + i]), int(informative[start + j])
             if a < b and patients[a] != patients[b]:
                 difference = np.abs(grey[a].astype(np.int16) - grey[b]).mean()
                 if difference < _NEAR_DIFFERENCE:

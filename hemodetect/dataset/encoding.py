@@ -55,8 +55,8 @@ def encodings(root: Path, files: Iterable[str]) -> np.ndarray:
     """(n, 4) float: pixel layout, EXIF, quantisation, and whether the suffix is in capitals."""
     rows = []
     for file in files:
-        found = read_encoding(root / file)
-        mode = _MODES.index(found.mode) if found.mode in _MODES else -1
+        encoding = read_encoding(root / file)
+        mode = _MODES.index(encoding.mode) if encoding.mode in _MODES else -1
         capitals = Path(file).suffix.isupper()
-        rows.append((mode, found.exif, found.quantisation, capitals))
+        rows.append((mode, encoding.exif, encoding.quantisation, capitals))
     return np.array(rows, dtype=float)

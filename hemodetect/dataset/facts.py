@@ -1,4 +1,4 @@
-"""What is known of every slice beside its label: where in the head, which bleed, whose head."""
+"""Facts about every slice beside its label: position, kind of hemorrhage, age and sex."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _AGES = ((18, "under 18"), (40, "18 to 39"), (65, "40 to 64"), (200, "65 and ove
 
 
 def case_facts(dataset: Dataset) -> pd.DataFrame:
-    """Rows as in `dataset.slices`, columns position, subtype, age, sex; "" where not known.
+    """Rows as in `dataset.slices`, columns position, subtype, age, sex; "" where unknown.
 
     A slice with several subtypes is named after all of them, joined by " + ". Ages are in bands.
     Age and sex come from ct-ich's table of patients.

@@ -1,7 +1,7 @@
 """Folders that are one person: a patient group is on one side of a patient split only.
 
-Found from pixels alone, in three ways: the same pictures, the same head, or a large bleed in the
-same place. The last two are proposals. A wrong one costs a split little; a missed one leaks.
+They are found from pixels alone, in three ways: the same pictures, the same head, or a large bleed
+in the same place. The last two are proposals. A wrong one costs a split little; a missed one leaks.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from hemodetect.imaging.naming import natural_key
 from hemodetect.storage.whole_file import whole_file
 
 VERSION = 1
-"""Of the method; results cached under another are found anew."""
+"""Of the method; results that another version cached are computed again."""
 
 PICTURES, HEAD, BLEED = "same pictures", "same head", "bleed in the same place"
+"""Reasons why two folders are one person."""
 
 SAME_HEAD = 3.7
 """Least likeness of one head. Above it on near-east: N6 and N27 8.0, N3 and N14 7.9 (one scan in
@@ -41,13 +42,13 @@ _RUNNERS_UP = 5
 
 @dataclass(frozen=True)
 class Join:
-    """Two folders and why they are, or are not, taken for one person.
+    """Two folders and why they count, or do not count, as one person.
 
     Attributes:
         patients: the two, in natural order.
         reason: PICTURES, HEAD or BLEED.
         score: slices in common, likeness of the heads, or overlap of the bleeds.
-        threshold: from which they are joined.
+        threshold: lowest score of one person.
     """
 
     patients: tuple[str, str]
@@ -58,11 +59,11 @@ class Join:
 
 @dataclass(frozen=True)
 class Kinship:
-    """What was found about who is who.
+    """Which folders are one person.
 
     Attributes:
         groups: patient group of every patient, named after its first member in natural order.
-        joins: pairs taken for one person.
+        joins: pairs that count as one person.
         runners_up: the most alike pairs that are not, to judge the thresholds by.
         shared: folders with pictures in common.
     """
@@ -79,7 +80,7 @@ def patient_groups(dataset: Dataset) -> dict[str, str]:
 
 
 def kinship(dataset: Dataset) -> Kinship:
-    """Who is who in `dataset`; found on first use (near-east: 25 s on one core), then kept."""
+    """Patient groups of `dataset`; computed on first use (near-east: 25 s on one core), then cached."""
     file = dataset.folder / "groups.json"
     kept = _kept(file)
     if kept is not None and set(kept.groups) == set(dataset.slices["patient"]):
@@ -122,11 +123,11 @@ def _found(dataset: Dataset) -> Kinship:
     joins = [*sure, *_mutual(by_bleed, {j.patients for j in sure})]
     joined = {j.patients for j in joins}
     apart = [j for j in ranked if j.patients not in joined][:_RUNNERS_UP]
-    beside = sorted((j for j in by_bleed if j.patients not in joined), key=lambda j: -j.score)
+    bleeds_apart = sorted((j for j in by_bleed if j.patients not in joined), key=lambda j: -j.score)
     return Kinship(
         groups=_groups(patients, (j.patients for j in joins)),
         joins=tuple(joins),
-        runners_up=(*apart, *beside[:_RUNNERS_UP]),
+        runners_up=(*apart, *bleeds_apart[:_RUNNERS_UP]),
         shared=shared,
     )
 
@@ -166,7 +167,7 @@ def _ordered(pair: tuple[str, str]) -> tuple[str, str]:
 
 
 def _kept(file: Path) -> Kinship | None:
-    """What was found earlier by the same method; None where there is nothing or it is damaged."""
+    """The cached result of the same method; None where it is missing or damaged."""
     try:
         raw = json.loads(file.read_text())
         if raw["version"] != VERSION:

@@ -14,7 +14,7 @@ import pandas as pd
 from PIL import Image
 
 from hemodetect.dataset.cache import Dataset
-from hemodetect.preprocessing.head import SIDE, head_mask, head_pose, series_turn
+from hemodetect.preprocessing.head import MASK_SIDE, head_mask, head_pose, series_turn
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +80,7 @@ def spread_rows(slices: pd.DataFrame, per_patient: int) -> dict[str, np.ndarray]
 
 def patient_heads(dataset: Dataset, per_patient: int) -> dict[str, list[Head]]:
     """Heads in evenly spread slices of every patient; slices without one are left out."""
-    grey = dataset.grey(SIDE)
+    grey = dataset.grey(MASK_SIDE)
     aspects = (dataset.slices["rows"] / dataset.slices["columns"]).to_numpy()
     return {
         patient: _posed([(row, np.asarray(grey[row]), float(aspects[row])) for row in rows])

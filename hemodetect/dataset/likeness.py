@@ -19,9 +19,11 @@ from scipy import ndimage
 from hemodetect.dataset.heads import Head
 
 LARGEST = 8.0
+"""Scores are clipped here."""
 FEWEST_PATIENTS = 8
 """Below this there are too few other pairs to tell a likeness from chance; nothing is scored."""
 FEWEST_SLICES = 5
+"""A patient with fewer slices that show a head is not compared."""
 _SIDE = 28  # at 32 the pair 11 and 12, a skull before and after an operation, stood out less
 _MARGIN = 1.2
 _BAND = (0.4, 2.0)  # standard deviations of the two Gaussians, in cut pixels
@@ -90,11 +92,11 @@ def _above_others(best: np.ndarray, owner: np.ndarray, patients: int) -> np.ndar
     A slice's own folder is given 0.
     """
     match = np.stack([best[:, owner == p].max(axis=1) for p in range(patients)], axis=1)
-    own = (np.arange(len(match)), owner)
-    match[own] = np.nan
+    own_folder = (np.arange(len(match)), owner)
+    match[own_folder] = np.nan
     middle = np.nanmedian(match, axis=1, keepdims=True)
     spread = np.nanpercentile(match, 84, axis=1, keepdims=True) - middle
-    match[own] = middle[:, 0]
+    match[own_folder] = middle[:, 0]
     return np.clip((match - middle) / np.maximum(spread, _LEAST_SPREAD), -LARGEST, LARGEST)
 
 

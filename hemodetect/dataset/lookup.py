@@ -1,4 +1,7 @@
-"""Finds the pictures of a named set on this machine, for whoever holds only numbers about them."""
+"""Finds the pictures of a named data set on this machine.
+
+Comparisons and review sessions store only names of slices; the pictures are found here.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,8 @@ from hemodetect.settings import settings
 
 
 @dataclass(frozen=True, eq=False)
-class FoundSet:
-    """Where the pictures of a set lie.
+class LocatedSet:
+    """The folder and files of a data set's pictures.
 
     Attributes:
         root: its folder.
@@ -29,7 +32,7 @@ class FoundSet:
     slices: pd.DataFrame
 
     @classmethod
-    def of(cls, root: Path, slices: pd.DataFrame) -> FoundSet:
+    def of(cls, root: Path, slices: pd.DataFrame) -> LocatedSet:
         """From a folder and its `labelled_slices`."""
         return cls(root, slices.set_index(["patient", "slice"])[["file", "series"]])
 
@@ -41,63 +44,66 @@ class FoundSet:
             raise DatasetError(f"{self.root.name}: holds no slice {name} of {patient}.") from None
 
     def patient_files(self, patient: str) -> dict[str, Path]:
-        """Slice -> picture, of a patient, in order; raises `DatasetError` where there are none."""
-        own = self._of(patient)
+        """Slice name -> file, of a patient, in order; raises `DatasetError` where there are none."""
+        rows = self._patient_rows(patient)
         return {
             str(name): self.root / str(file)
-            for name, file in zip(own.index, own["file"], strict=True)
+            for name, file in zip(rows.index, rows["file"], strict=True)
         }
 
-    def shown_names(self, patient: str) -> dict[str, str]:
-        """Slice -> the name its picture may have on a page.
+    def page_names(self, patient: str) -> dict[str, str]:
+        """Slice name -> the file name that a page may display.
 
-        Files of a public set keep theirs. Elsewhere folders and files may be called after the
-        patient, so theirs count the series and the slice instead, which keeps the order.
+        Files of a public set keep their names. In other sets a folder or file may contain the
+        patient's name, so series and slice are numbered instead, in the same order.
+
+        Raises:
+            DatasetError: the set has no such patient.
         """
-        own = self._of(patient)
-        count = {series: number for number, series in enumerate(own["series"].unique(), start=1)}
-        rows = zip(own.index, own["file"], own["series"], strict=True)
-        shown = {}
-        for number, (name, file, series) in enumerate(rows, start=1):
+        rows = self._patient_rows(patient)
+        count = {series: number for number, series in enumerate(rows["series"].unique(), start=1)}
+        columns = zip(rows.index, rows["file"], rows["series"], strict=True)
+        names = {}
+        for number, (name, file, series) in enumerate(columns, start=1):
             path = PurePosixPath(str(file))
-            counted = f"series-{count[series]}/{number:04}{path.suffix}"
-            shown[str(name)] = path.name if name == file else counted
-        return shown
+            numbered = f"series-{count[series]}/{number:04}{path.suffix}"
+            names[str(name)] = path.name if name == file else numbered
+        return names
 
-    def _of(self, patient: str) -> pd.DataFrame:
-        own = self.slices[self.slices.index.get_level_values("patient") == patient]
-        if own.empty:
+    def _patient_rows(self, patient: str) -> pd.DataFrame:
+        rows = self.slices[self.slices.index.get_level_values("patient") == patient]
+        if rows.empty:
             raise DatasetError(f"{self.root.name}: holds no patient {patient}.")
-        return own.droplevel("patient")
+        return rows.droplevel("patient")
 
 
 def data_folders() -> list[Path]:
-    """The folders that data sets are looked for in, those that exist."""
+    """The existing folders that are searched for data sets."""
     named = [Path(part).expanduser() for part in settings().data.split(os.pathsep) if part]
     return [folder for folder in (*named, uploaded_sets()) if folder.is_dir()]
 
 
-def find_set(name: str, wanted: pd.DataFrame) -> FoundSet | None:
-    """The set `name` in one of `data_folders`, if it holds all of `wanted` with the same labels.
+def find_set(name: str, slices: pd.DataFrame) -> LocatedSet | None:
+    """The set `name` in one of `data_folders`, if it holds all of `slices` with the same labels.
 
     Args:
         name: of the set's folder.
-        wanted: columns patient, slice, label.
+        slices: columns patient, slice, label.
     """
-    for root, found in named_sets(name):
-        table = found.set_index(["patient", "slice"]).sort_index()
-        keys = pd.MultiIndex.from_frame(wanted[["patient", "slice"]])
+    for root, labelled in named_sets(name):
+        table = labelled.set_index(["patient", "slice"]).sort_index()
+        keys = pd.MultiIndex.from_frame(slices[["patient", "slice"]])
         if not table.index.is_unique or not keys.isin(table.index).all():
             continue
-        if (table["label"].reindex(keys).to_numpy() == wanted["label"].to_numpy()).all():
-            return FoundSet.of(root, found)
+        if (table["label"].reindex(keys).to_numpy() == slices["label"].to_numpy()).all():
+            return LocatedSet.of(root, labelled)
     return None
 
 
 def named_sets(name: str) -> Iterator[tuple[Path, pd.DataFrame]]:
     """Folders called `name` in `data_folders` that hold a labelled set, with its slices.
 
-    `name` may come from a file that somebody made: nothing is found where it is no plain name.
+    `name` may come from an untrusted file: with anything but a plain name nothing is found.
     """
     if name in ("", ".", "..") or Path(name).name != name:
         return

@@ -24,14 +24,19 @@ from hemodetect.imaging.pseudonym import pseudonym
 from hemodetect.settings import settings
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff"})
+"""Of the files that are slices, in small letters."""
 NORMAL_NAMES = frozenset({"normal", "no hemorrhage", "no_hemorrhage", "negative", "0"})
+"""Names of class folders of normal slices, in small letters."""
 HEMORRHAGE_NAMES = frozenset({"hemorrhage", "hemorrhagic", "haemorrhage", "positive", "1"})
+"""Names of class folders of hemorrhagic slices, in small letters."""
 SUBTYPES = ("Intraventricular", "Intraparenchymal", "Subarachnoid", "Epidural", "Subdural")
+"""Kinds of hemorrhage: columns of ct-ich's table of labels."""
 _CT_ICH_LABELS = "hemorrhage_diagnosis.csv"
 
 CLASS_LAYOUT_HELP = (
     "expected one folder a class (for example NORMAL and Hemorrhagic), in it one folder a patient"
 )
+"""The layout by class, as error messages describe it."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +49,14 @@ class FileStat:
 
 
 def listed_files(root: Path) -> list[FileStat]:
-    """Every picture and label table under `root`, sorted by path. Symbolic links are passed over."""
+    """Every picture and label table under `root`, sorted by path. Symbolic links are ignored.
+
+    Raises:
+        DatasetError: `root` is not a folder.
+    """
     if not root.is_dir():
         raise DatasetError(f"{root}: no such folder; name the folder that holds the data set.")
-    found = []
+    files = []
     for folder, folders, names in os.walk(root, followlinks=False):
         folders.sort()
         for name in names:
@@ -55,32 +64,32 @@ def listed_files(root: Path) -> list[FileStat]:
             if is_part_of_a_set(name) and not path.is_symlink():
                 stat = path.stat()
                 relative = path.relative_to(root).as_posix()
-                found.append(FileStat(relative, stat.st_size, stat.st_mtime_ns))
-    return sorted(found, key=lambda f: f.file)
+                files.append(FileStat(relative, stat.st_size, stat.st_mtime_ns))
+    return sorted(files, key=lambda f: f.file)
 
 
 def uploaded_sets() -> Path:
-    """The folder that sets uploaded to the app are kept in."""
+    """The folder of the data sets that were uploaded to the app."""
     return settings().state / "sets"
 
 
 def was_uploaded(root: Path) -> bool:
-    """Whether a set came by upload: then it is not taken for a public one, whatever it looks like."""
+    """Whether a set was uploaded; it then never counts as public, whatever its layout."""
     return root.resolve().parent == uploaded_sets().resolve()
 
 
 def is_part_of_a_set(name: str) -> bool:
     """Whether a file of this name is a picture or the table of labels."""
-    known = PurePosixPath(name).suffix.lower() in PICTURE_SUFFIXES or name == _CT_ICH_LABELS
-    return known and not name.startswith(".")
+    is_known = PurePosixPath(name).suffix.lower() in PICTURE_SUFFIXES or name == _CT_ICH_LABELS
+    return is_known and not name.startswith(".")
 
 
 def labelled_slices(root: Path, files: Iterable[FileStat]) -> pd.DataFrame:
     """One row a slice, ordered by patient, series and slice number.
 
     Columns: file, slice, patient, series, number, label (int8, 1 is hemorrhage), size, and where
-    the set has them the five subtypes (int8). `slice` names a slice wherever it leaves this machine
-    (bundles, splits): the file of a public set, a pseudonym of it elsewhere.
+    the set has them the five subtypes (int8). `slice` names a slice in bundles and splits, which
+    may leave this machine: the file of a public set, a pseudonym of it in other sets.
 
     Raises:
         DatasetError: no known layout, or only one class.
@@ -114,17 +123,17 @@ def _labels(slices: pd.DataFrame) -> pd.Series:
 
 
 def _by_class(root: Path, pictures: list[FileStat]) -> pd.DataFrame:
-    rows, strange = [], set()
+    rows, unknown = [], set()
     for picture in pictures:
         parts = PurePosixPath(picture.file).parts
         label = class_label(parts[0])
         if label is None or len(parts) < 3:
-            strange.add(parts[0])
+            unknown.add(parts[0])
             continue
         series, number = series_and_number(parts[-1])
         rows.append((picture.file, parts[0], parts[-2], series, number, label, picture.size))
     if not rows:
-        names = ", ".join(sorted(strange)[:5])
+        names = ", ".join(sorted(unknown)[:5])
         raise DatasetError(f"{root}: found {names}; {CLASS_LAYOUT_HELP}.")
     columns = ["file", "class", "patient", "series", "number", "label", "size"]
     table = pd.DataFrame(rows, columns=columns)
@@ -137,7 +146,7 @@ def _by_class(root: Path, pictures: list[FileStat]) -> pd.DataFrame:
         # A hospital's folders may be called after its patients; those of near-east are public.
         alias = {name: pseudonym("patient", name) for name in table["patient"].unique()}
         table["patient"] = table["patient"].map(alias)
-        # A bundle's predictions and split name slices, and a path would bring the name back in.
+        # A bundle's predictions and split name slices, and a path could contain the patient's name.
         table["slice"] = [pseudonym("slice", file) for file in table["file"]]
     return table.drop(columns="class")
 

@@ -1,7 +1,7 @@
-"""How well labels can be guessed from what is not anatomy.
+"""How well labels can be predicted from properties that are not anatomy (shortcuts).
 
-From each such thing alone a small model guesses the labels of patients it has never seen. Where it
-does better than chance, a model that sees the pictures may learn the same instead of disease.
+From each property alone, a small model predicts the labels of patients it was not trained on. Where
+it does better than chance, an image model may learn this property instead of disease.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from hemodetect.dataset.cache import Dataset
 from hemodetect.dataset.encoding import encodings
 from hemodetect.dataset.heads import spread_rows
 from hemodetect.dataset.splits import group_labels
-from hemodetect.preprocessing.head import SIDE, head_mask
+from hemodetect.preprocessing.head import MASK_SIDE, head_mask
 
 CHANCE = 0.5
+"""AUROC of a guess."""
 _PER_PATIENT = 40
 _FOLDS = 5
 _SHUFFLES = 2
@@ -35,14 +36,14 @@ _TILE = 8  # pixels of 128: the grid on which frame and head-rest are averaged
 
 @dataclass(frozen=True)
 class Shortcut:
-    """How well one thing that is not anatomy gives the labels away.
+    """How well one property that is not anatomy predicts the labels.
 
     Attributes:
-        source: what the labels were guessed from.
+        source: the property.
         auroc_slice: mean over folds of held-out patient groups.
         auroc_patient: the same for a patient group's mean.
-        chance_patient: (lowest, highest) AUROC by patient that 95 % of meaningless guesses reach.
-        slices, patients: how many were guessed.
+        chance_patient: (lowest, highest) AUROC by patient that 95 % of random predictions reach.
+        slices, patients: how many were predicted.
         sentence: what it means, in words.
     """
 
@@ -67,30 +68,30 @@ def shortcuts(dataset: Dataset, groups: Mapping[str, str]) -> tuple[Shortcut, ..
     # Standard error of AUROC without any effect: Hanley and McNeil, Radiology 1982, 143(1), 29-36.
     error = math.sqrt((positive + negative + 1) / (12 * positive * negative))
     chance = (max(0.0, CHANCE - 1.96 * error), min(1.0, CHANCE + 1.96 * error))
-    grey = np.asarray(dataset.grey(SIDE)[rows])
+    grey = np.asarray(dataset.grey(MASK_SIDE)[rows])
     sources = {
         "image border": _frame(grey),
         "head-rest": _head_rest(grey),
         "file size": np.log(table[["size"]].to_numpy(float)),
-        "slice order": _order(dataset.slices, rows, dataset.grey(SIDE)),
+        "slice order": _order(dataset.slices, rows, dataset.grey(MASK_SIDE)),
         "image shape": table[["rows", "columns"]].to_numpy(float),
         "file encoding": encodings(dataset.root, table["file"]),
     }
     folds = min(_FOLDS, positive, negative)
-    found = []
+    results = []
     for source, features in sources.items():
         # Trees this small gain nothing from more threads, and beside a training on the same cores
         # threads that wait for each other took over ten minutes for what takes one thread seconds.
         with threadpool_limits(1):
-            by_slice, by_patient = _guessed(features, labels, of_group, folds)
+            by_slice, by_patient = _predicted_auroc(features, labels, of_group, folds)
         sentence = _sentence(source, by_patient, chance)
-        found.append(
+        results.append(
             Shortcut(source, by_slice, by_patient, chance, len(rows), len(by_group), sentence)
         )
-    return tuple(found)
+    return tuple(results)
 
 
-def _guessed(
+def _predicted_auroc(
     features: np.ndarray, labels: np.ndarray, groups: np.ndarray, folds: int
 ) -> tuple[float, float]:
     """AUROC by slice and by patient group, each taken within a fold and averaged over folds.
@@ -137,9 +138,9 @@ def _frame(grey: np.ndarray) -> np.ndarray:
 
 
 def _head_rest(grey: np.ndarray) -> np.ndarray:
-    """(n, 128): the lower half in tiles, all that is head or next to it blacked out."""
-    outside = np.stack([_without_head(g) for g in grey])[:, SIDE // 2 :]
-    tall, wide = SIDE // 2 // _TILE, SIDE // _TILE
+    """(n, 128): the lower half in tiles; the head and its margin are black."""
+    outside = np.stack([_without_head(g) for g in grey])[:, MASK_SIDE // 2 :]
+    tall, wide = MASK_SIDE // 2 // _TILE, MASK_SIDE // _TILE
     tiles = outside.reshape(len(grey), tall, _TILE, wide, _TILE).mean(axis=(2, 4))
     return np.asarray(tiles.reshape(len(grey), -1))
 
@@ -173,7 +174,7 @@ def _order(slices: pd.DataFrame, rows: np.ndarray, grey: np.ndarray) -> np.ndarr
 
 
 def _sentence(source: str, by_patient: float, chance: tuple[float, float]) -> str:
-    """What the AUROC means for a reader who does not know the word."""
+    """What the AUROC means for a reader who does not know the term."""
     pairs = round(100 * by_patient)
     right = (
         f"Shown one patient of each class, the {source} alone picks the bleeding one in {pairs} of"

@@ -23,6 +23,7 @@ from hemodetect.errors import SplitError
 PAPER_TEST_SHARE = {"rnn": 0.2}
 """The study held out 30 % of the slices, for its RNN 20 %."""
 DEFAULT_PAPER_TEST_SHARE = 0.3
+"""For every family that `PAPER_TEST_SHARE` does not name."""
 
 
 @dataclass(frozen=True)
@@ -129,17 +130,21 @@ def paper_split(dataset: Dataset, groups: Mapping[str, str], family: str, seed: 
 
 
 def group_labels(slices: pd.DataFrame, groups: Mapping[str, str]) -> pd.Series:
-    """Label (any hemorrhagic slice) of every patient group, by group name in order."""
-    lost = sorted(set(slices["patient"]) - set(groups))
-    if lost:
-        raise SplitError(f"patient {lost[0]} belongs to no patient group.")
+    """Label (any hemorrhagic slice) of every patient group, by group name in order.
+
+    Raises:
+        SplitError: a patient belongs to no group.
+    """
+    ungrouped = sorted(set(slices["patient"]) - set(groups))
+    if ungrouped:
+        raise SplitError(f"patient {ungrouped[0]} belongs to no patient group.")
     return slices.groupby(slices["patient"].map(groups))["label"].max().sort_index()
 
 
 def inner_validation(
     slices: pd.DataFrame, groups: Mapping[str, str] | None, share: float, seed: int
 ) -> np.ndarray:
-    """(n,) bool: training slices set aside to watch a training by.
+    """(n,) bool: training slices held out for validation during a training.
 
     Whole patient groups of both classes where `groups` is given; else slices drawn at random within
     each class, as under the paper split.
@@ -153,8 +158,8 @@ def inner_validation(
         units, labels = slices["patient"].map(groups), group_labels(slices, groups)
     if labels.value_counts().min() < 2:
         raise SplitError("Training needs at least two patients of each class.")
-    held = max(2, round(share * len(labels)))
-    _, aside = train_test_split(
-        labels.index.to_numpy(), test_size=held, stratify=labels, random_state=seed
+    validation_count = max(2, round(share * len(labels)))
+    _, validation = train_test_split(
+        labels.index.to_numpy(), test_size=validation_count, stratify=labels, random_state=seed
     )
-    return units.isin(aside).to_numpy()
+    return units.isin(validation).to_numpy()

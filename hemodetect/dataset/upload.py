@@ -1,4 +1,4 @@
-"""A labelled set that came as a zip, kept on this server until somebody removes it."""
+"""Data sets uploaded as a zip: stored on this server until somebody removes them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hemodetect.dataset.manifest import (
     uploaded_sets,
 )
 from hemodetect.errors import DatasetError, UnreadableFile
-from hemodetect.imaging.archives import Archive, Room
+from hemodetect.imaging.archives import Archive, ZipLimits
 from hemodetect.settings import MIB, settings
 from hemodetect.storage import audit_trail
 from hemodetect.storage.people import Person
@@ -33,15 +33,15 @@ _LONGEST_PART = 200  # bytes; file systems take 255
 _SPARE_BYTES = 512 * MIB  # of the disk, left free
 
 
-def keep_set(name: str, packed: BinaryIO, who: Person) -> Path:
+def store_set(name: str, packed: BinaryIO, who: Person) -> Path:
     """Unpacks a labelled set into a folder of its own, whole or not at all.
 
     Only pictures and the table of labels are unpacked. A folder around the whole set is left out.
 
     Args:
-        name: what the set shall be called here.
+        name: of the new set.
         packed: the zip, seekable.
-        who: needs the role trainer.
+        who: must have the role trainer.
 
     Returns:
         The set's folder.
@@ -49,7 +49,7 @@ def keep_set(name: str, packed: BinaryIO, who: Person) -> Path:
     Raises:
         NotAllowed: not a trainer.
         DatasetError: the name is taken or no plain name; the zip is damaged, too large, or holds
-            something that is not to be unpacked; or it is laid out as no known set.
+            a file that must not be unpacked; or its layout is unknown.
     """
     who.require("trainer")
     if not _NAME.fullmatch(name):
@@ -59,9 +59,9 @@ def keep_set(name: str, packed: BinaryIO, who: Person) -> Path:
     if any((folder / name).exists() for folder in data_folders()):
         raise DatasetError(f"There is a set {name} already; choose another name.")
     limits = settings()
-    room = Room(
+    zip_limits = ZipLimits(
         "set",
-        "leave out what is not of the set",
+        "leave out files that are not part of the set",
         limits.max_set_files,
         limits.max_set_bytes,
         ("HEMODETECT_MAX_SET_FILES", "HEMODETECT_MAX_SET_BYTES"),
@@ -69,8 +69,8 @@ def keep_set(name: str, packed: BinaryIO, who: Person) -> Path:
     home = uploaded_sets()
     home.mkdir(parents=True, exist_ok=True)
     try:
-        archive = Archive(packed, limits, room)
-        _check_room(home, archive.unpacked_bytes)
+        archive = Archive(packed, limits, zip_limits)
+        _check_disk_space(home, archive.unpacked_bytes)
         # A set may have 100,000 files: flushing each would take minutes.
         with whole_folder(home / name, flush=False) as growing:
             _unpack_labelled(archive, growing)
@@ -91,12 +91,12 @@ def remove_set(folder: Path, who: Person) -> None:
 
     Raises:
         NotAllowed: not a trainer.
-        DatasetError: it is no uploaded set.
+        DatasetError: it is not an uploaded set.
     """
     who.require("trainer")
     if folder.parent != uploaded_sets() or not folder.is_dir() or folder.is_symlink():
         raise DatasetError(f"{folder.name} was not uploaded here and is not removed.")
-    # Out of sight first, so that nobody begins with a set that is half gone.
+    # Hidden first, so that nobody opens a set that is partly removed.
     leaving = folder.with_name(f".{secrets.token_hex(8)}")
     audit_trail.record(who.name, "remove", folder.name)
     folder.rename(leaving)
@@ -117,13 +117,13 @@ def _unpack_labelled(archive: Archive, folder: Path) -> None:
 
 
 def _unpack(archive: Archive, target: Path) -> None:
-    wanted = [
+    set_entries = [
         (info, path) for info in archive.entries if is_part_of_a_set((path := _path(info)).name)
     ]
-    if not wanted:
+    if not set_entries:
         raise DatasetError(f"{target}: holds no JPEG, PNG or TIFF slices.")
-    outer = _outer_folder([path for _, path in wanted])
-    for info, path in wanted:
+    outer = _outer_folder([path for _, path in set_entries])
+    for info, path in set_entries:
         refusal = archive.refusal(info)
         if refusal is not None:
             raise DatasetError(f"{path}: {refusal}")
@@ -141,11 +141,11 @@ def _unpack(archive: Archive, target: Path) -> None:
 def _path(info: ZipInfo) -> PurePosixPath:
     """Where an entry belongs under the set's folder; raises `DatasetError` where that is outside."""
     path = PurePosixPath(info.filename.replace("\\", "/"))
-    strange = any(
+    has_bad_part = any(
         part == ".." or len(os.fsencode(part)) > _LONGEST_PART or not part.isprintable()
         for part in path.parts
     )
-    if path.is_absolute() or strange or not 0 < len(path.parts) <= _DEEPEST:
+    if path.is_absolute() or has_bad_part or not 0 < len(path.parts) <= _DEEPEST:
         raise DatasetError(
             f"{info.filename[:80]!r}: no entry of a set's zip may lead out of it, be nameless, lie in"
             f" more than {_DEEPEST} folders, or have a name that cannot be printed; pack it again."
@@ -154,13 +154,13 @@ def _path(info: ZipInfo) -> PurePosixPath:
 
 
 def _outer_folder(paths: list[PurePosixPath]) -> PurePosixPath:
-    """The folders that all lie in and that are not the set's own."""
+    """The folders around the whole set, which are not part of its layout."""
     common = PurePosixPath(os.path.commonpath([path.parent.as_posix() for path in paths]))
-    around = takewhile(lambda part: class_label(part) is None, common.parts)
-    return PurePosixPath(*around)
+    outer = takewhile(lambda part: class_label(part) is None, common.parts)
+    return PurePosixPath(*outer)
 
 
-def _check_room(folder: Path, needed: int) -> None:
+def _check_disk_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free - _SPARE_BYTES
     if needed > free:
         raise DatasetError(

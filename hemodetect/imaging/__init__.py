@@ -1,4 +1,4 @@
-"""From files to slices: `read_study` is the door, `Study` what comes through it."""
+"""From files to slices: `read_study` returns a `Study`."""
 
 from hemodetect.imaging.read import read_study
 from hemodetect.imaging.sources import UploadedFile

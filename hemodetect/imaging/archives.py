@@ -1,7 +1,7 @@
-"""Zip archives of strangers: what may be read of them, decided before anything is unpacked.
+"""Untrusted zip archives: limits are checked before anything is unpacked.
 
-Nothing is ever written to disk. Each entry is read as a stream, never past the size its header
-states, and that size has passed the limits.
+Nothing is ever written to disk. Each entry is read as a stream, at most to the size in its
+header, and that size was checked against the limits.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import IO, BinaryIO
 from hemodetect.errors import UnreadableFile
 from hemodetect.settings import MIB, Settings
 
-# Smaller entries may pack as well as they like: a slice of nothing but air does, and many of them
-# are still held by the limits on files and on the study.
+# Smaller entries may have any ratio: a slice of only air packs very well, and the limits on files
+# and on the study still bound many of them.
 _RATIO_FLOOR_BYTES = MIB
 _DIRECTORY_BYTES_PER_FILE = 1024
 _ENCRYPTED = 0x1 | 0x40
@@ -26,60 +26,63 @@ _DOCUMENTS = frozenset({"[content_types].xml", "mimetype", "meta-inf/manifest.mf
 
 
 @dataclass(frozen=True)
-class Room:
-    """What a whole zip may unpack to.
+class ZipLimits:
+    """Limits of a whole zip, and the words for its error messages.
 
     Attributes:
-        holds: what is packed in it, for sentences.
-        advice: what to do where it is too much.
-        files, unpacked_bytes: most of them.
-        raised_by: the variables that raise these two.
+        noun: what is packed in it ("study", "set").
+        advice: what to do about a zip over a limit.
+        files: largest number of entries.
+        unpacked_bytes: largest sum of their sizes.
+        variables: the environment variables that raise these two.
     """
 
-    holds: str
+    noun: str
     advice: str
     files: int
     unpacked_bytes: int
-    raised_by: tuple[str, str]
+    variables: tuple[str, str]
 
 
 class Archive:
     """An open zip whose directory has passed the limits."""
 
-    def __init__(self, stream: BinaryIO, limits: Settings, room: Room | None = None) -> None:
-        """Reads the directory.
+    def __init__(
+        self, stream: BinaryIO, limits: Settings, zip_limits: ZipLimits | None = None
+    ) -> None:
+        """Reads the zip's directory.
 
         Args:
-            stream: seekable; stays open as long as the archive is used.
+            stream: seekable; must stay open while the archive is used.
             limits: of every entry.
-            room: of the whole; a study's where not given.
+            zip_limits: of the whole zip; those of a study by default.
 
         Raises:
-            UnreadableFile: damaged, too many entries, or unpacks to more than it may.
+            UnreadableFile: damaged, or over one of `zip_limits`.
         """
         self._limits = limits
-        room = room or _study_room(limits)
-        capped = _CappedReads(stream, max(MIB, room.files * _DIRECTORY_BYTES_PER_FILE))
+        zip_limits = zip_limits or _study_zip_limits(limits)
+        capped = _CappedReads(stream, max(MIB, zip_limits.files * _DIRECTORY_BYTES_PER_FILE))
         try:
             self._zip = zipfile.ZipFile(capped)
         except _DirectoryTooLargeError:
-            raise UnreadableFile(_too_many(room)) from None
+            raise UnreadableFile(_too_many(zip_limits)) from None
         except Exception:  # noqa: BLE001  zipfile raises struct.error, KeyError, ... as well
             raise UnreadableFile("The zip archive is damaged; pack or copy it again.") from None
         self.entries = [info for info in self._zip.infolist() if not info.is_dir()]
-        if len(self.entries) > room.files:
-            raise UnreadableFile(_too_many(room))
+        if len(self.entries) > zip_limits.files:
+            raise UnreadableFile(_too_many(zip_limits))
         self.unpacked_bytes = sum(info.file_size for info in self.entries)
-        if self.unpacked_bytes > room.unpacked_bytes:
+        if self.unpacked_bytes > zip_limits.unpacked_bytes:
             raise UnreadableFile(
                 f"The zip archive unpacks to {self.unpacked_bytes / MIB:,.0f} MiB, more than the "
-                f"{room.unpacked_bytes / MIB:,.0f} MiB a {room.holds} may have; {room.advice}, "
-                f"or raise {room.raised_by[1]}."
+                f"{zip_limits.unpacked_bytes / MIB:,.0f} MiB a {zip_limits.noun} may have; "
+                f"{zip_limits.advice}, or raise {zip_limits.variables[1]}."
             )
 
     @property
     def is_document(self) -> bool:
-        """Whether it is an office document or program, which are zips too."""
+        """Whether it is an office document or program: these are zips too."""
         return any(info.filename.lower() in _DOCUMENTS for info in self.entries)
 
     def refusal(self, info: zipfile.ZipInfo) -> str | None:
@@ -120,15 +123,15 @@ class Archive:
 
 
 def too_large_file(size: int, limits: Settings) -> str:
-    """The sentence for a file of `size` bytes over the limit."""
+    """The error message for a file of `size` bytes, which is over the limit."""
     return (
         f"Its {size / MIB:,.0f} MiB are more than the {limits.max_file_bytes / MIB:,.0f} MiB a "
         "file may have; raise HEMODETECT_MAX_FILE_BYTES if it is a study."
     )
 
 
-def _study_room(limits: Settings) -> Room:
-    return Room(
+def _study_zip_limits(limits: Settings) -> ZipLimits:
+    return ZipLimits(
         "study",
         "pack one series alone",
         limits.max_files,
@@ -137,10 +140,10 @@ def _study_room(limits: Settings) -> Room:
     )
 
 
-def _too_many(room: Room) -> str:
+def _too_many(zip_limits: ZipLimits) -> str:
     return (
-        f"The zip archive holds more than the {room.files:,} files a {room.holds} may have; "
-        f"{room.advice}, or raise {room.raised_by[0]}."
+        f"The zip archive holds more than the {zip_limits.files:,} files a {zip_limits.noun} may have; "
+        f"{zip_limits.advice}, or raise {zip_limits.variables[0]}."
     )
 
 
@@ -158,7 +161,7 @@ class _DirectoryTooLargeError(Exception):
 
 
 class _CappedReads(RawIOBase):
-    """A stream that gives no more than `cap` bytes at once.
+    """A stream that returns at most `cap` bytes at once.
 
     `zipfile` reads the whole directory in one read and builds an object for each entry in it: a
     directory of 500 MB would take 5 GB. Everything else it reads is small.

@@ -1,4 +1,4 @@
-"""What a study may still cost: bytes read, slices, bytes of decoded pixels."""
+"""Limits of one study: bytes read, slices, bytes of decoded pixels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hemodetect.settings import MIB, Settings
 
 
 class Budget:
-    """Counts against the limits of the settings; safe to use from several threads."""
+    """Counts what a study uses up of its limits; safe to use from several threads."""
 
     def __init__(self, limits: Settings) -> None:
         self.limits = limits
@@ -21,7 +21,7 @@ class Budget:
         self._pixel_bytes = 0
 
     def take_bytes(self, count: int) -> None:
-        """Charges `count` bytes that are about to be read; raises `UnreadableFile` if too many."""
+        """Counts `count` bytes about to be read; raises `UnreadableFile` if too many."""
         with self._lock:
             if self._bytes + count > self.limits.max_study_bytes:
                 raise UnreadableFile(_too_large("files", self.limits))
@@ -29,7 +29,11 @@ class Budget:
 
     @contextmanager
     def reserved(self, slices: int, pixel_bytes: int) -> Iterator[None]:
-        """Holds room for slices about to be decoded; gives it back if decoding fails.
+        """Reserves slices and bytes for a file about to be decoded; releases them if that fails.
+
+        Args:
+            slices: number of slices in the file.
+            pixel_bytes: size of their decoded pixels.
 
         Raises:
             UnreadableFile: they would exceed ``max_slices`` or ``max_study_bytes``.
@@ -45,18 +49,18 @@ class Budget:
             self._slices += slices
             self._pixel_bytes += pixel_bytes
         with ExitStack() as undo:
-            undo.callback(self._give_back, slices, pixel_bytes)
+            undo.callback(self._release, slices, pixel_bytes)
             yield
             undo.pop_all()
 
-    def _give_back(self, slices: int, pixel_bytes: int) -> None:
+    def _release(self, slices: int, pixel_bytes: int) -> None:
         with self._lock:
             self._slices -= slices
             self._pixel_bytes -= pixel_bytes
 
 
 def check_slice_size(rows: int, columns: int, max_pixels: int) -> None:
-    """Raises `UnreadableFile` unless one slice of this size may be decoded."""
+    """Raises `UnreadableFile` where one slice of this size is empty or over `max_pixels`."""
     if rows < 1 or columns < 1:
         raise UnreadableFile(f"Its header states a size of {columns} x {rows} pixels.")
     if rows * columns > max_pixels:

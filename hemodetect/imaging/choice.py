@@ -25,34 +25,34 @@ _SHARP = 2.0
 
 def proposed_first(stacks: Sequence[Stack], limits: Settings) -> tuple[Stack, list[Series]]:
     """The proposed stack, and all as series: it first, then the readable, then those set aside."""
-    reasons = {id(stack): _own_reason(stack, stacks) for stack in stacks}
+    reasons = {id(stack): _reason_alone(stack, stacks) for stack in stacks}
     readable = [s for s in stacks if reasons[id(s)] is None] or list(stacks)
     best = _best(readable)
     for stack in stacks:
-        reasons[id(stack)] = reasons[id(stack)] or _other_owner(stack, best)
+        reasons[id(stack)] = reasons[id(stack)] or _other_patient_or_study(stack, best)
     ordered = sorted(
-        stacks, key=lambda s: (s is not best, reasons[id(s)] is not None, -len(s.found))
+        stacks, key=lambda s: (s is not best, reasons[id(s)] is not None, -len(s.members))
     )
     return best, [stack.series(reasons[id(stack)], limits) for stack in ordered]
 
 
-def _own_reason(stack: Stack, stacks: Sequence[Stack]) -> str | None:
-    first = stack.found[0]
+def _reason_alone(stack: Stack, stacks: Sequence[Stack]) -> str | None:
+    first = stack.members[0]
     if first.set_aside:
         return first.set_aside
     if stack.plane not in (None, "axial"):
         return f"{stack.plane} slices"
-    has_hu = any(s.found[0].slice.units == "HU" and not s.found[0].set_aside for s in stacks)
+    has_hu = any(s.members[0].slice.units == "HU" and not s.members[0].set_aside for s in stacks)
     if has_hu and first.slice.units == "grey":
         return "picture beside CT slices" if stack.is_picture else "without Hounsfield units"
     return None
 
 
-def _other_owner(stack: Stack, best: Stack) -> str | None:
-    mine, its = stack.found[0], best.found[0]
-    if mine.patient and its.patient and mine.patient != its.patient:
+def _other_patient_or_study(stack: Stack, best: Stack) -> str | None:
+    first, proposed = stack.members[0], best.members[0]
+    if first.patient and proposed.patient and first.patient != proposed.patient:
         return "of another patient"
-    if mine.study and its.study and mine.study != its.study:
+    if first.study and proposed.study and first.study != proposed.study:
         return "of another examination"
     return None
 
@@ -63,7 +63,7 @@ def _best(stacks: Sequence[Stack]) -> Stack:
     noise = {id(s): _noise(s) for s in covering} if len(covering) > 1 else {}
     least = min(noise.values(), default=math.inf)
     soft = [s for s in covering if noise.get(id(s), 0) <= _SHARP * least or least == math.inf]
-    return max(soft or covering, key=lambda s: len(s.found))
+    return max(soft or covering, key=lambda s: len(s.members))
 
 
 def _length_mm(stack: Stack) -> float:
@@ -76,7 +76,7 @@ def _noise(stack: Stack) -> float:
 
     Noise falls with the square root of the slice thickness; inf where there is too little tissue.
     """
-    middle = stack.found[len(stack.found) // 2].slice
+    middle = stack.members[len(stack.members) // 2].slice
     if middle.units != "HU" or min(middle.shape) < 2:
         return math.inf
     values = middle.values.astype(np.float32)

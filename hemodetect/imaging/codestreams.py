@@ -1,6 +1,6 @@
-"""What a compressed frame says of its own size, read before a decoder allocates for it.
+"""The size that a compressed frame states, read before a decoder allocates memory for it.
 
-A DICOM header may state 512 x 512 around a JPEG of 65,535 x 65,535: decoders believe the JPEG.
+A DICOM header may state 512 x 512 around a JPEG of 65,535 x 65,535; decoders use the JPEG's.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _CUT_SHORT = "Its compressed image ends too early; export or copy it again."
 
 @dataclass(frozen=True)
 class CodestreamSize:
-    """Size of the image that a decoder would produce."""
+    """Size of the image that a decoder would produce: pixels, and components a pixel."""
 
     rows: int
     columns: int
@@ -57,7 +57,7 @@ def jpeg_size(data: bytes) -> CodestreamSize:
         at += length
         if marker == _SOS:
             break
-    # Image data never holds 0xFF before a byte of these: a second frame header is a trap.
+    # Entropy-coded data never has 0xFF before these bytes: a match is a second frame header.
     if size is None or _SOF.search(data, at) or data.count(b"\xff\xda", at) > _MOST_SCANS:
         raise UnreadableFile(_DAMAGED)
     return size

@@ -39,7 +39,7 @@ from hemodetect.imaging.headers import (
     is_directory,
 )
 from hemodetect.imaging.hounsfield import grey, has_hu, hounsfield
-from hemodetect.imaging.series import Found
+from hemodetect.imaging.series import DecodedSlice
 from hemodetect.imaging.study import Slice
 from hemodetect.settings import MIB, Settings
 
@@ -53,13 +53,13 @@ logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
 _parsing = threading.Lock()
 
 
-def read_dicom(data: bytes, name: str, budget: Budget) -> list[Found]:
+def read_dicom(data: bytes, name: str, budget: Budget) -> list[DecodedSlice]:
     """Slices of one DICOM file, frames in file order; empty for a DICOMDIR.
 
     Args:
         data: the file.
-        name: what to call it in `Slice.source`.
-        budget: what the study may still cost.
+        name: the file's name for `Slice.source`.
+        budget: limits of the study; its bytes of pixels are reserved there.
 
     Raises:
         UnreadableFile: not a CT image, damaged, compressed in an unknown way, or over a limit.
@@ -74,14 +74,14 @@ def read_dicom(data: bytes, name: str, budget: Budget) -> list[Found]:
         with budget.reserved(count, count * header.rows * header.columns * 4):
             _check_pixel_data(data_set, header)
             return [
-                _found(header, index, values, name, units)
+                _decoded_slice(header, index, values, name, units)
                 for index, (values, units) in enumerate(_frames(data_set, header))
             ]
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silences pydicom, and turns whatever it raises into `UnreadableFile` without its text.
+    """Silences pydicom, and turns any error it raises into `UnreadableFile` without its text.
 
     The lock is there because the warning filters belong to the process; parsing holds the
     interpreter's lock anyway.
@@ -95,8 +95,8 @@ def _quiet() -> Iterator[None]:
         except HemodetectError:
             raise
         except BaseException as error:
-            # Parsers of strangers' bytes raise anything. A panic of the RLE decoder (Rust) is not
-            # even an Exception.
+            # Parsers raise errors of any type on malformed bytes. A panic of the RLE decoder
+            # (Rust) is not even an Exception.
             if isinstance(error, Exception) or type(error).__module__ == "pyo3_runtime":
                 raise UnreadableFile(_DAMAGED) from None
             raise
@@ -228,12 +228,14 @@ def _values(stored: np.ndarray, header: Header, frame: FrameHeader) -> tuple[np.
     return grey(stored, header, frame), False
 
 
-def _found(header: Header, index: int, values: np.ndarray, name: str, hu: bool) -> Found:
+def _decoded_slice(
+    header: Header, index: int, values: np.ndarray, name: str, hu: bool
+) -> DecodedSlice:
     many = len(header.frames) > 1
     frame = header.frames[index]
     values = np.ascontiguousarray(values)
     values.flags.writeable = False
-    return Found(
+    return DecodedSlice(
         slice=Slice(
             values=values,
             units="HU" if hu else "grey",

@@ -1,4 +1,4 @@
-"""What is taken from a DICOM header: an allow-list, read into numbers and yes-or-no answers.
+"""The attributes that are read from a DICOM header: an allow-list, as numbers and booleans.
 
 Text never leaves this module. Identifiers become pseudonyms, codes are compared with lists kept
 here, and everything else in a file is skipped while it is parsed.
@@ -37,6 +37,7 @@ NUMBERS = (
     "WindowCenter",
     "WindowWidth",
 )
+"""Kept as numbers: order, geometry, rescale, window."""
 PIXELS = (
     "SamplesPerPixel",
     "PhotometricInterpretation",
@@ -55,7 +56,9 @@ PIXELS = (
     "ExtendedOffsetTable",
     "ExtendedOffsetTableLengths",
 )
+"""The pixel data and its description."""
 FRAMES = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
+"""Where enhanced objects keep the attributes of all frames, and of each."""
 ALLOWED_KEYWORDS = (*IDENTIFIERS, *CODES, *NUMBERS, *PIXELS, *FRAMES)
 """Every DICOM attribute that is read; all others are skipped in the parser."""
 
@@ -96,7 +99,15 @@ _NOT_HEAD = {
 
 @dataclass(frozen=True)
 class FrameHeader:
-    """What the header says of one frame; None where it says nothing usable."""
+    """Attributes of one frame; None where the header has no usable value.
+
+    Attributes:
+        geometry: place of the slice.
+        orientation: row and column direction, six numbers.
+        slope, intercept: from stored values to HU.
+        rescales_to_hu: whether Rescale Type is HU, unspecified or absent.
+        window: (width, level), in units of rescaled values.
+    """
 
     geometry: SliceGeometry | None
     orientation: tuple[float, ...] | None
@@ -108,12 +119,17 @@ class FrameHeader:
 
 @dataclass(frozen=True)
 class Header:
-    """One DICOM file, without anything that tells who or when.
+    """Attributes of one DICOM file, without any that identify a person or a date.
 
     Attributes:
         patient, study, series, instance: pseudonyms, None where the file has no such identifier.
         set_aside: why its images are not read by default, from its type.
         is_ct_image: CT image storage, rather than a capture of a screen.
+        is_original: Image Type has ORIGINAL.
+        acquisition, number: Acquisition Number and Instance Number.
+        rows, columns: pixels of a frame.
+        samples, photometric, bits_allocated, bits_stored, high_bit: as in DICOM.
+        signed: whether stored values are signed.
         padding: lowest and highest stored value that mean "outside the field of view".
         frames: one for every frame.
     """
@@ -149,7 +165,7 @@ def header_of(data_set: Dataset, limits: Settings) -> Header:
     """Reads the allow-list.
 
     Raises:
-        UnreadableFile: not CT, no image, or an image description that cannot be.
+        UnreadableFile: not CT, no image, or an image description that is not supported.
     """
     image_class = _text(data_set, "SOPClassUID")
     captured = image_class == _SECONDARY_CAPTURE or image_class.startswith(_SECONDARY_CAPTURE + ".")
@@ -237,8 +253,16 @@ def _set_aside(image_type: Sequence[str], captured: bool, body_part: str) -> str
 
 def _photometric(data_set: Dataset) -> str:
     value = _text(data_set, "PhotometricInterpretation")
-    known = ("MONOCHROME1", "MONOCHROME2", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT")
-    if value not in known:
+    readable = (
+        "MONOCHROME1",
+        "MONOCHROME2",
+        "RGB",
+        "YBR_FULL",
+        "YBR_FULL_422",
+        "YBR_RCT",
+        "YBR_ICT",
+    )
+    if value not in readable:
         raise UnreadableFile(
             "Its colour model is not read (a colour table, or unknown); export it as grey or RGB."
         )
@@ -255,7 +279,7 @@ def _padding(data_set: Dataset, bits: int, signed: bool) -> tuple[int, int] | No
 
 
 def _as_stored(value: int, bits: int, signed: bool) -> int:
-    """The value in the pixels' own signedness: writers often get that of the padding wrong."""
+    """The value with the signedness of the pixels: writers often get that of the padding wrong."""
     value &= (1 << bits) - 1
     return value - (1 << bits) if signed and value >> (bits - 1) else value
 

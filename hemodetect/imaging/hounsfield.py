@@ -15,12 +15,13 @@ from hemodetect.imaging.headers import FrameHeader, Header
 from hemodetect.imaging.windows import Window, windowed
 
 AIR_HU = -1024
+"""Value of pixels outside the field of view, in HU."""
 _TISSUE_HU = (-500, 3000)
 _GREATEST_HU = 1e6
 
 
 def has_hu(header: Header, frame: FrameHeader) -> bool:
-    """Whether this frame's values mean Hounsfield units."""
+    """Whether the values of this frame are Hounsfield units."""
     if not header.is_ct_image or header.samples != 1 or header.bits_stored <= 8:
         return False
     if header.set_aside == "secondary capture":
@@ -34,10 +35,10 @@ def hounsfield(stored: np.ndarray, header: Header, frame: FrameHeader) -> np.nda
     """(rows, columns) int16 HU where slope and intercept are whole and the result fits, or float32.
 
     Padding becomes air. A padding value that would be tissue (some writers say 0 in images where
-    0 is water) is not believed: it would punch holes into the brain.
+    0 is water) is ignored: it would make holes in the brain.
 
     Raises:
-        UnreadableFile: a rescale that cannot be.
+        UnreadableFile: the slope is 0, or values are not finite or above 10^6 HU.
     """
     slope = 1.0 if frame.slope is None else frame.slope
     intercept = 0.0 if frame.intercept is None else frame.intercept
@@ -57,7 +58,10 @@ def hounsfield(stored: np.ndarray, header: Header, frame: FrameHeader) -> np.nda
 
 
 def grey(stored: np.ndarray, header: Header, frame: FrameHeader) -> np.ndarray:
-    """(rows, columns) uint8 of (rows, columns) or (rows, columns, 3) values without HU."""
+    """(rows, columns) uint8 of (rows, columns) or (rows, columns, 3) values without HU.
+
+    Colour is weighted as in ITU-R BT.601.
+    """
     if stored.ndim == 3:
         weights = np.array([0.299, 0.587, 0.114])
         return np.rint(stored.astype(np.float64) @ weights).astype(np.uint8)

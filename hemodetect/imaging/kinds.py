@@ -1,4 +1,7 @@
-"""What a file is, by its content; its name only decides whether a stranger is worth a word."""
+"""The kind of a file, by its content.
+
+The name only decides whether an unknown file is reported or silently ignored.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,10 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 Kind = Literal["dicom", "picture", "zip"]
+"""Kinds of files that are read; "picture" is JPEG, PNG or TIFF."""
 
 HEAD_BYTES = 4096
-"""How much of a file's beginning the functions here look at."""
+"""Bytes at the beginning of a file that the functions here need."""
 
 _PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _ZIPS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
@@ -39,7 +43,7 @@ _FIRST_VRS = frozenset({b"UL", b"UI", b"CS", b"LO", b"SH", b"DA", b"TM", b"OB", 
 
 
 def content_kind(head: bytes) -> Kind | None:
-    """What the first `HEAD_BYTES` bytes say, or None."""
+    """The kind that the first `HEAD_BYTES` bytes show; None for all others."""
     if head[128:132] == b"DICM" or _bare_data_set(head):
         return "dicom"
     if head.startswith(_PICTURES):
@@ -47,10 +51,10 @@ def content_kind(head: bytes) -> Kind | None:
     return "zip" if head.startswith(_ZIPS) else None
 
 
-def passed_over(name: str, head: bytes) -> bool:
-    """Whether a file that holds no slice needs no word: text, thumbs, hidden files.
+def is_ignorable(name: str, head: bytes) -> bool:
+    """Whether a file without slices is ignored silently: text, thumbnails, hidden files.
 
-    A file whose name promises an image always gets one.
+    A file whose name says that it is an image is refused with a reason instead.
     """
     path = PurePosixPath(name.lower())
     return (
@@ -61,8 +65,8 @@ def passed_over(name: str, head: bytes) -> bool:
     )
 
 
-def junk(name: str) -> bool:
-    """Whether a file is litter of an operating system, whatever its content claims to be."""
+def is_system_file(name: str) -> bool:
+    """Whether an operating system made the file (``__MACOSX``, ``._*``), whatever its content."""
     parts = PurePosixPath(name.lower()).parts
     return any(part.startswith("._") or part in _SILENT_FOLDERS for part in parts)
 

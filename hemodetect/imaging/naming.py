@@ -1,4 +1,4 @@
-"""What a file name says about a slice's place: the numbers in it."""
+"""Series and order of slices from the numbers in their file names."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ _LAST_NUMBER = re.compile(r"^(.*?)(\d+)(\D*)$", re.DOTALL)
 _NUMBERS = re.compile(r"(\d+)")
 
 NaturalKey = tuple[tuple[int, str], ...]
+"""Text in pieces: (number, "") for digits, (-1, lower-case text) for all else."""
 
 
 def series_and_number(file: str) -> tuple[str, int]:

@@ -1,6 +1,6 @@
-"""JPEG, PNG and TIFF pictures to grey, the same way for reading a study and for a data set.
+"""JPEG, PNG and TIFF pictures to grey, the same for a study and for a data set.
 
-What becomes of each kind:
+Rules:
 
 - Colour is weighted as ITU-R BT.601 (Pillow's "L"); a grey picture stored as RGB keeps its values.
 - Transparency is laid over black, which is what surrounds a slice.
@@ -65,7 +65,7 @@ def page_sizes(data: bytes, max_pixels: int, max_pages: int) -> list[tuple[int, 
     """
     sizes: list[tuple[int, int]] = []
     with _boundary(data):
-        image = _opened(data)
+        image = _open_picture(data)
         for _ in _pages(image):
             if len(sizes) == max_pages:
                 allowed = "one" if max_pages == 1 else f"the {max_pages:,} allowed"
@@ -78,14 +78,14 @@ def page_sizes(data: bytes, max_pixels: int, max_pages: int) -> list[tuple[int, 
 
 
 def decode_pages(data: bytes, count: int) -> list[np.ndarray]:
-    """(rows, columns) uint8 of each of the `count` pages that `page_sizes` has found and passed.
+    """(rows, columns) uint8 of each of the `count` pages that `page_sizes` has checked.
 
     Raises:
         UnreadableFile: damaged, or of a kind whose grey scale is unknown.
     """
     pages: list[np.ndarray] = []
     with _boundary(data):
-        image = _opened(data)
+        image = _open_picture(data)
         if image.format == "JPEG":
             # libjpeg gives the luminance itself: a third faster, and equal for grey content.
             image.draft("L", image.size)
@@ -96,7 +96,7 @@ def decode_pages(data: bytes, count: int) -> list[np.ndarray]:
     return pages
 
 
-def _opened(data: bytes) -> Image.Image:
+def _open_picture(data: bytes) -> Image.Image:
     image = Image.open(io.BytesIO(data), formats=_FORMATS)
     if image.format == "PNG" and getattr(image, "is_animated", False):
         raise UnreadableFile("It is an animated PNG; save each slice as a still picture.")
@@ -152,7 +152,7 @@ def _grey(image: Image.Image) -> np.ndarray:
 def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(_EXIF_ORIENTATION, 1))
-    except Exception:  # noqa: BLE001  a damaged note about the picture does not spoil the picture
+    except Exception:  # noqa: BLE001  damaged EXIF does not damage the picture
         return 1
 
 
@@ -171,17 +171,17 @@ def _upper_byte(image: Image.Image) -> np.ndarray:
 
 @contextmanager
 def _boundary(data: bytes) -> Iterator[None]:
-    """Turns whatever Pillow raises for bytes of strangers into `UnreadableFile`."""
+    """Turns every error that Pillow raises on malformed bytes into `UnreadableFile`."""
     try:
         yield
     except UnreadableFile:
         raise
     except Image.UnidentifiedImageError:
-        known = content_kind(data[:HEAD_BYTES]) == "picture"
-        raise UnreadableFile(_DAMAGED if known else unread_reason(data[:HEAD_BYTES])) from None
+        is_picture = content_kind(data[:HEAD_BYTES]) == "picture"
+        raise UnreadableFile(_DAMAGED if is_picture else unread_reason(data[:HEAD_BYTES])) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise UnreadableFile(
             "Its header states far more pixels than a slice may have; export it smaller."
         ) from None
-    except Exception:  # noqa: BLE001  OSError, SyntaxError, struct.error, KeyError, as it comes
+    except Exception:  # noqa: BLE001  Pillow raises OSError, SyntaxError, struct.error, KeyError
         raise UnreadableFile(_DAMAGED) from None

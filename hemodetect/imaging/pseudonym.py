@@ -1,6 +1,6 @@
-"""Names that stand for a study without naming the patient: a keyed hash (HMAC-SHA256).
+"""Pseudonyms of patients, studies and series: a keyed hash (HMAC-SHA256).
 
-Without the key nobody can test a guessed patient number against a pseudonym.
+Without the key nobody can check a guessed patient number against a pseudonym.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from hemodetect.settings import Settings, settings
 from hemodetect.storage.whole_file import write_once
 
 KEY_FILE = "pseudonym.key"
-_DIGITS = 10  # 40 bits: two of 10,000 studies share a name with a chance of 1 in 20,000
+"""Name of the key's file in the state folder."""
+_DIGITS = 10  # 40 bits: among 10,000 studies two share one with a chance of 1 in 20,000
 
 
 def pseudonym(kind: str, *content: str, limits: Settings | None = None) -> str:
@@ -41,11 +42,11 @@ def pseudonym(kind: str, *content: str, limits: Settings | None = None) -> str:
 def _key(limits: Settings) -> bytes:
     if limits.pseudonym_key:
         return limits.pseudonym_key.encode()
-    return _kept_key(limits.state)
+    return _stored_key(limits.state)
 
 
 @cache
-def _kept_key(state: Path) -> bytes:
+def _stored_key(state: Path) -> bytes:
     """The key in `state`, made on first use. The first of several processes to make it wins."""
     file = state / KEY_FILE
     try:

@@ -1,4 +1,4 @@
-"""Whatever a patient's folder holds, as a `Study`."""
+"""Reads a patient's folder, zip, file or uploads into a `Study`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from hemodetect.imaging.choice import proposed_first
 from hemodetect.imaging.dicom import read_dicom
 from hemodetect.imaging.pictures import decode_pages, page_sizes
 from hemodetect.imaging.pseudonym import pseudonym
-from hemodetect.imaging.series import Found, stacks, without_copies
-from hemodetect.imaging.sources import Entry, UploadedFile, opened
+from hemodetect.imaging.series import DecodedSlice, stacks, without_copies
+from hemodetect.imaging.sources import Entry, UploadedFile, open_listing
 from hemodetect.imaging.study import RefusedFile, Slice, Study
 from hemodetect.settings import Settings, settings
 
 Progress = Callable[[int, int], None]
+"""Called with (files done, files in all)."""
 
 _REASONS_IN_ERROR = 3
 
@@ -32,8 +33,8 @@ def read_study(
 ) -> Study:
     """Reads slices from a folder, a zip, a single file or uploads.
 
-    What is bad in single files goes to `Study.refused`, and the rest is read. A chest radiograph is
-    refused as DICOM, by its modality; as a plain picture it cannot be told from a slice.
+    A file that cannot be read goes to `Study.refused`; the others are read. A chest radiograph is
+    refused as DICOM, by its modality; as a plain picture it cannot be distinguished from a slice.
 
     Args:
         files: a path, or uploaded files, of which each may itself be a zip.
@@ -46,33 +47,38 @@ def read_study(
     """
     limits = limits or settings()
     budget = Budget(limits)
-    found: list[Found] = []
-    with opened(files, limits, budget) as listing:
+    slices: list[DecodedSlice] = []
+    with open_listing(files, limits, budget) as listing:
         refused, ignored = list(listing.refused), listing.ignored
-        for done, outcome in enumerate(_outcomes(listing.entries, budget), start=1):
-            if isinstance(outcome, RefusedFile):
-                refused.append(outcome)
+        for done, result in enumerate(_results(listing.entries, budget), start=1):
+            if isinstance(result, RefusedFile):
+                refused.append(result)
             else:
-                found.extend(outcome)
-                ignored += not outcome
+                slices.extend(result)
+                ignored += not result
             if progress:
                 progress(done, len(listing.entries))
-    found, copies = without_copies(found)
-    if not found:
+    slices, copies = without_copies(slices)
+    if not slices:
         raise EmptyStudy(_why_empty(refused, ignored))
-    proposed, series = proposed_first(stacks(found), limits)
+    proposed, series = proposed_first(stacks(slices), limits)
     return Study(
-        id=_study_id(proposed.found[0].study, found, limits),
+        id=_study_id(proposed.members[0].study, slices, limits),
         series=tuple(series),
         refused=(*refused, *copies),
         ignored=ignored,
     )
 
 
-def _outcomes(entries: Sequence[Entry], budget: Budget) -> Iterator[list[Found] | RefusedFile]:
-    """What each entry gives, in order; decoded in threads, few files ahead of the reading."""
+def _results(
+    entries: Sequence[Entry], budget: Budget
+) -> Iterator[list[DecodedSlice] | RefusedFile]:
+    """Slices or refusal of each entry, in order.
+
+    Threads decode; only a few files are read ahead, which bounds memory.
+    """
     workers = _free_cores()
-    waiting: deque[Future[list[Found] | RefusedFile]] = deque()
+    waiting: deque[Future[list[DecodedSlice] | RefusedFile]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         try:
             for entry in entries:
@@ -88,18 +94,18 @@ def _outcomes(entries: Sequence[Entry], budget: Budget) -> Iterator[list[Found] 
 
 def _submitted(
     pool: ThreadPoolExecutor, entry: Entry, budget: Budget
-) -> Future[list[Found] | RefusedFile]:
+) -> Future[list[DecodedSlice] | RefusedFile]:
     try:
         budget.take_bytes(entry.size)
         data = entry.read(entry.size)
     except UnreadableFile as error:
-        refused: Future[list[Found] | RefusedFile] = Future()
+        refused: Future[list[DecodedSlice] | RefusedFile] = Future()
         refused.set_result(RefusedFile(entry.name, str(error)))
         return refused
     return pool.submit(_decoded, entry, data, budget)
 
 
-def _decoded(entry: Entry, data: bytes, budget: Budget) -> list[Found] | RefusedFile:
+def _decoded(entry: Entry, data: bytes, budget: Budget) -> list[DecodedSlice] | RefusedFile:
     decode = read_dicom if entry.kind == "dicom" else _read_picture
     try:
         return decode(data, entry.name, budget)
@@ -107,20 +113,20 @@ def _decoded(entry: Entry, data: bytes, budget: Budget) -> list[Found] | Refused
         return RefusedFile(entry.name, str(error))
 
 
-def _read_picture(data: bytes, name: str, budget: Budget) -> list[Found]:
+def _read_picture(data: bytes, name: str, budget: Budget) -> list[DecodedSlice]:
     limits = budget.limits
     sizes = page_sizes(data, limits.max_slice_pixels, limits.max_slices)
     with budget.reserved(len(sizes), sum(rows * columns for rows, columns in sizes)):
         pages = decode_pages(data, len(sizes))
     content = sha256(data).hexdigest()
-    found = []
+    slices = []
     for number, values in enumerate(pages, start=1):
         values.flags.writeable = False
         page = number if len(pages) > 1 else 0
         source = f"{name}#{page}" if page else name
         slice_ = Slice(values=values, units="grey", source=source)
-        found.append(Found(slice=slice_, content=content, page=page))
-    return found
+        slices.append(DecodedSlice(slice=slice_, content=content, page=page))
+    return slices
 
 
 def _free_cores() -> int:
@@ -128,11 +134,11 @@ def _free_cores() -> int:
     return max(1, len(affinity(0)) if affinity else os.cpu_count() or 1)
 
 
-def _study_id(proposed: str | None, found: Sequence[Found], limits: Settings) -> str:
-    """Of the proposed DICOM study, else of all contents."""
+def _study_id(proposed: str | None, slices: Sequence[DecodedSlice], limits: Settings) -> str:
+    """Pseudonym of the proposed DICOM study, or of all contents where there is none."""
     if proposed:
         return proposed
-    contents = sorted(f.content or f.instance or f.slice.source for f in found)
+    contents = sorted(f.content or f.instance or f.slice.source for f in slices)
     return pseudonym("study", *contents, limits=limits)
 
 

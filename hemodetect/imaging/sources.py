@@ -1,7 +1,7 @@
-"""What was given - a folder, a zip, a file, uploads - as one list of files to read.
+"""A folder, zip, file or uploads as one list of files to read.
 
-Names, sizes and first bytes are looked at here; whole files are read later, one at a time. Zips
-inside are opened as far as the settings allow.
+Only names, sizes and first bytes are read here; whole files are read later, one at a time. Zips
+that lie inside are opened as far as the settings allow.
 """
 
 from __future__ import annotations
@@ -22,11 +22,18 @@ from typing import BinaryIO, Literal
 from hemodetect.errors import EmptyStudy, UnreadableFile
 from hemodetect.imaging.archives import Archive, too_large_file
 from hemodetect.imaging.budget import Budget
-from hemodetect.imaging.kinds import HEAD_BYTES, content_kind, junk, passed_over, unread_reason
+from hemodetect.imaging.kinds import (
+    HEAD_BYTES,
+    content_kind,
+    is_ignorable,
+    is_system_file,
+    unread_reason,
+)
 from hemodetect.imaging.study import RefusedFile
 from hemodetect.settings import Settings
 
 Reader = Callable[[int], bytes]
+"""Returns the first n bytes of a file; raises `UnreadableFile`."""
 
 _LONGEST_NAME = 300
 _LINK = "It is a symbolic link; copy the file itself."
@@ -46,10 +53,10 @@ class Entry:
     """One file that holds slices, by its first bytes.
 
     Attributes:
-        name: its path within the study, fit to be shown.
+        name: its path within the study, as by `display_name`.
         kind: what it holds.
-        size: bytes, as stated by whoever keeps it.
-        read: gives its first n bytes; raises `UnreadableFile`.
+        size: bytes, as the file system or the zip states.
+        read: returns its first n bytes; raises `UnreadableFile`.
     """
 
     name: str
@@ -60,7 +67,7 @@ class Entry:
 
 @dataclass(frozen=True, eq=False)
 class Listing:
-    """Files to read, those refused so far with the reason, and the number passed over."""
+    """Files to read, files already refused with the reason, and the number of ignored files."""
 
     entries: tuple[Entry, ...]
     refused: tuple[RefusedFile, ...]
@@ -68,7 +75,7 @@ class Listing:
 
 
 @contextmanager
-def opened(
+def open_listing(
     files: Path | Sequence[UploadedFile], limits: Settings, budget: Budget
 ) -> Iterator[Listing]:
     """The files of a study; they can be read until the context ends.
@@ -80,17 +87,17 @@ def opened(
         EmptyStudy: the path does not exist.
     """
     with ExitStack() as stack:
-        found = _Found(limits, budget, stack)
+        collector = _FileCollector(limits, budget, stack)
         if isinstance(files, Path):
-            found.add_path(files)
+            collector.add_path(files)
         else:
             for upload in files:
                 name = upload.name.replace("\\", "/")
-                found.add(name, len(upload.data), partial(_beginning, upload.data), depth=0)
-        yield _without_common_folder(found)
+                collector.add(name, len(upload.data), partial(_beginning, upload.data), depth=0)
+        yield _without_common_folder(collector)
 
 
-class _Found:
+class _FileCollector:
     """Collects entries, opening zips on the way."""
 
     def __init__(self, limits: Settings, budget: Budget, stack: ExitStack) -> None:
@@ -116,7 +123,7 @@ class _Found:
     def add(
         self, name: str, size: int, read: Reader, depth: int, refusal: str | None = None
     ) -> None:
-        """One file; `depth` counts the archives around it, `refusal` is a reason known before."""
+        """One file; `depth` counts the archives around it, `refusal` a reason not to read it."""
         if self.full:
             return
         if len(self.entries) + len(self.refused) + self.ignored >= self.limits.max_files:
@@ -125,17 +132,17 @@ class _Found:
                 f"There are more than {self.limits.max_files:,} files, so this one and those after "
                 "it were not read; read one series at a time, or raise HEMODETECT_MAX_FILES."
             )
-        elif junk(name):
+        elif is_system_file(name):
             self.ignored += 1
             return
-        elif refusal is None and outside(name):
+        elif refusal is None and leads_outside(name):
             refusal = "Its name leads out of the study's folder; rename it, or pack it again."
         try:
             if refusal:
                 raise UnreadableFile(refusal)
             self._add_by_content(name, size, read, depth)
         except UnreadableFile as error:
-            self.refused.append(RefusedFile(shown(name), str(error)))
+            self.refused.append(RefusedFile(display_name(name), str(error)))
 
     def _add_by_content(self, name: str, size: int, read: Reader, depth: int) -> None:
         head = read(HEAD_BYTES)
@@ -145,8 +152,8 @@ class _Found:
         elif kind is not None:
             if size > self.limits.max_file_bytes:
                 raise UnreadableFile(too_large_file(size, self.limits))
-            self.entries.append(Entry(shown(name), kind, size, read))
-        elif passed_over(name, head):
+            self.entries.append(Entry(display_name(name), kind, size, read))
+        elif is_ignorable(name, head):
             self.ignored += 1
         else:
             raise UnreadableFile(unread_reason(head))
@@ -167,20 +174,20 @@ class _Found:
             return
         for info in archive.entries:
             refusal = archive.refusal(info)
-            if outside(info.filename):
+            if leads_outside(info.filename):
                 refusal = "Its name leads out of the archive; pack the folder again."
             reader = partial(archive.read, info)
             self.add(f"{name}/{info.filename}", info.file_size, reader, depth + 1, refusal)
 
 
-def outside(name: str) -> bool:
+def leads_outside(name: str) -> bool:
     """Whether a path is absolute or climbs out of its folder, read as POSIX or as Windows."""
     parts = re.split(r"[/\\]", name)
     return parts[0] == "" or ".." in parts or bool(re.match(r"[A-Za-z]:", name))
 
 
-def shown(name: str) -> str:
-    """A file name fit to be shown: nothing unprintable, not endless."""
+def display_name(name: str) -> str:
+    """A file name that can be displayed: printable, at most 300 characters from its end."""
     clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
     path = str(PurePosixPath(clean))
     return path if len(path) <= _LONGEST_NAME else "..." + path[-_LONGEST_NAME:]
@@ -219,7 +226,7 @@ def _beginning(data: bytes, count: int) -> bytes:
 
 
 class _FileReader:
-    """Reads a regular file of the disk, and nothing that it may have been swapped for."""
+    """Reads a regular file; refuses a link or pipe that has replaced it since."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -229,16 +236,16 @@ class _FileReader:
             with self.stream() as stream:
                 return stream.read(min(count, os.fstat(stream.fileno()).st_size))
         except OSError as error:
-            raise _unreadable(error) from None
+            raise _open_error(error) from None
 
     def stream(self) -> BinaryIO:
-        # Without O_NONBLOCK a pipe put in the file's place would wait for ever.
+        # Without O_NONBLOCK, opening a pipe in the file's place would block for ever.
         flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
         flags |= getattr(os, "O_BINARY", 0)
         try:
             descriptor = os.open(self._path, flags)
         except OSError as error:
-            raise _unreadable(error) from None
+            raise _open_error(error) from None
         stream = os.fdopen(descriptor, "rb")
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             stream.close()
@@ -246,18 +253,18 @@ class _FileReader:
         return stream
 
 
-def _unreadable(error: OSError) -> UnreadableFile:
+def _open_error(error: OSError) -> UnreadableFile:
     if error.errno == errno.ELOOP:
         return UnreadableFile(_LINK)
     return UnreadableFile(f"It cannot be opened ({error.strerror}); check its rights.")
 
 
-def _without_common_folder(found: _Found) -> Listing:
-    folders = [PurePosixPath(entry.name).parent.parts for entry in found.entries]
-    shared = takewhile(lambda parts: len(set(parts)) == 1, zip(*folders, strict=False))
-    common = "".join(f"{parts[0]}/" for parts in shared)
+def _without_common_folder(collector: _FileCollector) -> Listing:
+    folders = [PurePosixPath(entry.name).parent.parts for entry in collector.entries]
+    common_parts = takewhile(lambda parts: len(set(parts)) == 1, zip(*folders, strict=False))
+    common = "".join(f"{parts[0]}/" for parts in common_parts)
     return Listing(
-        tuple(replace(e, name=e.name.removeprefix(common)) for e in found.entries),
-        tuple(replace(r, file=r.file.removeprefix(common)) for r in found.refused),
-        found.ignored,
+        tuple(replace(e, name=e.name.removeprefix(common)) for e in collector.entries),
+        tuple(replace(r, file=r.file.removeprefix(common)) for r in collector.refused),
+        collector.ignored,
     )

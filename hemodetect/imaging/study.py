@@ -1,7 +1,7 @@
-"""What is read for one patient: slices in order, and the files that were refused.
+"""A patient's study: slices in order, and the files that were refused.
 
-These values carry no name, patient id, date or free text of a header: what is not a field here
-has been dropped where the file was read.
+These values hold no name, patient id, date or free text of a header. Whatever is not a field
+here was dropped when the file was read.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 
 Units = Literal["HU", "grey"]
+"""Unit of pixel values: Hounsfield units, or grey levels from 0 (black) to 255 (white)."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Slice:
 
     @property
     def shape(self) -> tuple[int, int]:
+        """(rows, columns)."""
         return self.values.shape[0], self.values.shape[1]
 
 
@@ -67,7 +69,7 @@ class Series:
         id: pseudonym of the series; stable for the same files.
         description: made from geometry and counts, never from header text,
             e.g. "28 axial slices, 512 x 512, 7.0 mm apart".
-        slices: ordered along the normal (base to vertex where the header tells), or by the
+        slices: ordered along the normal (base to vertex where the header says), or by the
             numbers in the file names.
         set_aside: why the series is not read by default ("localizer", "secondary capture", ...),
             or None.
@@ -93,10 +95,10 @@ class Study:
 
     Attributes:
         id: pseudonym, a keyed hash; the same study read twice has the same id.
-        series: all that was found; the proposed one first.
+        series: all series; the proposed one first.
         chosen: index into `series` of the one that is read.
-        refused: files that were not read, in the order met.
-        ignored: number of files passed over in silence (DICOMDIR, thumbs, text notes).
+        refused: files that were not read, in the order read.
+        ignored: number of files ignored silently (DICOMDIR, thumbs, text notes).
     """
 
     id: str
@@ -112,6 +114,7 @@ class Study:
 
     @property
     def units(self) -> Units:
+        """Unit of the chosen series' pixels."""
         return self.slices[0].units
 
     def choosing(self, series: int) -> Study:

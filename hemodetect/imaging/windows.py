@@ -1,4 +1,4 @@
-"""Windows: the range of HU (or of grey) that is shown from black to white."""
+"""Windows: the range of HU (or of grey levels) displayed from black to white."""
 
 from __future__ import annotations
 
@@ -23,8 +23,11 @@ WINDOWS_HU = {
     "stroke": Window(40, 40),
     "bone": Window(2800, 600),
 }
+"""Usual windows of a head CT, by name."""
 BRAIN = WINDOWS_HU["brain"]
+"""The window in which models take slices in HU."""
 FULL_GREY = Window(255, 127.5)
+"""All 256 levels of a grey picture, unchanged."""
 
 
 def windowed(values: np.ndarray, window: Window) -> np.ndarray:
@@ -35,5 +38,5 @@ def windowed(values: np.ndarray, window: Window) -> np.ndarray:
 
 
 def brain_grey(image: Slice) -> np.ndarray:
-    """(rows, columns) uint8 as the models see it: brain window of HU, or the picture's own grey."""
+    """(rows, columns) uint8, the input of the models: brain window of HU, or grey unchanged."""
     return windowed(image.values, BRAIN) if image.units == "HU" else image.values

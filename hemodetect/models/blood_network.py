@@ -12,7 +12,7 @@ import numpy as np
 from keras import layers
 
 from hemodetect.models.networks import LAST_CONVOLUTION
-from hemodetect.preprocessing.standard_head import SIDE
+from hemodetect.preprocessing.standard_head import STANDARD_SIDE
 
 MAP_SIDE = 28
 EMBEDDING = "embedding"
@@ -27,7 +27,7 @@ def blood_network() -> keras.Model:
     Outputs: probability (1,), map (28, 28, 1), embedding (259,): maxima and means of the last
     convolution's 128 channels, and three measures of the map.
     """
-    image = keras.Input((SIDE, SIDE, 2), name="image")
+    image = keras.Input((STANDARD_SIDE, STANDARD_SIDE, 2), name="image")
     x = _convolution(image, 16, kernel=5, stride=2)
     x = layers.MaxPooling2D()(_convolution(x, 24))
     fine = _convolution(_convolution(x, 48), 48)

@@ -23,15 +23,20 @@ BLOOD_HU = {
     "intraparenchymal": 67.0,
     "intraventricular": 63.0,
 }
+"""HU of the blood of each kind."""
 OEDEMA_HU = 19.0
+"""HU of the oedema around an intraparenchymal bleed."""
 LENS_FLATNESS = 0.55
+"""Of an epidural bleed: shape of its parabola; larger is flatter."""
 CISTERN_PIXELS = 3.5
+"""Blur, in pixels, that tells wide CSF spaces from narrow ones."""
 NEVER = np.float32(1e6)
+"""Order of voxels where a bleed cannot spread."""
 
 
 @dataclass(frozen=True)
 class Bleed:
-    """A bleed that the phantom is to have.
+    """A bleed of the phantom.
 
     Subarachnoid blood fills the cisterns and sulci that are there, and intraventricular blood the
     ventricles, where it settles at the back under a level: up to about 100 ml and 18 to 35 ml, by
@@ -57,7 +62,7 @@ class Site:
     mirror: int
 
     @classmethod
-    def drawn(cls, bleed: Bleed, random: np.random.Generator) -> Site:
+    def placed(cls, bleed: Bleed, random: np.random.Generator) -> Site:
         """A place fit for the bleed's kind."""
         y, z = random.uniform(-1, 1, 2).tolist()
         mirror = 1 if bleed.side == "left" else -1
@@ -92,7 +97,7 @@ class Site:
 
 
 @dataclass(frozen=True, eq=False)
-class Inside:
+class SkullInterior:
     """The inside of the sampled skull, in head coordinates (mm).
 
     Attributes:
@@ -118,7 +123,7 @@ class Inside:
     voxel_ml: float
 
 
-def add_bleed(hu: Array, mask: Array, site: Site, inside: Inside) -> Array:
+def add_bleed(hu: Array, mask: Array, site: Site, inside: SkullInterior) -> Array:
     """Paint a bleed into `hu`, in place.
 
     Args:
@@ -133,15 +138,15 @@ def add_bleed(hu: Array, mask: Array, site: Site, inside: Inside) -> Array:
     """
     order, steepness, limit = _ORDERS[site.bleed.kind](site, inside)
     order = np.where((limit > 0.5) & (mask < 0.5), order, NEVER)
-    wanted = round(site.bleed.volume_ml / inside.voxel_ml)
+    voxels = round(site.bleed.volume_ml / inside.voxel_ml)
     room = int((order < NEVER).sum())
-    if not 0 < wanted < room:
+    if not 0 < voxels < room:
         raise ValueError(
             f"volume_ml of the {site.bleed.kind} bleed is {site.bleed.volume_ml:g}; this phantom "
             f"has room for {inside.voxel_ml:.2g} to {room * inside.voxel_ml:.0f} ml within its "
             "slices."
         )
-    extent = np.partition(order[order < NEVER], wanted)[wanted]
+    extent = np.partition(order[order < NEVER], voxels)[voxels]
     part = np.minimum(np.clip((extent - order) * steepness + 0.5, 0, 1), limit)
     part[order >= NEVER] = 0
     if site.bleed.kind == "intraparenchymal":
@@ -152,16 +157,16 @@ def add_bleed(hu: Array, mask: Array, site: Site, inside: Inside) -> Array:
     return part
 
 
-def _lens(site: Site, inside: Inside) -> tuple[Array, Array | float, Array]:
+def _lens(site: Site, inside: SkullInterior) -> tuple[Array, Array | float, Array]:
     """Order: radius of the smallest lens, a parabola on the inner table, that holds the voxel."""
-    aside = (inside.y - site.centre[1]) ** 2 * 0.8 + (inside.z - site.centre[2]) ** 2
+    offset = (inside.y - site.centre[1]) ** 2 * 0.8 + (inside.z - site.centre[2]) ** 2
     depth = np.maximum(inside.vault + 0.4 * inside.grain * np.clip(inside.vault / 3, 0, 1), 0)
-    radius = depth + np.sqrt(depth * depth + (2 * LENS_FLATNESS) ** 2 * aside)
+    radius = depth + np.sqrt(depth * depth + (2 * LENS_FLATNESS) ** 2 * offset)
     same_side = share(site.mirror * inside.x - 10, 4)
     return radius / (2 * LENS_FLATNESS), 0.6, np.minimum(share(inside.cavity), same_side)
 
 
-def _crescent(site: Site, inside: Inside) -> tuple[Array, Array | float, Array]:
+def _crescent(site: Site, inside: SkullInterior) -> tuple[Array, Array | float, Array]:
     """Order: thickness of the crescent, at its thickest, that just holds the voxel."""
     length = 20 + 10 * site.bleed.volume_ml ** (1 / 3)
     u = ((inside.y - site.centre[1]) / length) ** 2 + (
@@ -176,7 +181,7 @@ def _crescent(site: Site, inside: Inside) -> tuple[Array, Array | float, Array]:
     return order, 0.8 * thickness, np.minimum(limit, share(above, 3))
 
 
-def _ellipsoid(site: Site, inside: Inside) -> tuple[Array, Array | float, Array]:
+def _ellipsoid(site: Site, inside: SkullInterior) -> tuple[Array, Array | float, Array]:
     """Order: distance from the centre in mm, drawn out front to back and made uneven."""
     dx = (inside.x - site.mirror * site.centre[0]) / 0.84
     dy = (inside.y - site.centre[1]) / 1.18
@@ -186,7 +191,7 @@ def _ellipsoid(site: Site, inside: Inside) -> tuple[Array, Array | float, Array]
     return order, 0.45, limit
 
 
-def _cisterns(site: Site, inside: Inside) -> tuple[Array, Array | float, Array]:
+def _cisterns(site: Site, inside: SkullInterior) -> tuple[Array, Array | float, Array]:
     """Order: distance from the circle of Willis; wide spaces first, the other side later."""
     mx = site.mirror * inside.x
     blur = (0, CISTERN_PIXELS, CISTERN_PIXELS)
@@ -202,7 +207,7 @@ def _cisterns(site: Site, inside: Inside) -> tuple[Array, Array | float, Array]:
     return order, 0.1, np.minimum(np.minimum(filled, above), share(inside.cavity))
 
 
-def _sediment(site: Site, inside: Inside) -> tuple[Array, Array | float, Array]:
+def _sediment(site: Site, inside: SkullInterior) -> tuple[Array, Array | float, Array]:
     """Order: height above the lowest point; on the other side 14 mm later."""
     other_side = share(-site.mirror * inside.x - 4, 2)
     return 14 * other_side - inside.down, 0.6, inside.ventricle

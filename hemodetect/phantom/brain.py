@@ -8,8 +8,11 @@ from hemodetect.phantom.cortex import CSF_HU, BrainForm, cerebrum
 from hemodetect.phantom.plane import Array, Plane, ball, joined, rod, share
 
 DURA_HU = 60.0
+"""HU of the falx."""
 CHOROID_HU = 42.0
+"""HU of choroid plexus and pineal gland without calcium."""
 CALCIUM_HU = 190.0
+"""HU of full calcification."""
 
 
 def paint_brain(content: Plane, cavity: Array, form: BrainForm) -> tuple[Array, Array]:

@@ -9,10 +9,15 @@ import numpy as np
 from hemodetect.phantom.plane import Array, Plane, share
 
 CSF_HU = 6.0
+"""HU of cerebrospinal fluid."""
 WHITE_HU = 28.0
+"""HU of white matter."""
 GREY_HU = 39.0
+"""HU of cortex."""
 CORTEX_MM = 3.0
+"""Thickness of the cortex."""
 OUTSIDE = np.float32(-20)
+"""Depth far outside a structure, in mm."""
 
 
 @dataclass(frozen=True)

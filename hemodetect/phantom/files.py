@@ -21,8 +21,11 @@ from hemodetect.imaging.windows import BRAIN, windowed
 from hemodetect.phantom.head import Phantom
 
 PictureSuffix = Literal[".jpg", ".png"]
+"""File types of pictures."""
 RESCALE_INTERCEPT = -1024
+"""HU of the stored value 0."""
 JPEG_QUALITY = 95
+"""Pillow's quality of JPEG files."""
 
 
 def write_dicom_series(phantom: Phantom, folder: Path, seed: int = 0) -> list[Path]:

@@ -1,4 +1,4 @@
-"""A head-CT phantom of our own: the example study, and data for tests. No patient is in it."""
+"""A synthetic head-CT phantom, for the example study and tests. It contains no patient data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hemodetect.phantom.bleeds import Bleed, BleedType, Inside, Site, add_bleed
+from hemodetect.phantom.bleeds import Bleed, BleedType, Site, SkullInterior, add_bleed
 from hemodetect.phantom.brain import paint_brain
 from hemodetect.phantom.cortex import BrainForm
 from hemodetect.phantom.plane import Array, Plane, Textures, share
@@ -26,23 +26,30 @@ from hemodetect.phantom.skull import (
 __all__ = ["Bleed", "BleedType", "Phantom", "head_phantom"]
 
 LABEL_AREA_MM2 = 25.0
+"""Area of blood above which a slice is labelled hemorrhagic."""
 FIELD_OF_VIEW_MM = 200.0
+"""Smallest side of a slice that shows the whole head."""
 VERTEX_MM = 92.0
+"""Highest z of a slice."""
 MIDDLE_MM = 25.0
+"""z of the middle slice of a short series."""
 HARDENED_HU = 3.0
+"""Added to brain next to bone: beam hardening."""
 LARGEST_BLEED_ML = 150.0
+"""Largest volume of one bleed."""
 THREADS = min(4, os.cpu_count() or 1)
+"""Slices computed at once."""
 
 
 @dataclass(frozen=True, eq=False)
 class Phantom:
-    """A made head.
+    """A synthetic head.
 
     Attributes:
         hu: (slices, rows, columns) int16, base to vertex; the patient's left on the right.
         spacing_mm: (slice, row, column); the first is measured along the slice normal.
         bleed_mask: (slices, rows, columns) bool.
-        bleeds: as asked for.
+        bleeds: as in the call of `head_phantom`.
         tilt_degrees: of the gantry; positive where the back of a slice lies lower than its front.
     """
 
@@ -77,13 +84,14 @@ def head_phantom(
     offset_mm: tuple[float, float] = (0.0, 0.0),
     seed: int = 0,
 ) -> Phantom:
-    """A head, the same for the same arguments.
+    """A synthetic head; equal arguments give equal heads.
 
     Args:
         bleeds: to be added, in this order.
         slices: number of slices; few slices show the level of the ventricles.
         size: rows and columns of a slice.
         slice_spacing_mm: along the slice normal; also the thickness of a slice.
+        pixel_spacing_mm: between rows and between columns.
         noise_hu: standard deviation of the noise within the brain.
         tilt_degrees: gantry tilt, at most 30 either way.
         rotation_degrees: turns the face to the patient's left, at most 60 either way.
@@ -92,7 +100,7 @@ def head_phantom(
             4 degrees, 3 mm and 3 % of size to the scanner.
 
     Raises:
-        ValueError: an argument that no head fits, or a bleed that has no room in it.
+        ValueError: an argument out of range, or a bleed larger than the room in the head.
     """
     _check(slices, size, slice_spacing_mm, pixel_spacing_mm, noise_hu)
     _check_pose(tilt_degrees, rotation_degrees, bleeds)
@@ -111,9 +119,9 @@ def head_phantom(
         sulci_mm=float(form_of.uniform(0.6, 1.1)),
         calcified=float(form_of.uniform(0.3, 1)),
     )
-    sites = [Site.drawn(bleed, places) for bleed in bleeds]
-    textures = Textures.made(folding)
-    drawn, inside = _drawn(slices, slice_spacing_mm, scanner, form, sites, textures)
+    sites = [Site.placed(bleed, places) for bleed in bleeds]
+    textures = Textures.random(folding)
+    drawn, inside = _painted_slices(slices, slice_spacing_mm, scanner, form, sites, textures)
     blood = np.zeros_like(drawn)
     for site in sites:
         np.maximum(blood, add_bleed(drawn, blood, site, inside), out=blood)
@@ -135,14 +143,14 @@ def head_phantom(
     return Phantom(hu, spacing, mask, tuple(bleeds), float(tilt_degrees))
 
 
-def _drawn(
+def _painted_slices(
     slices: int,
     slice_spacing_mm: float,
     scanner: Scanner,
     form: BrainForm,
     sites: Sequence[Site],
     textures: Textures,
-) -> tuple[Array, Inside]:
+) -> tuple[Array, SkullInterior]:
     """Noiseless slices in the head's own axes, each the mean of two planes within it."""
     x, v = scanner.drawn_axes()
     cos, sin = math.cos(scanner.tilt), math.sin(scanner.tilt)
@@ -173,7 +181,9 @@ def _drawn(
     y = (v * cos)[None]
     down = (math.sin(scanner.turn) * x + math.cos(scanner.turn) * v)[None]
     voxel_ml = (scanner.drawn_step_mm * scanner.scale) ** 2 * slice_spacing_mm / 1000
-    inside = Inside(x[None], y, heights, down, cavity, vault, spaces, ventricle, grain, voxel_ml)
+    inside = SkullInterior(
+        x[None], y, heights, down, cavity, vault, spaces, ventricle, grain, voxel_ml
+    )
     return hu, inside
 
 

@@ -15,9 +15,13 @@ from scipy import ndimage
 
 Array = np.ndarray
 Point = tuple[float, float, float]
+"""(x, y, z) in mm."""
 LATTICE = 96
+"""Nodes of a texture's lattice along each axis."""
 LATTICE_STEP_MM = 2.0
+"""Distance of the nodes."""
 PAINT_MARGIN_MM = 5.0
+"""Added around a structure where its part of a plane is cut out."""
 
 
 def share(depth: Array, edge_mm: float = 1.0) -> Array:
@@ -65,8 +69,8 @@ class Textures:
     cells: Array
 
     @classmethod
-    def made(cls, random: np.random.Generator) -> Textures:
-        """New textures from `random`."""
+    def random(cls, random: np.random.Generator) -> Textures:
+        """New textures, drawn from `random`."""
         return cls(_band(random, 2.4, 4.0), _band(random, 0.7, 1.6))
 
     def at(self, name: str, x: Array, y: Array, z: Array, scale: float = 1.0) -> Array:
@@ -145,12 +149,12 @@ class Plane:
                 (self.x, self.y, self.z), centre, reach, (0, 1, 1), strict=True
             )
         )
-        found_rows, found_columns = np.flatnonzero(rows & also_rows), np.flatnonzero(columns)
-        if not (len(found_rows) and len(found_columns)):
+        row_indices, column_indices = np.flatnonzero(rows & also_rows), np.flatnonzero(columns)
+        if not (len(row_indices) and len(column_indices)):
             return None
         part = (
-            slice(found_rows[0], found_rows[-1] + 1),
-            slice(found_columns[0], found_columns[-1] + 1),
+            slice(row_indices[0], row_indices[-1] + 1),
+            slice(column_indices[0], column_indices[-1] + 1),
         )
         x, y, z = (_cut(points, part) for points in (self.x, self.y, self.z))
         gx, gy, gz = (_cut(points, part) for points in self.grid)

@@ -11,11 +11,17 @@ from scipy import ndimage
 from hemodetect.phantom.plane import Array, share
 
 FINEST_STEP_MM = 0.75
+"""Smallest spacing at which a head is drawn."""
 COARSEST_STEP_MM = 1.5
+"""Largest spacing at which a head is drawn."""
 BOX_MM = (-102.0, 102.0, -124.0, 118.0)
+"""Area in which a head is drawn: left, right, front, back."""
 AIR_HU = -1000.0
+"""HU of air."""
 SHELL_HU = 180.0
+"""HU of the head-rest."""
 STREAK_NODES = 7
+"""Independent values of streak noise along a row."""
 
 
 @dataclass(frozen=True)

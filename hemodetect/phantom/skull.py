@@ -8,11 +8,17 @@ from hemodetect.phantom.plane import Array, Plane, ball, joined, rod, share
 from hemodetect.phantom.scanner import AIR_HU
 
 FAT_HU = -85.0
+"""HU of fat."""
 SKIN_HU = 35.0
+"""HU of skin."""
 MUSCLE_HU = 53.0
+"""HU of muscle."""
 TABLE_HU = 1500.0
+"""HU of compact bone."""
 DIPLOE_HU = 650.0
+"""HU of spongy bone between the tables."""
 PETROUS_NORMAL = (0.55, 0.83)
+"""Direction (x, y) across the petrous ridge."""
 
 
 def vault_depth(x: Array, y: Array, z: Array) -> Array:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-SIDE = 128
+MASK_SIDE = 128
 """Pixels of the pictures that heads are looked for in."""
 _TISSUE = 45  # grey level; air and most of a head-rest's padding lie below, skin above
 _SMALLEST_HEAD = 800  # pixels of 128 x 128; below that a slice shows the top of the scalp

@@ -1,4 +1,4 @@
-"""Where in the head a slice lies, found from pixels: figures by position in the head need it.
+"""Position of a slice in the head, from its pixels; metrics by position use it.
 
 Three things are measured in a slice: the area of the head's outline, and how much of its inside,
 scalp and skull left off, is bone, or an edge as sharp as one of bone against air. Brain under the
@@ -26,6 +26,7 @@ from scipy import ndimage
 from hemodetect.preprocessing.head import head_mask
 
 VERTEX, MID, BASE, UNKNOWN = "vertex", "mid", "base", "unknown"
+"""Names of single positions."""
 POSITIONS = (VERTEX, MID, BASE, UNKNOWN)
 """Names of positions, from the top of the head down."""
 
@@ -72,17 +73,17 @@ def series_positions(
     count = len(pictures)
     if count < FEWEST_SLICES:
         return _unknown(count)
-    seen = np.unique(np.linspace(0, count - 1, min(count, _MOST_LOOKED_AT)).round().astype(int))
-    measured = np.array([_measured(pictures[i]) for i in seen]).reshape(-1, 3)
+    sampled = np.unique(np.linspace(0, count - 1, min(count, _MOST_LOOKED_AT)).round().astype(int))
+    measured = np.array([_slice_measures(pictures[i]) for i in sampled]).reshape(-1, 3)
     if pixels is not None:
-        measured[:, 0] *= np.asarray(pixels, dtype=float)[seen]
-    area, bone, edge = (np.interp(np.arange(count), seen, m) for m in measured.T)
-    found = _oriented(area, bone, edge)
-    if found is None:
+        measured[:, 0] *= np.asarray(pixels, dtype=float)[sampled]
+    area, bone, edge = (np.interp(np.arange(count), sampled, m) for m in measured.T)
+    orientation = _orientation(area, bone, edge)
+    if orientation is None:
         return _unknown(count)
-    base_first, vault = found
+    base_first, vault = orientation
     onward = slice(None) if base_first else slice(None, None, -1)
-    names, heights = _named(area[onward], vault[onward])
+    names, heights = _names_and_heights(area[onward], vault[onward])
     return SeriesPositions(base_first, names[onward], heights[onward])
 
 
@@ -90,7 +91,7 @@ def _unknown(count: int) -> SeriesPositions:
     return SeriesPositions(None, np.full(count, UNKNOWN, object), np.full(count, np.nan))
 
 
-def _measured(grey: np.ndarray) -> tuple[float, float, float]:
+def _slice_measures(grey: np.ndarray) -> tuple[float, float, float]:
     """Part of the frame within the head's outline; parts of its inside that are bone or edge, and
     edge alone. Zeros where there is no head.
     """
@@ -109,7 +110,7 @@ def _measured(grey: np.ndarray) -> tuple[float, float, float]:
     return float(mask.mean()), float(bone[inside].mean()), float(edge[inside].mean())
 
 
-def _oriented(
+def _orientation(
     area: np.ndarray, bone: np.ndarray, edge: np.ndarray
 ) -> tuple[bool, np.ndarray] | None:
     """Whether the base comes first, and which slices are the vault's; None if that is unsure."""
@@ -128,17 +129,17 @@ def _oriented(
     return before > after, vault
 
 
-def _named(area: np.ndarray, vault: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _names_and_heights(area: np.ndarray, vault: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Names and heights of a series that runs from base to vertex."""
-    places = np.arange(len(area))
-    within = np.flatnonzero(vault)
-    widest = within[area[within].argmax()]
-    shrunk = (places > widest) & (area < SHRUNK * area[widest])
+    indices = np.arange(len(area))
+    vault_indices = np.flatnonzero(vault)
+    widest = vault_indices[area[vault_indices].argmax()]
+    shrunk = (indices > widest) & (area < SHRUNK * area[widest])
     # Once shrunk, always: a head-rest that touches a slice further up must not make it mid again.
     above = np.maximum.accumulate(shrunk)
-    names = np.where(above, VERTEX, np.where(places < within[0], BASE, MID)).astype(object)
-    top = max(len(area) - 1, within[0] + 1)
-    return names, np.clip((places - within[0]) / (top - within[0]), 0.0, 1.0)
+    names = np.where(above, VERTEX, np.where(indices < vault_indices[0], BASE, MID)).astype(object)
+    top = max(len(area) - 1, vault_indices[0] + 1)
+    return names, np.clip((indices - vault_indices[0]) / (top - vault_indices[0]), 0.0, 1.0)
 
 
 def _longest_run(flags: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
-"""Every head in one frame: taken out of its rest, centred, upright, of one size, of one grey scale.
+"""Every head in one frame: without head-rest, centred, upright, of one size and grey scale.
 
-Scanner, field of view, head-rest and window differ between hospitals, and in a small set between
-classes. What is cut away here no model can learn from.
+Scanner, field of view, head-rest and window differ between hospitals, and in a small data set
+between classes. A model cannot learn from what is removed here.
 """
 
 from __future__ import annotations
@@ -13,20 +13,19 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from hemodetect.preprocessing.head import SIDE as MASK_SIDE
-from hemodetect.preprocessing.head import head_mask, head_pose, series_turn
+from hemodetect.preprocessing.head import MASK_SIDE, head_mask, head_pose, series_turn
 from hemodetect.preprocessing.head_position import BASE, series_positions
 from hemodetect.preprocessing.model_input import resized
 
-SIDE = 112
+STANDARD_SIDE = 112
 """Pixels of a standard slice; about 2 mm each."""
 SOURCE_SIDE = 244
 """Pixels of the slices it is cut from."""
-BACKGROUND = 12
+BACKGROUND_LEVEL = 12
 """Grey levels below are air, or outside the head."""
 _WIDTH = 1.35  # of a standard slice, in square roots of the head's largest area
 _ASSUMED_LEVEL = 110.0  # of brain, where no slice shows enough of it
-UNIT = 64.0
+LEVELS_PER_UNIT = 64.0
 """Grey levels that a normalised slice counts as 1."""
 _RANGE = (-1.5, 2.2)
 
@@ -57,8 +56,10 @@ class StandardSeries:
 
 def normalised(grey: np.ndarray, level: float) -> np.ndarray:
     """uint8 or float slices of any shape as float32 about the level of brain."""
-    values = np.clip((grey.astype(np.float32) - np.float32(level)) / np.float32(UNIT), *_RANGE)
-    values[grey < BACKGROUND] = _RANGE[0]
+    values = np.clip(
+        (grey.astype(np.float32) - np.float32(level)) / np.float32(LEVELS_PER_UNIT), *_RANGE
+    )
+    values[grey < BACKGROUND_LEVEL] = _RANGE[0]
     return values
 
 
@@ -71,7 +72,7 @@ def standard_series(grey: np.ndarray) -> StandardSeries:
     small = np.stack([resized(image, MASK_SIDE) for image in grey])
     masks = [head_mask(image) for image in small]
     head_found = np.array([mask is not None for mask in masks])
-    standard = np.zeros((len(grey), SIDE, SIDE), np.uint8)
+    standard = np.zeros((len(grey), STANDARD_SIDE, STANDARD_SIDE), np.uint8)
     affine = np.tile(_affine((MASK_SIDE / 2, MASK_SIDE / 2), MASK_SIDE, 0.0), (len(grey), 1))
     poses = {i: head_pose(mask) for i, mask in enumerate(masks) if mask is not None}
     if poses:
@@ -101,7 +102,7 @@ def in_source(maps: np.ndarray, affine: np.ndarray, side: int = SOURCE_SIDE) -> 
 
 
 def _in_source(heat: np.ndarray, affine: np.ndarray, side: int) -> np.ndarray:
-    k, unit = heat.shape[0] / SIDE, SOURCE_SIDE / side
+    k, unit = heat.shape[0] / STANDARD_SIDE, SOURCE_SIDE / side
     a, b, c, d, e, f = affine
     inverse = np.linalg.inv(np.array([[a, b, c], [d, e, f], [0.0, 0.0, 1.0]]))
     moved = np.diag([k, k, 1.0]) @ inverse @ np.diag([unit, unit, 1.0])
@@ -116,10 +117,10 @@ def _in_source(heat: np.ndarray, affine: np.ndarray, side: int) -> np.ndarray:
 
 def _affine(centre: tuple[float, float], radius: float, turn: float) -> np.ndarray:
     scale = SOURCE_SIDE / MASK_SIDE
-    step = radius * _WIDTH * scale / SIDE
+    step = radius * _WIDTH * scale / STANDARD_SIDE
     cos, sin = step * math.cos(turn), step * math.sin(turn)
     row, column = centre[0] * scale, centre[1] * scale
-    half = SIDE / 2
+    half = STANDARD_SIDE / 2
     return np.array(
         [cos, sin, column - half * (cos + sin) + 0.5, -sin, cos, row - half * (cos - sin) + 0.5]
     )
@@ -132,14 +133,17 @@ def _cut(grey: np.ndarray, mask: np.ndarray | None, affine: np.ndarray) -> np.nd
     picture = Image.fromarray(np.where(inside, grey, 0).astype(np.uint8))
     return np.asarray(
         picture.transform(
-            (SIDE, SIDE), Image.Transform.AFFINE, tuple(affine), Image.Resampling.BILINEAR
+            (STANDARD_SIDE, STANDARD_SIDE),
+            Image.Transform.AFFINE,
+            tuple(affine),
+            Image.Resampling.BILINEAR,
         )
     )
 
 
 def _level(standard: np.ndarray) -> float:
     """Median over slices of the grey level in the middle of the head, bone and air left out."""
-    rows, columns = np.mgrid[:SIDE, :SIDE] - SIDE / 2
+    rows, columns = np.mgrid[:STANDARD_SIDE, :STANDARD_SIDE] - STANDARD_SIDE / 2
     middle = np.hypot(rows / 50, columns / 40) < 0.62
     levels = []
     for image in standard:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
 
-from hemodetect.dataset.lookup import FoundSet, named_sets
+from hemodetect.dataset.lookup import LocatedSet, named_sets
 from hemodetect.errors import EmptyStudy, HemodetectError
 from hemodetect.imaging import UploadedFile, read_study
 from hemodetect.imaging.study import Slice, Study
@@ -101,7 +101,7 @@ def _opened(source: Source) -> Study:
     if isinstance(source, MadeUp):
         return _made_up_head(source)
     found = _found(source)
-    names = found.shown_names(source.patient)
+    names = found.page_names(source.patient)
     pictures = [
         UploadedFile(names[name], file.read_bytes())
         for name, file in found.patient_files(source.patient).items()
@@ -162,11 +162,11 @@ def _slices_of(source: Source) -> tuple[str, ...] | None:
 _NO_SET = "The set {} is not on this server; put it back into a folder that HEMODETECT_DATA names."
 
 
-def _found(source: OfSet) -> FoundSet:
+def _found(source: OfSet) -> LocatedSet:
     there = False
     for root, table in named_sets(source.set):
         if (table["patient"] == source.patient).any():
-            return FoundSet.of(root, table)
+            return LocatedSet.of(root, table)
         there = True
     if there:
         raise StudyGone(f"The set {source.set} has lost this patient.")

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from hemodetect.models.blood_network import MAP_SIDE
-from hemodetect.preprocessing.standard_head import BACKGROUND, UNIT
+from hemodetect.preprocessing.standard_head import BACKGROUND_LEVEL, LEVELS_PER_UNIT
 from hemodetect.training.painting import smooth_noise
 
 
@@ -31,8 +31,8 @@ def augmented_slice(
     )
     if random.random() < 0.5:
         moved, blood = moved[:, ::-1], blood[:, ::-1]
-    inside = moved > BACKGROUND
-    image = (moved - np.float32(level)) / np.float32(UNIT)
+    inside = moved > BACKGROUND_LEVEL
+    image = (moved - np.float32(level)) / np.float32(LEVELS_PER_UNIT)
     if random.random() < 0.3:
         image = ndimage.gaussian_filter(image, random.uniform(0.3, 1.0))
     image = image * np.float32(random.uniform(0.75, 1.35)) + np.float32(random.uniform(-0.12, 0.12))

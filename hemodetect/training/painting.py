@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from hemodetect.preprocessing.standard_head import SIDE
+from hemodetect.preprocessing.standard_head import STANDARD_SIDE
 
 BONE = 235
 """Grey levels from here on are bone."""
 _LARGEST = 0.4  # of the inside of the skull that a painted bleed may take
 _SEEN = 8  # grey levels brighter than before, to count as painted
-_ROWS, _COLUMNS = np.mgrid[:SIDE, :SIDE].astype(np.float32)
+_ROWS, _COLUMNS = np.mgrid[:STANDARD_SIDE, :STANDARD_SIDE].astype(np.float32)
 _KINDS_DRAWN = {
     "intraparenchymal": 0.27,
     "subdural": 0.18,
@@ -104,11 +104,11 @@ def painted(
 
 def smooth_noise(random: np.random.Generator, pixels: float) -> np.ndarray:
     """(112, 112) float32 of mean 0 and deviation 1 that varies over about `pixels` pixels."""
-    coarse = max(2, int(SIDE / pixels))
+    coarse = max(2, int(STANDARD_SIDE / pixels))
     field = random.standard_normal((coarse, coarse)).astype(np.float32)
-    field = ndimage.zoom(field, SIDE / coarse, order=1, mode="nearest", grid_mode=True)
-    field = field[:SIDE, :SIDE]
-    missing = [(0, SIDE - n) for n in field.shape]
+    field = ndimage.zoom(field, STANDARD_SIDE / coarse, order=1, mode="nearest", grid_mode=True)
+    field = field[:STANDARD_SIDE, :STANDARD_SIDE]
+    missing = [(0, STANDARD_SIDE - n) for n in field.shape]
     field = np.pad(field, missing, mode="edge")
     return (field - field.mean()) / (field.std() + 1e-6)
 
@@ -216,7 +216,7 @@ def _subarachnoid(canvas: _Canvas, random: np.random.Generator) -> _Blood | None
 
 
 def _intraventricular(canvas: _Canvas, random: np.random.Generator) -> _Blood | None:
-    central = np.hypot((_ROWS - SIDE / 2) / 30, (_COLUMNS - SIDE / 2) / 22) < 1
+    central = np.hypot((_ROWS - STANDARD_SIDE / 2) / 30, (_COLUMNS - STANDARD_SIDE / 2) / 22) < 1
     dark = (canvas.grey < canvas.brain - 14) & central & (canvas.depth > 7)
     pieces, count = ndimage.label(ndimage.binary_opening(dark))
     sizes = np.bincount(pieces.ravel(), minlength=count + 1)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from hemodetect.dataset.lookup import FoundSet, find_set
+from hemodetect.dataset.lookup import LocatedSet, find_set
 from hemodetect.errors import HemodetectError, UnreadableFile
 from hemodetect.evaluation.comparison import Comparison
 from hemodetect.evaluation.comparison_view import Board, Cell, Thresholds
@@ -116,7 +116,7 @@ def _pictures(board: Board, key: str, rows: np.ndarray) -> None:
                 _case(board, int(row), key, found)
 
 
-def _case(board: Board, row: int, key: str, found: dict[str, FoundSet | None]) -> None:
+def _case(board: Board, row: int, key: str, found: dict[str, LocatedSet | None]) -> None:
     case, shown = board.cases.iloc[row], board.slice_of(row, key)
     place = found[case["set"]]
     name = str(shown["slice"]).rsplit("/", 1)[-1]
@@ -141,11 +141,11 @@ def _case(board: Board, row: int, key: str, found: dict[str, FoundSet | None]) -
         _open_in_viewer(board, case, shown, place)
 
 
-def _open_in_viewer(board: Board, case: pd.Series, shown: pd.Series, place: FoundSet) -> None:
+def _open_in_viewer(board: Board, case: pd.Series, shown: pd.Series, place: LocatedSet) -> None:
     """The patient in the Read page, at this slice; leaves this page."""
     patient = str(shown["patient"])
     try:
-        names = place.shown_names(patient)
+        names = place.page_names(patient)
         study = read_study(
             [
                 UploadedFile(names[name], file.read_bytes())
@@ -184,11 +184,11 @@ def _open_in_viewer(board: Board, case: pd.Series, shown: pd.Series, place: Foun
 
 
 @st.cache_resource(show_spinner="Looking for the images", max_entries=8, ttl=300)
-def _found_set(_wanted: pd.DataFrame, name: str, content: int) -> FoundSet | None:
+def _found_set(_wanted: pd.DataFrame, name: str, content: int) -> LocatedSet | None:
     return find_set(name, _wanted)
 
 
-def _place(comparison: Comparison, name: str) -> FoundSet | None:
+def _place(comparison: Comparison, name: str) -> LocatedSet | None:
     """Where the images of a set lie, or None."""
     slices = comparison.slices
     wanted = slices.loc[slices["set"] == name, ["patient", "slice", "label"]]

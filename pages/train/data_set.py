@@ -12,7 +12,7 @@ from hemodetect.dataset.audit import Audit, audit
 from hemodetect.dataset.cache import Dataset, open_dataset
 from hemodetect.dataset.lookup import data_folders
 from hemodetect.dataset.manifest import labelled_slices, listed_files, uploaded_sets
-from hemodetect.dataset.upload import keep_set
+from hemodetect.dataset.upload import store_set
 from hemodetect.errors import HemodetectError
 from hemodetect.figures.slice_view import png_bytes
 from hemodetect.models.recipes import RECIPES, NetworkRecipe
@@ -71,7 +71,7 @@ def _upload() -> None:
             return
         try:
             with st.spinner("Unpacking and looking for slices"):
-                kept = keep_set(name, packed, acting_person())
+                kept = store_set(name, packed, acting_person())
         except HemodetectError as error:
             st.error(plain(str(error)), icon=":material/error:")
             return

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from hemodetect.dataset.cache import open_dataset
-from hemodetect.dataset.lookup import FoundSet, find_set
+from hemodetect.dataset.lookup import LocatedSet, find_set
 from hemodetect.errors import DatasetError
 from hemodetect.settings import settings
 
@@ -23,7 +23,7 @@ def wanted(blob_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pd.Da
     settings.cache_clear()
 
 
-def found(blob_folder: Path, wanted: pd.DataFrame) -> FoundSet:
+def found(blob_folder: Path, wanted: pd.DataFrame) -> LocatedSet:
     place = find_set(blob_folder.name, wanted)
     assert place is not None
     return place
@@ -39,7 +39,7 @@ def test_a_set_is_found_by_name_with_every_slice_a_file(blob_folder, wanted) -> 
 
 def test_a_private_set_shows_neither_folder_nor_file_names(blob_folder, wanted) -> None:
     place = found(blob_folder, wanted)
-    shown = place.shown_names(wanted.iloc[0]["patient"])
+    shown = place.page_names(wanted.iloc[0]["patient"])
     assert list(shown.values()) == [f"series-1/{n:04}.png" for n in range(1, 7)]
     assert list(shown) == list(place.patient_files(wanted.iloc[0]["patient"]))
 

@@ -12,7 +12,7 @@ import pytest
 from hemodetect.dataset.cache import open_dataset
 from hemodetect.dataset.lookup import data_folders
 from hemodetect.dataset.manifest import labelled_slices, listed_files, uploaded_sets
-from hemodetect.dataset.upload import keep_set, remove_set
+from hemodetect.dataset.upload import remove_set, store_set
 from hemodetect.errors import DatasetError
 from hemodetect.settings import settings
 from hemodetect.storage.people import NotAllowed, Person, local_person
@@ -22,7 +22,7 @@ ADA = local_person("ada")
 
 
 def kept(name: str, zipped: io.BytesIO) -> Path:
-    return keep_set(name, zipped, ADA)
+    return store_set(name, zipped, ADA)
 
 
 @pytest.fixture(autouse=True)
@@ -136,7 +136,7 @@ def test_only_an_uploaded_set_is_removed(entries: Entries, blob_folder: Path) ->
 def test_only_a_trainer_keeps_or_removes_a_set(entries: Entries) -> None:
     reader = Person("eve", frozenset({"reader", "lead"}))
     with pytest.raises(NotAllowed):
-        keep_set("mine", packed(entries), reader)
+        store_set("mine", packed(entries), reader)
     found = kept("mine", packed(entries))
     with pytest.raises(NotAllowed):
         remove_set(found, reader)

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from hemodetect.errors import SettingError
-from hemodetect.imaging.pseudonym import KEY_FILE, _kept_key, pseudonym
+from hemodetect.imaging.pseudonym import KEY_FILE, _stored_key, pseudonym
 from hemodetect.settings import Settings
 
 
@@ -40,14 +40,14 @@ def test_the_key_is_made_once_and_for_the_owner_alone(kept):
     first = pseudonym("study", "4711", limits=kept)
     file = kept.state / KEY_FILE
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    _kept_key.cache_clear()  # as a new process
+    _stored_key.cache_clear()  # as a new process
     assert pseudonym("study", "4711", limits=kept) == first
     assert list(kept.state.iterdir()) == [file]
 
 
 def test_of_many_that_make_the_key_at_once_all_get_the_same(kept):
     with ThreadPoolExecutor(8) as pool:
-        made = set(pool.map(lambda _: _kept_key.__wrapped__(kept.state), range(32)))
+        made = set(pool.map(lambda _: _stored_key.__wrapped__(kept.state), range(32)))
     assert len(made) == 1
 
 

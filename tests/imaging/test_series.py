@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 
 from hemodetect.imaging.choice import proposed_first
-from hemodetect.imaging.series import Found, Stack, stacks, without_copies
+from hemodetect.imaging.series import DecodedSlice, Stack, stacks, without_copies
 from hemodetect.imaging.study import Slice, SliceGeometry
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 CORONAL = (1.0, 0.0, 0.0, 0.0, 0.0, -1.0)
 
 
-def ct(z: float, *, noise: float = 3, thickness: float = 5, seed: int = 0, **fields) -> Found:
+def ct(
+    z: float, *, noise: float = 3, thickness: float = 5, seed: int = 0, **fields
+) -> DecodedSlice:
     """A CT slice of noisy soft tissue at `z` mm along its normal."""
     fields = {"series": "s", "study": "e", "patient": "p", "orientation": AXIAL} | fields
     normal = np.cross(fields["orientation"][:3], fields["orientation"][3:])
@@ -21,16 +23,16 @@ def ct(z: float, *, noise: float = 3, thickness: float = 5, seed: int = 0, **fie
     geometry = SliceGeometry(z, tuple(float(v) for v in normal), 0.5, 0.5, thickness)
     source = fields.pop("source", f"{fields['series']}/{z}")
     units = fields.pop("units", "HU")
-    return Found(slice=Slice(values, units, source, geometry), **fields)
+    return DecodedSlice(slice=Slice(values, units, source, geometry), **fields)
 
 
-def drawn(source: str, shape: tuple[int, int] = (8, 8), page: int = 0) -> Found:
+def drawn(source: str, shape: tuple[int, int] = (8, 8), page: int = 0) -> DecodedSlice:
     slice_ = Slice(np.zeros(shape, np.uint8), "grey", source)
-    return Found(slice=slice_, content=f"hash of {source}", page=page)
+    return DecodedSlice(slice=slice_, content=f"hash of {source}", page=page)
 
 
 def sources(stack: Stack) -> list[str]:
-    return [item.slice.source for item in stack.found]
+    return [item.slice.source for item in stack.members]
 
 
 def positions(stack: Stack) -> list[float]:
@@ -41,10 +43,10 @@ def positions(stack: Stack) -> list[float]:
 def proposed(limits):
     """(source of the first slice of the proposed series, [reason of every series])."""
 
-    def propose(found: list[Found]) -> tuple[str, list[str | None]]:
+    def propose(found: list[DecodedSlice]) -> tuple[str, list[str | None]]:
         best, series = proposed_first(stacks(found), limits)
-        assert series[0].slices[0].source == best.found[0].slice.source
-        return best.found[0].slice.source, [s.set_aside for s in series]
+        assert series[0].slices[0].source == best.members[0].slice.source
+        return best.members[0].slice.source, [s.set_aside for s in series]
 
     return propose
 
@@ -63,7 +65,7 @@ def test_slices_go_from_base_to_vertex_also_where_the_normal_points_down():
 
 def test_two_orientations_of_one_series_are_two_stacks():
     found = [ct(z) for z in (0, 5)] + [ct(z, orientation=CORONAL) for z in (0, 5)]
-    assert sorted(len(stack.found) for stack in stacks(found)) == [2, 2]
+    assert sorted(len(stack.members) for stack in stacks(found)) == [2, 2]
 
 
 def test_two_acquisitions_at_the_same_positions_are_two_stacks():
@@ -98,7 +100,7 @@ def test_slices_without_geometry_are_ordered_by_number():
     found = []
     for number in (10, 9, 2):
         slice_ = Slice(np.zeros((4, 4), np.int16), "HU", f"x{number}")
-        found.append(Found(slice=slice_, series="s", number=number))
+        found.append(DecodedSlice(slice=slice_, series="s", number=number))
     assert sources(stacks(found)[0]) == ["x2", "x9", "x10"]
 
 
@@ -109,7 +111,7 @@ def test_pictures_are_ordered_by_the_numbers_in_their_names():
 
 def test_two_series_of_pictures_in_one_folder_are_told_by_their_names():
     names = ["IMG-0001-00001.jpg", *(f"IMG-0002-0000{n}.jpg" for n in (1, 2, 3))]
-    assert sorted(len(s.found) for s in stacks([drawn(n) for n in names])) == [1, 3]
+    assert sorted(len(s.members) for s in stacks([drawn(n) for n in names])) == [1, 3]
 
 
 def test_pictures_of_differing_size_in_one_folder_stay_together(limits):
@@ -120,7 +122,7 @@ def test_pictures_of_differing_size_in_one_folder_stay_together(limits):
 
 def test_pictures_named_without_numbers_stay_together():
     (stack,) = stacks([drawn(n) for n in ("base.png", "middle.png", "vertex.png")])
-    assert len(stack.found) == 3
+    assert len(stack.members) == 3
 
 
 def test_each_folder_of_pictures_is_a_series():

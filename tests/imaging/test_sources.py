@@ -15,7 +15,7 @@ import pytest
 from hemodetect.errors import EmptyStudy, UnreadableFile
 from hemodetect.imaging.archives import Archive
 from hemodetect.imaging.budget import Budget
-from hemodetect.imaging.sources import UploadedFile, opened, shown
+from hemodetect.imaging.sources import UploadedFile, display_name, open_listing
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"rest of a picture"
 
@@ -33,7 +33,7 @@ def listing(limits):
     """Lists a path or uploads, and reads every entry whole: ({name: data}, {name: reason}, n)."""
 
     def list_(files, limits_=limits):
-        with opened(files, limits_, Budget(limits_)) as found:
+        with open_listing(files, limits_, Budget(limits_)) as found:
             read = {entry.name: entry.read(entry.size) for entry in found.entries}
             return read, {r.file: r.reason for r in found.refused}, found.ignored
 
@@ -127,7 +127,7 @@ def test_a_file_swapped_for_a_link_after_listing_is_refused(limits, tmp_path):
     folder.mkdir()
     (folder / "1.png").write_bytes(PNG)
     (tmp_path / "secret.png").write_bytes(PNG)
-    with opened(folder, limits, Budget(limits)) as found:
+    with open_listing(folder, limits, Budget(limits)) as found:
         (folder / "1.png").unlink()
         (folder / "1.png").symlink_to(tmp_path / "secret.png")
         with pytest.raises(UnreadableFile, match="symbolic link"):
@@ -267,8 +267,8 @@ def test_a_file_over_the_limit_is_refused(listing, limits):
 
 
 def test_a_name_is_made_fit_to_be_shown():
-    assert shown("a\x1b[2J\n\u202egnp.png") == "a\ufffd[2J\ufffd\ufffdgnp.png"
-    assert len(shown("x" * 5000)) < 400
+    assert display_name("a\x1b[2J\n\u202egnp.png") == "a\ufffd[2J\ufffd\ufffdgnp.png"
+    assert len(display_name("x" * 5000)) < 400
 
 
 def test_a_name_that_is_not_unicode_can_be_shown(listing, tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 from drawn_skulls import drawn_series
 from scipy.ndimage import binary_opening
 
-from hemodetect.preprocessing.standard_head import SIDE, in_source, standard_series
+from hemodetect.preprocessing.standard_head import STANDARD_SIDE, in_source, standard_series
 
 
 def test_pose_size_and_rest_leave_no_trace() -> None:
@@ -22,7 +22,7 @@ def test_pose_size_and_rest_leave_no_trace() -> None:
 def test_the_level_of_brain_is_that_of_the_series() -> None:
     assert abs(standard_series(drawn_series(9, 1, brain=90)).level - 90) < 4
     dark, bright = (standard_series(drawn_series(9, 1, brain=b)) for b in (90, 140))
-    middle = slice(SIDE // 2 + 18, SIDE // 2 + 26)
+    middle = slice(STANDARD_SIDE // 2 + 18, STANDARD_SIDE // 2 + 26)
     found = [s.normalised()[4, middle, middle].mean() for s in (dark, bright)]
     assert abs(found[0] - found[1]) < 0.1
 
@@ -46,5 +46,5 @@ def test_a_map_goes_back_to_where_the_head_lies() -> None:
     back = in_source(heat[None], found.affine[[4]])[0]
     there = binary_opening((grey[4] > 165) & (grey[4] < 195), iterations=4)
     for axis in (0, 1):
-        expected, seen = (np.nonzero(mask)[axis].mean() for mask in (there, back > 0.5))
-        assert abs(expected - seen) < 3
+        expected, head_found = (np.nonzero(mask)[axis].mean() for mask in (there, back > 0.5))
+        assert abs(expected - head_found) < 3
