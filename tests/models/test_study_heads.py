@@ -12,7 +12,7 @@ from hemodetect.errors import BundleError
 from hemodetect.models.blood_model import SliceFindings
 from hemodetect.models.families import FAMILY_NAMES
 from hemodetect.models.recipes import StudyRecipe, recipe_named
-from hemodetect.models.study_heads import HeadSeries, fitted_head, loaded_head
+from hemodetect.models.study_heads import Head, HeadSeries, fitted_head, loaded_head
 from hemodetect.models.study_model import Line, StudyScale, judged_study
 from hemodetect.models.weight_files import read_arrays, write_arrays
 
@@ -36,17 +36,24 @@ def training() -> list[HeadSeries]:
     return [series(s, s % 2 == 1, labelled=s % 4 > 1, slices=30 + 5 * s) for s in range(16)]
 
 
+@pytest.fixture(scope="module")
+def heads(training: list[HeadSeries]) -> dict[str, Head]:
+    """The head of each family, fitted once."""
+    return {family: fitted_head(training, recipe(family), seed=0) for family in FAMILY_NAMES}
+
+
 def recipe(family: str) -> StudyRecipe:
     found = recipe_named(family, "study")
     assert isinstance(found, StudyRecipe)
     return replace(found, epochs=15)
 
 
+@pytest.mark.training
 @pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_a_head_ranks_new_studies_and_slices_and_survives_saving(
-    family: str, training: list[HeadSeries], tmp_path: Path
+    family: str, heads: dict[str, Head], tmp_path: Path
 ) -> None:
-    head = fitted_head(training, recipe(family), seed=0)
+    head = heads[family]
     bleeding, normal = ([series(100 + 2 * i + b, bool(b)) for i in range(4)] for b in (1, 0))
     told = [head.evidence(s.found) for s in bleeding]
     assert min(e.study for e in told) > max(head.evidence(s.found).study for s in normal)
@@ -61,8 +68,9 @@ def test_a_head_ranks_new_studies_and_slices_and_survives_saving(
     assert again.study == pytest.approx(told[0].study, abs=1e-4)
 
 
-def test_a_recurrent_head_reads_series_of_any_length(training) -> None:
-    head = fitted_head(training, replace(recipe("attention_rnn"), epochs=1), seed=0)
+@pytest.mark.training
+def test_a_recurrent_head_reads_series_of_any_length(heads: dict[str, Head]) -> None:
+    head = heads["attention_rnn"]
     for slices in (1, 64, 65, 200):
         told = head.evidence(series(7, True, slices=slices).found)
         assert told.slices.shape == (slices,)
@@ -97,9 +105,12 @@ def test_of_slices_without_a_head_nothing_is_said() -> None:
     assert told.slices[14] == pytest.approx(told.slices[seen].min())
 
 
+@pytest.mark.training
 @pytest.mark.parametrize("lost", ["mean", "weights"])
-def test_a_head_that_lacks_an_array_is_refused(lost: str, training, tmp_path: Path) -> None:
-    fitted_head(training, recipe("logistic"), seed=0).save(tmp_path)
+def test_a_head_that_lacks_an_array_is_refused(
+    lost: str, heads: dict[str, Head], tmp_path: Path
+) -> None:
+    heads["logistic"].save(tmp_path)
     arrays = read_arrays(tmp_path / "head.skops")
     del arrays[lost]
     write_arrays(tmp_path / "head.skops", arrays)
