@@ -21,7 +21,25 @@ from hemodetect.settings import settings
 
 pytest_plugins = ["databases"]
 
+TESTS = Path(__file__).parent
+LONGEST = ("training/jobs", "browser", "training", "models", "phantom", "dataset")
+"""Folders whose files take longest, in the order in which they are started."""
+
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests of training, and starts the longest folders first."""
+
+    def turn(item: pytest.Item) -> int:
+        folder = item.path.parent.relative_to(TESTS).as_posix()
+        return LONGEST.index(folder) if folder in LONGEST else len(LONGEST)
+
+    for item in items:
+        if item.path.is_relative_to(TESTS / "training"):
+            item.add_marker("training")
+    items.sort(key=turn)
 
 
 @pytest.fixture(autouse=True, scope="session")

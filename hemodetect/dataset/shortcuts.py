@@ -99,6 +99,8 @@ def _predicted_auroc(
     Pooled over folds, a constant guess would score below chance: a fold that holds fewer bleeds
     leaves more of them to the training.
     """
+    if (features == features[0]).all():
+        return CHANCE, CHANCE  # no tree can split what is the same in every slice
     by_slice, by_patient = [], []
     for seed in range(_SHUFFLES):
         cut = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)

@@ -18,6 +18,7 @@ from hemodetect.dataset.cache import Dataset, open_dataset
 from hemodetect.dataset.encoding import read_encoding
 from hemodetect.dataset.shortcuts import Shortcut, shortcuts
 
+pytestmark = pytest.mark.slow
 SOURCES = ["image border", "head-rest", "file size", "slice order", "image shape", "file encoding"]
 
 

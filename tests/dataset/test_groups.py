@@ -18,6 +18,7 @@ from hemodetect.dataset.groups import BLEED, HEAD, PICTURES, Join, kinship, pati
 from hemodetect.dataset.heads import patient_heads
 from hemodetect.dataset.splits import SplitError, patient_split
 
+pytestmark = pytest.mark.slow
 STRANGERS = [Scan(person, seed=person) for person in range(10)]
 
 

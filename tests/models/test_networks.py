@@ -55,31 +55,44 @@ def test_a_batch_that_is_not_full_changes_no_answer() -> None:
     np.testing.assert_allclose(together[[0, 33, 34]], alone, atol=1e-6)
 
 
-@pytest.mark.parametrize("family", BUILDERS)
-def test_a_saved_network_gives_the_same_under_jax(family: str, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def under_jax(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for each family: its saved network, slices, and what JAX computes of them."""
     pytest.importorskip("jax")
-    network = _network(family)
-    network.save(tmp_path)
-    slices = _slices(recipe_named(family, "paper").size, 2)
-    np.save(tmp_path / "slices.npy", slices)
+    root = tmp_path_factory.mktemp("jax")
+    for family in BUILDERS:
+        folder = root / family
+        folder.mkdir()
+        _network(family).save(folder)
+        np.save(folder / "slices.npy", _slices(recipe_named(family, "paper").size, 2))
     code = (
         "import sys, numpy as np; from pathlib import Path\n"
         "import keras; assert keras.backend.backend() == 'jax'\n"
         "from hemodetect.models.network_model import NetworkModel\n"
         "from hemodetect.models.recipes import recipe_named\n"
-        "folder = Path(sys.argv[1])\n"
-        "model = NetworkModel.load(folder, recipe_named(sys.argv[2], 'paper'))\n"
-        "slices = np.load(folder / 'slices.npy')\n"
-        "np.save(folder / 'jax.npy', model.probabilities(slices))\n"
+        "for folder in Path(sys.argv[1]).iterdir():\n"
+        "    model = NetworkModel.load(folder, recipe_named(folder.name, 'paper'))\n"
+        "    slices = np.load(folder / 'slices.npy')\n"
+        "    np.save(folder / 'jax.npy', model.probabilities(slices))\n"
     )
+    # One process for all: importing JAX takes longer than what is computed.
     subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path), family],
+        [sys.executable, "-c", code, str(root)],
         env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
         check=True,
         timeout=200,
     )
+    return root
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", BUILDERS)
+def test_a_saved_network_gives_the_same_under_jax(family: str, under_jax: Path) -> None:
+    folder = under_jax / family
     np.testing.assert_allclose(
-        np.load(tmp_path / "jax.npy"), network.probabilities(slices), atol=1e-4
+        np.load(folder / "jax.npy"),
+        _network(family).probabilities(np.load(folder / "slices.npy")),
+        atol=1e-4,
     )
 
 

@@ -13,7 +13,7 @@ from hemodetect.models.calibration import Sigmoid
 from hemodetect.models.families import FAMILY_NAMES
 from hemodetect.models.findings import SliceFindings
 from hemodetect.models.recipes import StudyRecipe, recipe_named
-from hemodetect.models.study_heads import load_head
+from hemodetect.models.study_heads import StudyHead, load_head
 from hemodetect.models.study_model import StudyScale, study_prediction
 from hemodetect.models.weight_files import read_arrays, write_arrays
 from hemodetect.training.calibration import fitted_sigmoid
@@ -39,17 +39,24 @@ def training() -> list[HeadSeries]:
     return [series(s, s % 2 == 1, labelled=s % 4 > 1, slices=30 + 5 * s) for s in range(16)]
 
 
+@pytest.fixture(scope="module")
+def heads(training: list[HeadSeries]) -> dict[str, StudyHead]:
+    """The head of each family, fitted once."""
+    return {family: fitted_head(training, recipe(family), seed=0) for family in FAMILY_NAMES}
+
+
 def recipe(family: str) -> StudyRecipe:
-    findings = recipe_named(family, "study")
-    assert isinstance(findings, StudyRecipe)
-    return replace(findings, epochs=15)
+    settings = recipe_named(family, "study")
+    assert isinstance(settings, StudyRecipe)
+    return replace(settings, epochs=15)
 
 
+@pytest.mark.training
 @pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_a_head_ranks_new_studies_and_slices_and_survives_saving(
-    family: str, training: list[HeadSeries], tmp_path: Path
+    family: str, heads: dict[str, StudyHead], tmp_path: Path
 ) -> None:
-    head = fitted_head(training, recipe(family), seed=0)
+    head = heads[family]
     bleeding, normal = ([series(100 + 2 * i + b, bool(b)) for i in range(4)] for b in (1, 0))
     answers = [head.logits(s.findings) for s in bleeding]
     assert min(e.study for e in answers) > max(head.logits(s.findings).study for s in normal)
@@ -64,8 +71,9 @@ def test_a_head_ranks_new_studies_and_slices_and_survives_saving(
     assert again.study == pytest.approx(answers[0].study, abs=1e-4)
 
 
-def test_a_recurrent_head_reads_series_of_any_length(training) -> None:
-    head = fitted_head(training, replace(recipe("attention_rnn"), epochs=1), seed=0)
+@pytest.mark.training
+def test_a_recurrent_head_reads_series_of_any_length(heads: dict[str, StudyHead]) -> None:
+    head = heads["attention_rnn"]
     for slices in (1, 64, 65, 200):
         answers = head.logits(series(7, True, slices=slices).findings)
         assert answers.slices.shape == (slices,)
@@ -100,9 +108,12 @@ def test_of_slices_without_a_head_nothing_is_said() -> None:
     assert answers.slices[14] == pytest.approx(answers.slices[seen].min())
 
 
+@pytest.mark.training
 @pytest.mark.parametrize("lost", ["mean", "weights"])
-def test_a_head_that_lacks_an_array_is_refused(lost: str, training, tmp_path: Path) -> None:
-    fitted_head(training, recipe("logistic"), seed=0).save(tmp_path)
+def test_a_head_that_lacks_an_array_is_refused(
+    lost: str, heads: dict[str, StudyHead], tmp_path: Path
+) -> None:
+    heads["logistic"].save(tmp_path)
     arrays = read_arrays(tmp_path / "head.skops")
     del arrays[lost]
     write_arrays(tmp_path / "head.skops", arrays)
