@@ -9,13 +9,12 @@ from hemodetect.prediction.study_prediction import Call, StudyPrediction
 from hemodetect.registry.bundle import Card
 
 CANNOT_TELL = (
-    "Measured on patients the model had not seen, a probability like this one does not settle the"
-    " answer at 90 % confidence; or there were too few slices to judge a study by, or no head could"
-    " be made out."
+    "A probability like this one does not settle the answer at 90 % confidence (measured on patients"
+    " held out of training). Or the study has too few slices, or no head was found in them."
 )
 """Why a model cannot tell."""
 NO_HOUNSFIELD_UNITS = (
-    "These are pictures without Hounsfield units. The models take them for slices in a brain"
+    "These pictures have no Hounsfield units. The models assume that they were saved in a brain"
     " window."
 )
 """Of a study whose units are "grey"."""
@@ -67,18 +66,18 @@ def reliability_sentence(cards: Mapping[str, Card]) -> str:
         return "No model is in use."
     if not useful:
         return (
-            "On patients held out of training, none of these models was shown to be right more often"
-            " than always giving the commoner answer. Read the images; do not lean on the calls."
+            "On patients held out of training, none of these models was shown to be more accurate than"
+            " the majority-class baseline. Read the images; do not rely on the calls."
         )
     if len(useful) == len(cards):
         return (
-            "On patients held out of training, each of these models was right more often than always"
-            " giving the commoner answer; how often stands on each card."
+            "On patients held out of training, each of these models was more accurate than the"
+            " majority-class baseline; each card gives its accuracy."
         )
     return (
         f"On patients held out of training, only {_listed(useful)}"
-        f" {'was' if len(useful) == 1 else 'were'} shown to be right more often than always giving"
-        " the commoner answer."
+        f" {'was' if len(useful) == 1 else 'were'} shown to be more accurate than the majority-class"
+        " baseline."
     )
 
 
@@ -97,15 +96,15 @@ def trained_on_sentence(prediction: StudyPrediction, trained_on: Mapping[str, bo
     whom = "all models" if len(families) == len(FAMILY_NAMES) else _listed(families)
     was = "was" if len(families) == 1 else "were"
     return (
-        f"{whom[0].upper()}{whom[1:]} {was} trained on this patient: what"
-        f" {'it says' if len(families) == 1 else 'they say'} here is no test of"
+        f"{whom[0].upper()}{whom[1:]} {was} trained on this patient, so"
+        f" {'its' if len(families) == 1 else 'their'} answers here do not test"
         f" {'it' if len(families) == 1 else 'them'}."
     )
 
 
 def no_head_sentence(prediction: StudyPrediction) -> str:
-    """In how many slices no head could be made out; empty where one was in all of them."""
-    unseen = max(
+    """In how many slices no head was found; empty where one was found in all."""
+    without_head = max(
         (
             int((~found.head_found).sum())
             for found in prediction.families.values()
@@ -113,29 +112,29 @@ def no_head_sentence(prediction: StudyPrediction) -> str:
         ),
         default=0,
     )
-    if not unseen:
+    if not without_head:
         return ""
     n = len(prediction.study.slices)
     return (
-        f"In {unseen} of {n:,} slice{'' if n == 1 else 's'} no head could be made out; models that"
-        " look for one say nothing of these."
+        f"No head was found in {without_head} of {n:,} slice{'' if n == 1 else 's'}; the models skip"
+        f" {'it' if without_head == 1 else 'them'}."
     )
 
 
 def beats_baseline(card: Card) -> bool:
-    """Whether accuracy by patient lies above the majority baseline with its whole 95 % interval."""
+    """Whether the 95 % interval of accuracy by patient lies above the majority-class baseline."""
     by_patient = card.metrics["patient"]
     return bool(by_patient["accuracy"]["low"] > by_patient["majority_baseline"])
 
 
 def track_record(card: Card) -> str:
-    """How often the model was right on patients held out of its training, and what to know of that."""
+    """Accuracy on patients held out of training beside the baseline, and the remarks of the card."""
     by_patient = card.metrics["patient"]
     accuracy = by_patient["accuracy"]
     return (
-        f"On {by_patient['n']} patients held out of training, right for {accuracy['value']:.0%}"
-        f" (95 % interval {accuracy['low']:.0%} to {accuracy['high']:.0%}); always giving the"
-        f" commoner answer is right for {by_patient['majority_baseline']:.0%}."
+        f"Accuracy on {by_patient['n']} patients held out of training: {accuracy['value']:.0%}"
+        f" (95 % interval {accuracy['low']:.0%} to {accuracy['high']:.0%}). Majority-class baseline:"
+        f" {by_patient['majority_baseline']:.0%}."
         + "".join(f"\n\n{remark}" for remark in card.remarks)
     )
 

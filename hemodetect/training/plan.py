@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from hemodetect.errors import HemodetectError
 from hemodetect.models.families import FAMILY_NAMES
-from hemodetect.models.recipes import DEPTHS, NetworkRecipe, Recipe, StudyRecipe, recipe_named
+from hemodetect.models.recipes import DEPTHS, Recipe, recipe_named
 
 RANGES: dict[str, tuple[float, float]] = {
     "folds": (2, 10),
@@ -89,7 +89,7 @@ class TrainingPlan:
         recipe = recipe_named(self.family, self.recipe)
         if self.task == "search" and (self.recipe != "paper" or self.split == "paper"):
             raise PlanError("A search takes the recipe paper, and a split by patient.")
-        if isinstance(recipe, StudyRecipe) and not (self.backbone and self.backbone_data):
+        if recipe.needs_backbone and not (self.backbone and self.backbone_data):
             raise PlanError(
                 "Recipe study needs a backbone and the set it was trained on"
                 " (--backbone and --backbone-data)."
@@ -101,9 +101,10 @@ class TrainingPlan:
         }
         if not changed:
             return recipe
-        if not isinstance(recipe, NetworkRecipe):
+        fixed = [name for name in changed if name not in recipe.adjustable]
+        if fixed:
             raise PlanError(
-                f"{_words(next(iter(changed)))} cannot be chosen for {self.family}, recipe"
+                f"{_words(fixed[0])} cannot be chosen for {self.family}, recipe"
                 f" {self.recipe}; only networks trained on slices have one."
             )
         if self.task == "search" and set(changed) & set(TUNED):
@@ -113,7 +114,8 @@ class TrainingPlan:
             raise PlanError(
                 f"The depth is {self.depth}; {FAMILY_NAMES[self.family]} takes {low} to {high}."
             )
-        return replace(recipe, **changed)
+        adjusted: dict[str, Any] = changed
+        return replace(recipe, **adjusted)
 
     def arguments(self, out: Path) -> list[str]:
         """Arguments of `hemodetect` that carry the plan out and write the bundle or file `out`."""

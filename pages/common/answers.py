@@ -1,4 +1,4 @@
-"""What the models say of a study, wherever one is shown."""
+"""The models' answers for a study, and how pages show them."""
 
 from __future__ import annotations
 
@@ -29,53 +29,56 @@ from hemodetect.reports.words import (
 from pages.common.audit import record_event
 from pages.common.inference_queue import slot
 from pages.common.loaded_models import missing_reasons, releases
-from pages.common.slice_controls import own_window
+from pages.common.slice_controls import first_window
+from pages.common.text import counted
 
 log = logging.getLogger(__name__)
 
 
 def answers(study: Study, prefix: str) -> tuple[StudyPrediction, np.ndarray | None, Releases]:
-    """The models' predictions and the CNN's maps, made once a study, and the models that made them:
-    another may be in use by the time the page is drawn again. Kept in the session under `prefix`.
+    """The predictions, the CNN's heat maps, and the models that made them.
+
+    Computed once per study and kept in the session under `prefix`; another model may be in use by the
+    next run of the page.
     """
     key = f"{prefix}_answers"
-    known = st.session_state.get(key)
-    if known:
-        return known
-    look = st.empty()
-    with look.container():
+    if cached := st.session_state.get(key):
+        return cached
+    preview = st.empty()
+    with preview.container():
         with st.spinner("Loading the models"):
             loaded = releases()
         for family, reason in loaded.missing.items():
             log.warning("no release of %s: %s", family, reason)
         if not loaded.models:
             st.error(
-                "No model can be loaded, so nothing can be said of this study. "
+                "No model can be loaded, so the models cannot judge this study. "
                 + " ".join(missing_reasons(loaded).values()),
                 icon=":material/error:",
             )
             st.stop()
         place = st.empty()
-        with slot(lambda before: _in_line(place, before)):
+        with slot(lambda ahead: _waiting(place, ahead)):
             place.empty()
             prediction, maps = _read_by_models(study, loaded.models)
-    look.empty()
-    bundles = [found.version for found in prediction.families.values()]
+    preview.empty()
+    bundles = [answer.version for answer in prediction.families.values()]
     record_event("open", study.id, {"slices": len(study.slices), "bundles": bundles})
     st.session_state[key] = (prediction, maps, loaded)
     return prediction, maps, loaded
 
 
-def _in_line(place: DeltaGenerator, before: int) -> None:
-    studies = "One study is" if before == 1 else f"{before} studies are"
-    place.caption(f":material/hourglass: {studies} read by the models before this one.")
+def _waiting(place: DeltaGenerator, ahead: int) -> None:
+    place.caption(
+        f":material/hourglass: Waiting for the models; {counted(ahead, 'study', 'studies')} ahead."
+    )
 
 
 def _read_by_models(
     study: Study, models: dict[str, ReleasedModel]
 ) -> tuple[StudyPrediction, np.ndarray | None]:
     """The predictions and the CNN's maps, with a bar that says how far they are."""
-    _first_look(study, models)
+    _preview(study, models)
     bar = st.progress(0.0, "The models are reading all slices")
     steps = len(models) + 1
 
@@ -95,31 +98,31 @@ def _read_by_models(
     return prediction, maps
 
 
-def _first_look(study: Study, models: dict[str, ReleasedModel]) -> None:
-    """The first slice and what the models say of it, while the rest is being read."""
+def _preview(study: Study, models: dict[str, ReleasedModel]) -> None:
+    """Shows the first slice and the models' answers for it while they read the others."""
     first = study.slices[0]
-    picture, words = st.columns([2, 3])
-    picture.image(png_bytes(windowed(first.values, own_window(first)), 420), "Slice 1")
+    picture, lines = st.columns([2, 3])
+    picture.image(png_bytes(windowed(first.values, first_window(first)), 420), "Slice 1")
     cache = SeriesCache()
     for family, model in models.items():
         grey = model_input([first], model.fitted.size)
         probability = float(model.predict_inputs(grey, cache).slices[0])
-        words.markdown(f"{FAMILY_NAMES[family]}, slice 1: **{probability:.0%}**")
+        lines.markdown(f"{FAMILY_NAMES[family]}, slice 1: **{probability:.0%}**")
 
 
-def first_words(prediction: StudyPrediction, used: Releases) -> None:
-    """Whether the models agree, how far they are to be trusted, and what they could not see."""
-    known = {family: model.card for family, model in used.models.items()}
+def summary(prediction: StudyPrediction, used: Releases) -> None:
+    """Shows whether the models agree, how accurate they are, and which slices they skipped."""
+    cards = {family: model.card for family, model in used.models.items()}
     st.subheader(agreement_sentence(prediction))
-    st.caption(f":material/info: {reliability_sentence(known)}")
+    st.caption(f":material/info: {reliability_sentence(cards)}")
     if no_head := no_head_sentence(prediction):
         st.caption(f":material/visibility_off: {no_head}")
     if prediction.study.units == "grey":
         st.caption(f":material/contrast: {NO_HOUNSFIELD_UNITS}")
 
 
-def cards(prediction: StudyPrediction, used: Releases) -> None:
-    """A card a model: its call, its probability and its operating point."""
+def model_cards(prediction: StudyPrediction, used: Releases) -> None:
+    """Shows a card per model: its call, its probability and its threshold."""
     for column, family in zip(st.columns(len(FAMILY_NAMES)), FAMILY_NAMES, strict=True):
         with column.container(border=True, height="stretch"):
             st.markdown(f"**{FAMILY_NAMES[family]}**")
@@ -129,17 +132,17 @@ def cards(prediction: StudyPrediction, used: Releases) -> None:
                 st.caption(f":material/block: Not in use. {missing_reasons(used).get(family, '')}")
 
 
-def _card(found: FamilyPrediction, record: str) -> None:
-    if found.undecided:
+def _card(answer: FamilyPrediction, record: str) -> None:
+    if answer.undecided:
         st.markdown(":material/help: Cannot tell", help=CANNOT_TELL)
-    elif found.call == "hemorrhage":
+    elif answer.call == "hemorrhage":
         st.markdown(":red[:material/error: **Hemorrhage**]")
     else:
         st.markdown(":material/check_circle: No hemorrhage")
-    st.markdown(f"### {found.patient:.1%}", help=record)
-    highest = ", ".join(str(index + 1) for index in found.top_slices[:3])
+    st.markdown(f"### {answer.patient:.1%}", help=record)
+    highest = ", ".join(str(index + 1) for index in answer.top_slices[:3])
     st.caption(
-        f"Calls hemorrhage from {found.threshold:.0%}  \n"
-        f"{found.suspicious} of {len(found.probabilities)} slices suspicious, most {highest}  \n"
-        f"{found.version}"
+        f"Threshold {answer.threshold:.0%}  \n"
+        f"Suspicious slices: {answer.suspicious} of {len(answer.probabilities)}; highest {highest}  \n"
+        f"{answer.version}"
     )

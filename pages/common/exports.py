@@ -1,4 +1,4 @@
-"""Buttons that give a file, with an entry in the audit trail for each that was taken."""
+"""Download buttons; each download is recorded in the audit trail."""
 
 from __future__ import annotations
 
@@ -27,18 +27,25 @@ def export_button(
     *,
     help_text: str | None = None,
 ) -> None:
-    """A button for `file`, made when it is asked for; `subject` and `detail` go into the trail.
+    """A download button; `make` makes `file` on the click, and `subject` and `detail` are recorded.
 
-    The entry is written where the file is made, not in a callback: that would run the page anew, and
-    the file that the browser then asks for would be gone.
+    The entry is written where the file is made. A callback would rerun the page, and the file would be
+    gone before the browser asks for it.
     """
     name, (kind, icon) = acting_person().name, _KINDS[PurePath(file).suffix]
 
-    def made() -> bytes | str:
+    def make_and_record() -> bytes | str:
         data = make()
         audit_trail.record(name, "export", subject, {"file": label, **detail})
         return data
 
     place.download_button(
-        label, made, file, kind, icon=icon, on_click="ignore", width="stretch", help=help_text
+        label,
+        make_and_record,
+        file,
+        kind,
+        icon=icon,
+        on_click="ignore",
+        width="stretch",
+        help=help_text,
     )

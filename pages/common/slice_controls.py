@@ -1,4 +1,4 @@
-"""What turns the slices of a study and sets their window, wherever one is shown."""
+"""Controls that change the slice and its window."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import streamlit as st
 from hemodetect.imaging.study import Slice
 from hemodetect.imaging.windows import BRAIN, WINDOWS_HU, Window
 
-# Arrow keys turn slices wherever a mouse has clicked: a choice that keeps the focus would take them for
-# itself, and so would the field of the name that was just written. Who came to a choice with the
-# keyboard keeps walking through it. What was clicked before this arrived is let go as it arrives.
+# Arrow keys change the slice after any mouse click. Without this, a radio button that was clicked, or
+# the name field, keeps the focus and takes the keys. A radio button reached with the keyboard keeps
+# them. A control that was clicked before this script ran loses the focus when it runs.
 _ARROWS_TURN_SLICES = """<script>
 (() => {
   const choice = () => document.activeElement?.getAttribute("role") === "radio";
@@ -26,7 +26,7 @@ _ARROWS_TURN_SLICES = """<script>
 
 
 def go_to(number: int, prefix: str) -> None:
-    """Turns the viewer of this prefix to a slice, from 1."""
+    """Shows slice `number` (from 1) in the viewer of this prefix."""
     st.session_state[f"{prefix}_slice"] = int(number)
 
 
@@ -35,7 +35,7 @@ def _step(by: int, n: int, prefix: str) -> None:
 
 
 def slice_control(n: int, prefix: str) -> int:
-    """What turns slices, arrow keys among it; the index of the slice in view, from 0."""
+    """Draws the slice slider and its buttons (also arrow keys); the index of the slice, from 0."""
     if n == 1:
         return 0
     back, middle, forward = st.columns([3, 12, 3], vertical_alignment="bottom")
@@ -59,11 +59,11 @@ def slice_control(n: int, prefix: str) -> int:
 
 
 def arrows_turn_slices() -> None:
-    """Keeps the arrow keys for the slices; a viewer calls it last, for it takes a little room."""
+    """Reserves the arrow keys for the slices; called last in a viewer, as it takes a little space."""
     st.html(_ARROWS_TURN_SLICES, unsafe_allow_javascript=True)
 
 
-def own_window(image: Slice) -> Window:
+def first_window(image: Slice) -> Window:
     """The window a slice is first shown in."""
     return BRAIN if image.units == "HU" else Window(255, 127.5)
 
@@ -72,7 +72,7 @@ def window_control(image: Slice, prefix: str) -> Window:
     """The window that slices are shown in; the models always see the brain window."""
     if image.units == "grey":
         low, high = st.slider(
-            "Contrast: grey levels shown from black to white",
+            "Contrast (grey levels from black to white)",
             0,
             255,
             (0, 255),
@@ -81,12 +81,13 @@ def window_control(image: Slice, prefix: str) -> Window:
         return Window(max(high - low, 1), (high + low) / 2)
     names = [*WINDOWS_HU, "free"]
     name = st.segmented_control(
-        "Window (the models always see the brain window)",
+        "Window",
         names,
         format_func=lambda n: n if n == "free" else f"{n} {_width_level(WINDOWS_HU[n])}",
         default="brain",
         required=True,
         key=f"{prefix}_window",
+        help="For the display only; the models always see the brain window.",
     )
     if name != "free":
         return WINDOWS_HU[name or "brain"]

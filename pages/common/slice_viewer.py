@@ -1,4 +1,4 @@
-"""The viewer of a study: the chart, the most suspicious slices, and the slice in view."""
+"""The viewer of a study: chart of probabilities, most suspicious slices, current slice."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def viewer(
     index = slice_control(len(slices), prefix)
     _panels(prediction, maps, cnn, index, window, prefix)
     arrows_turn_slices()
-    # Last, though it stands first: a reader who turns slices waits for the slice, not for the chart.
+    # Drawn last although it is on top: a reader who changes the slice must not wait for the chart.
     with chart:
         _chart(prediction, prefix)
 
@@ -60,8 +60,8 @@ def _chart(prediction: StudyPrediction, prefix: str) -> None:
         config=CHART_CONFIG | {"displayModeBar": False},
     )
     st.caption(
-        "Click the chart to open a slice. A model that judges the whole study gives every slice a"
-        " probability in the light of the others."
+        "Click the chart to open a slice. A model that judges the whole study also uses the other"
+        " slices for a slice's probability."
     )
     attentive = families.get("attention_rnn")
     if (
@@ -76,7 +76,7 @@ def _chart(prediction: StudyPrediction, prefix: str) -> None:
             config=CHART_CONFIG | {"displayModeBar": False},
         )
         st.caption(
-            "Attention RNN: weight of each slice in its answer for the patient (1 x is an even share)."
+            "Attention RNN: weight of each slice in the patient's probability (1 x: equal weights)."
         )
 
 
@@ -108,14 +108,13 @@ def _panels(
     prefix: str,
 ) -> None:
     image = prediction.study.slices[index]
-    chosen, strength, said = st.columns([3, 3, 6], vertical_alignment="bottom")
+    method_place, opacity_place, probabilities = st.columns([3, 3, 6], vertical_alignment="bottom")
     method: HeatMapMethod = GRADIENT_METHODS[0]
     if maps is not None and cnn is not None:
-        method = chosen.selectbox(
-            "CNN heat map", cnn.fitted.abilities.heat_maps, key=f"{prefix}_method"
-        )
-    opacity = strength.slider("Heat map opacity", 0.0, 1.0, 0.6, 0.1, key=f"{prefix}_opacity")
-    said.markdown(
+        methods = cnn.fitted.abilities.heat_maps
+        method = method_place.selectbox("CNN heat map", methods, key=f"{prefix}_method")
+    opacity = opacity_place.slider("Heat map opacity", 0.0, 1.0, 0.6, 0.1, key=f"{prefix}_opacity")
+    probabilities.markdown(
         "  ".join(
             f"{FAMILY_NAMES[family]} **{found.probabilities[index]:.0%}**"
             for family, found in prediction.families.items()
@@ -137,8 +136,8 @@ def _panels(
     )
     st.caption(
         f"Slice {index + 1} of {len(prediction.study.slices)}, {image.source}. Scroll to zoom, drag"
-        " to move, double-click for the whole slice; arrow keys change the slice. Heat maps show"
-        " what moved a model's answer towards hemorrhage, not where a hemorrhage is."
+        " to move, double-click to reset; arrow keys change the slice. Heat maps show which parts"
+        " raised a model's probability, not where a hemorrhage is."
     )
 
 
@@ -155,12 +154,12 @@ def _heat(
     if method == GRADIENT_METHODS[0]:
         strongest = float(maps.max()) or 1.0
         return HeatMap(maps[index] / strongest, method, "strongest in this study")
-    kept = st.session_state.setdefault(f"{prefix}_slice_maps", {})
-    if (method, index) not in kept:
+    cache = st.session_state.setdefault(f"{prefix}_slice_maps", {})
+    if (method, index) not in cache:
         with st.spinner(f"{method} of this slice"):
             slices = prediction.study.slices
-            kept[method, index] = one_slice_map(cnn, slices, index, method)
-    found = kept[method, index]
+            cache[method, index] = one_slice_map(cnn, slices, index, method)
+    heat = cache[method, index]
     if method == "Blood map":
-        return HeatMap(np.clip(found, 0, 1), method, "probability of blood 100 %")
-    return HeatMap(found / (float(found.max()) or 1.0), method, "strongest in this slice")
+        return HeatMap(np.clip(heat, 0, 1), method, "probability of blood 100 %")
+    return HeatMap(heat / (float(heat.max()) or 1.0), method, "strongest in this slice")

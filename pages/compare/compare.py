@@ -1,4 +1,4 @@
-"""Compare the models: every number one click from the images behind it."""
+"""Compare the models; a click on a number opens the images behind it."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from pages.common.text import plain
 from pages.compare.gallery import gallery
 from pages.compare.sections import EACH, RULE, SECTIONS, threshold_key
 
-RELEASED, ONE = "as released", "one for all"
-YOUDEN, SENSITIVITY, COST = "balanced (Youden)", "wanted sensitivity", "cost of a miss"
-UPLOAD = "A file of my own"
+RELEASED, ONE = "as released", "same for all"
+YOUDEN, SENSITIVITY, COST = "balanced (Youden)", "target sensitivity", "cost of a miss"
+UPLOAD = "Upload a file"
 
 
 def _comparison() -> tuple[Comparison, str]:
@@ -97,8 +97,8 @@ def _filters(comparison: Comparison) -> tuple[Level, tuple[str, ...], tuple[str,
         required=True,
         key="compare_level",
         on_change=_close_cell,
-        help="A patient's probability is the model's own for the whole study; of a model without one,"
-        " the mean of its slices'.",
+        help="A patient's probability is the model's for the whole study; if it gives none, the mean"
+        " over the slices.",
     )
     names = list(comparison.fingerprints)
     sets = middle.pills(
@@ -113,7 +113,7 @@ def _filters(comparison: Comparison) -> tuple[Level, tuple[str, ...], tuple[str,
     positions: list[str] = []
     if known:
         positions = right.pills(
-            "Only this part of the head",
+            "Part of the head",
             known,
             selection_mode="multi",
             key="compare_positions",
@@ -127,13 +127,13 @@ def _origin_words(comparison: Comparison, sets: tuple[str, ...]) -> None:
         origins = {model.origins[name] for model in comparison.models}
         if origins == {"out-of-fold"}:
             st.caption(
-                f":material/verified: **{plain(name)}**: every prediction was made by a model that had"
-                " never seen the patient (out of fold)."
+                f":material/verified: **{plain(name)}**: out-of-fold predictions; no model was trained"
+                " on the patient it predicts."
             )
         elif origins == {"outside"}:
             st.caption(
-                f":material/public: **{plain(name)}**: an outside test; the models were trained on"
-                " patients from elsewhere."
+                f":material/public: **{plain(name)}**: external validation; the models were trained on"
+                " other data sets."
             )
         else:
             st.caption(
@@ -148,7 +148,7 @@ def _thresholds(comparison: Comparison, name: str, board: Board) -> Thresholds:
     # A click on a ROC curve sets this and the sliders, so their first value comes from here too.
     st.session_state.setdefault(RULE, RELEASED)
     kind = st.segmented_control(
-        "Threshold from which a model calls hemorrhage",
+        "Threshold",
         [RELEASED, ONE, EACH, YOUDEN, SENSITIVITY, COST],
         required=True,
         key=RULE,
@@ -181,7 +181,7 @@ def _thresholds(comparison: Comparison, name: str, board: Board) -> Thresholds:
     )
     st.caption(
         f"{rule.words.capitalize()}. Each patient's threshold was chosen on other patients (those of"
-        f" the other folds; for an outside set, all that were trained on): {spans}."
+        f" the other folds; for an external set, all training patients): {spans}."
     )
     return by_case
 
@@ -189,12 +189,12 @@ def _thresholds(comparison: Comparison, name: str, board: Board) -> Thresholds:
 def _rule(kind: str) -> Rule:
     if kind == SENSITIVITY:
         wanted = st.slider(
-            "Sensitivity wanted", 0.5, 1.0, 0.95, 0.01, format="percent", key="compare_sensitivity"
+            "Target sensitivity", 0.5, 1.0, 0.95, 0.01, format="percent", key="compare_sensitivity"
         )
         return WantedSensitivity(wanted)
     if kind == COST:
         ratio = st.slider(
-            "False alarms that one missed bleed is worth", 1, 100, 10, key="compare_cost"
+            "False alarms that weigh as much as one missed bleed", 1, 100, 10, key="compare_cost"
         )
         return CostRatio(float(ratio))
     return Youden()
@@ -244,9 +244,9 @@ def _figures_table(board: Board, scores: dict[str, Scores]) -> pd.DataFrame:
         rows.append(
             {
                 "Model": model.name,
-                "Right": percent(found.accuracy),
-                "Commoner answer": f"{100 * found.majority_baseline:.1f} %",
-                "Balanced": percent(found.balanced_accuracy),
+                "Accuracy": percent(found.accuracy),
+                "Majority-class baseline": f"{100 * found.majority_baseline:.1f} %",
+                "Balanced accuracy": percent(found.balanced_accuracy),
                 "Sensitivity": percent(found.sensitivity),
                 "Specificity": percent(found.specificity),
                 "AUROC": area(found.auroc),
@@ -273,8 +273,7 @@ def _fragment(comparison: Comparison, name: str, board: Board) -> None:
         f"{first.n:,} {'slices' if board.level == 'slice' else 'patient folders'},"
         f" {first.n_positive:,} labelled hemorrhage, of {first.n_groups} people (folders of one person"
         " counted once). In brackets 95 % intervals from resampling"
-        " patients. Right: share called as labelled; beside it, what always giving the commoner"
-        " answer would score."
+        " patients."
     )
     chosen = st.segmented_control(
         "More", list(SECTIONS), default=next(iter(SECTIONS)), required=True, key="compare_section"

@@ -37,13 +37,13 @@ def gallery(
         _, a, b = opened
         key, rows = a, board.only_right(a, b, thresholds)
         names = {model.key: model.name for model in board.comparison.models}
-        said = f"{names[a]} right, {names[b]} wrong; furthest apart first"
+        said = f"{names[a]} right, {names[b]} wrong; largest difference first"
     else:
         key, cell = opened[0], cast(Cell, opened[1])
         rows = board.cell(key, cell, thresholds)
         label, call, meaning = CELLS[cell]
         model = board.comparison.model(key)
-        said = f"{model.name}: labelled {label}, called {call} ({meaning}); surest first"
+        said = f"{model.name}: labelled {label}, called {call} ({meaning}); most confident first"
     with st.container(border=True):
         title, hide = st.columns([7, 1], vertical_alignment="center")
         title.markdown(f"**{_counted(len(rows), board.level)}** — {said}")
@@ -106,7 +106,7 @@ def _pictures(board: Board, key: str, rows: np.ndarray) -> None:
     if absent:
         st.caption(
             f":material/image_not_supported: The images of {plain(', '.join(absent))} are not on this"
-            " machine, so only the numbers are shown. Put the set into a folder that"
+            " server, so only the numbers are shown. Put the data set into the folder that"
             " HEMODETECT_DATA names."
         )
     for start in range(0, len(rows), PER_ROW):

@@ -1,4 +1,4 @@
-"""What stands below the matrices: curves, differences, the leakage gap, parts of the data, export."""
+"""The sections below the matrices: curves, differences, leakage gap, subgroups, export."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ from pages.common.charts import chart_config
 from pages.common.exports import export_button
 
 Section = Callable[[Board, Thresholds, dict[str, Scores]], None]
-EACH, RULE = "one for each", "compare_rule"
+EACH, RULE = "one per model", "compare_rule"
 """The choice of a threshold for each model, and the widget that it is made with."""
-_MEASURES = {"right": "accuracy", "sensitivity": "sensitivity", "specificity": "specificity"}
+_MEASURES = {"accuracy": "accuracy", "sensitivity": "sensitivity", "specificity": "specificity"}
 
 
 def threshold_key(model: str) -> str:
@@ -64,7 +64,7 @@ def _curves(board: Board, thresholds: Thresholds, scores: dict[str, Scores]) -> 
     names, families = _names(board), _families(board)
     roc, recall, calibrated, spread = _all_curves(board, _stamp(board))
     banded = st.selectbox(
-        "Interval shown for", list(names), format_func=names.__getitem__, key="compare_banded",
+        "Interval for", list(names), format_func=names.__getitem__, key="compare_banded",
         index=list(families.values()).index("cnn") if "cnn" in families.values() else 0, width=220,
     )  # fmt: skip
     points = {
@@ -92,8 +92,8 @@ def _curves(board: Board, thresholds: Thresholds, scores: dict[str, Scores]) -> 
         config=chart_config("reliability"),
     )
     st.caption(
-        "Click a point of a ROC curve to take its threshold. On the right, points below the diagonal:"
-        " the model says a higher probability than what was found."
+        "Click a point of a ROC curve to take its threshold. Right chart: below the diagonal"
+        " the model's probability is too high."
     )
     st.plotly_chart(
         histogram_figure(spread, names),
@@ -156,8 +156,8 @@ def _differences(board: Board, thresholds: Thresholds, scores: dict[str, Scores]
         for sentence in _difference_sentences(board, thresholds):
             st.markdown(f"- {sentence}")
         st.caption(
-            "Intervals resample patients, the same for both models. Ten pairs are looked at; about one"
-            " in twenty pairs that are truly alike would look different."
+            "Intervals resample patients, the same for both models. With ten pairs compared, about"
+            " one in twenty equal pairs looks different by chance."
         )
 
 
@@ -226,7 +226,7 @@ def _leakage(board: Board, thresholds: Thresholds, scores: dict[str, Scores]) ->
                 "Model": FAMILY_NAMES[gap.family],
                 "Same patients in training": percent(gap.paper_accuracy),
                 "Patients never seen": percent(gap.patient_accuracy),
-                "Commoner answer": f"{100 * gap.majority_baseline:.1f} %",
+                "Majority-class baseline": f"{100 * gap.majority_baseline:.1f} %",
                 "Gap": f"{100 * gap.accuracy:.1f} points",
             }
             for gap in gaps
@@ -262,14 +262,14 @@ def _gaps(artifacts: str) -> list[LeakageGap]:
 def _parts(board: Board, thresholds: Thresholds, scores: dict[str, Scores]) -> None:
     known = known_dimensions(board.cases)
     if not known:
-        st.info("Nothing more is known of these cases than their labels.")
+        st.info("Only the labels of these cases are known, so there are no subgroups.")
         return
     left, right = st.columns(2)
     by = left.segmented_control(
         "By", known, default=known[0], required=True, key="compare_dimension"
     )
     shown = right.segmented_control(
-        "Shown", list(_MEASURES), default="right", required=True, key="compare_measure"
+        "Measure", list(_MEASURES), default="accuracy", required=True, key="compare_measure"
     )
     parts = subsets(board.cases, thresholds, by)
     names = _names(board)
@@ -289,7 +289,7 @@ def _parts(board: Board, thresholds: Thresholds, scores: dict[str, Scores]) -> N
         lambda column: ["color: #6b7580" if few else "" for few in faint], axis=0
     )
     st.dataframe(styled, hide_index=True, width="stretch")
-    st.caption(f"Grey: fewer than {FEWEST} {board.level}s, too few to read anything into.")
+    st.caption(f"Grey: fewer than {FEWEST} {board.level}s, too few to draw conclusions.")
 
 
 def _share(value: object) -> str:
@@ -299,17 +299,17 @@ def _share(value: object) -> str:
 
 def _export(board: Board, thresholds: Thresholds, scores: dict[str, Scores]) -> None:
     st.segmented_control(
-        "Pictures of charts (the camera at a chart's corner)",
+        "Picture format of charts (camera icon on a chart)",
         ["png", "svg"],
         default="png",
         required=True,
         key="compare_picture",
     )
     left, right, _ = st.columns([2, 2, 4])
-    told = {"bundles": [model.version for model in board.comparison.models]}
+    detail = {"bundles": [model.version for model in board.comparison.models]}
     export_button(
         left, "Figures as CSV", "hemodetect-comparison.csv", lambda: comparison_csv(board, scores),
-        "comparison", told,
+        "comparison", detail,
     )  # fmt: skip
     export_button(
         right,
@@ -324,11 +324,11 @@ def _export(board: Board, thresholds: Thresholds, scores: dict[str, Scores]) -> 
             _difference_sentences(board, thresholds),
         ),
         "comparison",
-        told,
+        detail,
     )
     st.caption(
-        "Both carry the bundles' versions, the fingerprint of the data and the date. The cases behind a"
-        " number stay here."
+        "Both name the bundles' versions, the fingerprint of the data and the date. They do not list"
+        " single cases."
     )
 
 
@@ -336,6 +336,6 @@ SECTIONS: dict[str, Section] = {
     "Curves": _curves,
     "Differences": _differences,
     "Leakage gap": _leakage,
-    "Parts of the data": _parts,
+    "Subgroups": _parts,
     "Export": _export,
 }

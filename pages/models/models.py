@@ -1,101 +1,113 @@
-"""The models in use, those before them, and who changed what and why."""
+"""Models: the bundles in use, their earlier releases, and the record of changes."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from hemodetect.errors import BundleError, HemodetectError
+from hemodetect.errors import BundleError
 from hemodetect.models.families import FAMILY_NAMES
 from hemodetect.registry.bundle import Card, read_card
-from hemodetect.registry.promotion import EARLIER, RELEASES, promotions, rollback
+from hemodetect.registry.promotion import RELEASES, Promotion, promotions
 from hemodetect.settings import settings
-from pages.common.metrics_table import metrics_table
-from pages.common.sign_in import ask_person
+from pages.common.metrics_table import with_interval
 from pages.common.text import plain
+from pages.models.bundle_details import bundle_details
 
 
-def _family(family: str) -> None:
+def _cards() -> tuple[dict[str, Card], dict[str, str]]:
+    """Card of the bundle in use by family; and for each family without one, the reason."""
     artifacts = settings().artifacts
-    st.subheader(FAMILY_NAMES[family])
-    try:
-        card = read_card(artifacts / RELEASES / family)
-    except BundleError as error:
-        st.caption(f":material/block: Not in use. {plain(str(error).replace(f'{artifacts}/', ''))}")
-    else:
-        st.caption(
-            f"{card.version}; recipe {card.recipe}, trained on {card.counts['slices']:,} slices of"
-            f" {card.counts['patients']} patient folders, made {card.created}; calls hemorrhage from"
-            f" {card.threshold:.0%} ({plain(card.threshold_reason)}); commit {card.commit}"
-        )
-        metrics_table({"in use": card})
-        for remark in card.remarks:
-            st.caption(f":material/info: {plain(remark)}")
-    earlier = _earlier(family)
-    if earlier:
-        _rollback(family, earlier)
-
-
-def _earlier(family: str) -> dict[str, Card]:
-    found = {}
-    for folder in sorted((settings().artifacts / EARLIER / family).glob("*")):
+    cards, reasons = dict[str, Card](), dict[str, str]()
+    for family in FAMILY_NAMES:
         try:
-            found[folder.name] = read_card(folder)
-        except BundleError:
-            continue  # damaged: it cannot come back, and the folder says so itself
-    return found
+            cards[family] = read_card(artifacts / RELEASES / family)
+        except BundleError as error:
+            reasons[family] = str(error).replace(f"{artifacts}/", "")
+    return cards, reasons
 
 
-def _rollback(family: str, earlier: dict[str, Card]) -> None:
-    with st.expander(f"Earlier: {len(earlier)}", icon=":material/history:"):
-        metrics_table(earlier)
-        version, why, name, button = st.columns([3, 3, 2, 2], vertical_alignment="bottom")
-        chosen = version.selectbox("Version", list(earlier), key=f"models_version_{family}")
-        reason = why.text_input("Why", key=f"models_why_{family}")
-        asking = ask_person(name, f"models_who_{family}")
-        if button.button(
-            "Put back into use",
-            icon=":material/undo:",
-            key=f"models_back_{family}",
-            width="stretch",
-        ):
-            try:
-                rollback(family, settings().artifacts, who=asking, why=reason, version=str(chosen))
-            except (HemodetectError, OSError) as error:
-                st.error(str(error), icon=":material/error:")
-            else:
-                st.rerun()
+def _row(family: str, card: Card | None, previous: str) -> dict[str, str]:
+    row = {"Model": FAMILY_NAMES[family], "In use": "none", "Previous": previous}
+    if card is None:
+        return row
+    by_slice, by_patient = card.metrics["slice"], card.metrics["patient"]
+    return row | {
+        "In use": card.version,
+        "Accuracy by slice": with_interval(by_slice["accuracy"]),
+        "Baseline by slice": f"{by_slice['majority_baseline']:.1%}",
+        "Accuracy by patient": with_interval(by_patient["accuracy"]),
+        "Baseline by patient": f"{by_patient['majority_baseline']:.1%}",
+        "Balanced by patient": with_interval(by_patient["balanced_accuracy"]),
+        "AUROC by slice": with_interval(by_slice["auroc"], percent=False),
+        "AUROC by patient": with_interval(by_patient["auroc"], percent=False),
+        "Made": card.created,
+    }
 
 
-def _trail() -> None:
-    st.subheader("What was changed, by whom and why")
-    try:
-        trail = promotions(settings().artifacts)
-    except BundleError as error:
-        st.error(str(error), icon=":material/error:")
-        return
+def _models_table(cards: dict[str, Card], trail: list[Promotion]) -> None:
+    previous = {entry.family: entry.old or "none" for entry in trail}
+    st.dataframe(
+        [_row(family, cards.get(family), previous.get(family, "none")) for family in FAMILY_NAMES],
+        hide_index=True,
+        width="stretch",
+        key="models_table",
+    )
+    st.caption(
+        "Out-of-fold predictions; 95 % intervals from resampling patients in brackets. Baseline: the"
+        " majority-class baseline, the accuracy of always answering with the more frequent class."
+        " Balanced: balanced accuracy."
+    )
+
+
+def _changes(trail: list[Promotion]) -> None:
+    st.subheader("Record of changes")
     if not trail:
-        st.caption("Nothing yet: the models are those that came with the program.")
+        st.caption("No changes yet. The models are those that came with the program.")
         return
     st.dataframe(
         [
             {
                 "When (UTC)": entry.when,
                 "Who": entry.who,
-                "What": entry.action,
+                "Action": entry.action,
                 "Model": FAMILY_NAMES.get(entry.family, entry.family),
                 "From": entry.old or "none",
                 "To": entry.new,
-                "Why": entry.why,
+                "Reason": entry.why,
             }
             for entry in reversed(trail)
         ],
         hide_index=True,
         width="stretch",
+        key="models_changes",
     )
-    st.caption("Each entry holds the hash of the one before it; a changed one would be named here.")
+    st.caption(
+        "Each entry holds the hash of the entry before it, so a later edit of the record is detected"
+        " and reported here."
+    )
 
 
 st.title("Models")
-for key in FAMILY_NAMES:
-    _family(key)
-_trail()
+st.write("See which model of each kind is in use and how accurate it is; return to an earlier one.")
+damaged_trail = None
+changes: list[Promotion] = []
+try:
+    changes = promotions(settings().artifacts)
+except BundleError as trail_error:
+    damaged_trail = str(trail_error)
+cards_in_use, missing = _cards()
+_models_table(cards_in_use, changes)
+for missing_family, reason in missing.items():
+    st.caption(f":material/block: {FAMILY_NAMES[missing_family]}: not in use. {plain(reason)}")
+chosen = st.segmented_control(
+    "Details and earlier releases",
+    list(FAMILY_NAMES),
+    format_func=FAMILY_NAMES.__getitem__,
+    key="models_details",
+)
+if chosen:
+    bundle_details(chosen, cards_in_use.get(chosen))
+if damaged_trail is None:
+    _changes(changes)
+else:
+    st.error(plain(damaged_trail), icon=":material/error:")

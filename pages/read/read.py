@@ -1,4 +1,4 @@
-"""Read a study: what five models make of it, and where two of them looked."""
+"""Read a study: the calls of five models, and where two of them looked."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hemodetect.reports.predictions import prediction_csv
 from hemodetect.reports.study_pdf import study_pdf
 from hemodetect.reports.study_pictures import slice_pictures
 from hemodetect.reports.words import trained_on_sentence
-from pages.common.answers import answers, cards, first_words
+from pages.common.answers import answers, model_cards, summary
 from pages.common.audit import record_event
 from pages.common.example import example_files
 from pages.common.exports import export_button
@@ -27,8 +27,8 @@ from pages.common.slice_viewer import viewer
 def _open_page(refused: str | None) -> None:
     st.title("Read a study")
     st.write(
-        "Give a patient's folder of head-CT slices. Five models say whether they see a hemorrhage,"
-        " slice by slice and for the patient, and two show where they looked."
+        "Open a patient's folder of head-CT slices. Five models estimate the probability of a"
+        " hemorrhage for each slice and for the patient; two show where they looked."
     )
     if refused:
         st.error(refused, icon=":material/error:")
@@ -39,23 +39,23 @@ def _open_page(refused: str | None) -> None:
     with right:
         st.file_uploader("Files, or a zip", accept_multiple_files=True, key=files_key)
     st.caption(
-        "DICOM, JPEG, PNG and TIFF; other files in the folder do no harm. Many hundred slices arrive"
-        " far sooner as a zip. Images stay in this"
-        " session's memory and names in headers are dropped as they are read."
+        "DICOM, JPEG, PNG and TIFF; other files are ignored. A zip uploads much faster than hundreds"
+        " of single files. Images stay in this session's memory; patient names in headers are dropped."
     )
     st.button("Open the example", icon=":material/science:", key="read_example")
-    st.caption("The example is a made-up head with a 30 ml bleed, not a patient.")
+    st.caption("The example is a synthetic phantom with a 30 ml bleed, not a patient.")
 
 
 def _upload_keys() -> tuple[str, str]:
-    # Others after a failure: uploads that stayed selected would be read again at once, for ever.
+    # New keys after a failure: the uploads stay selected and would be read again in each run.
     attempt = st.session_state.setdefault("read_attempt", 0)
     return f"read_folder_{attempt}", f"read_files_{attempt}"
 
 
-def _given() -> list[UploadedFile]:
-    """What the reader has just given, known before the page is drawn: the study is shown in the same
-    run, which saves a trip to the browser and back before its first slice.
+def _uploaded_files() -> list[UploadedFile]:
+    """The files uploaded since the last run, read before the page is drawn.
+
+    The study is then shown in the same run, which saves one round trip to the browser.
     """
     if st.session_state.get("read_example"):
         return example_files()
@@ -66,7 +66,7 @@ def _given() -> list[UploadedFile]:
 
 
 def _open(files: list[UploadedFile]) -> str | None:
-    """Reads what was given and keeps it as the study in view; gives the reason where it cannot."""
+    """Reads the files and opens the study; returns the reason if that fails, else None."""
     place = st.empty()
     bar = place.progress(0.0, f"Reading {len(files)} files")
 
@@ -89,7 +89,7 @@ def _open(files: list[UploadedFile]) -> str | None:
 
 
 def _forget() -> None:
-    """Drops the study in view, its images with it."""
+    """Closes the open study and drops its images."""
     for key in [key for key in st.session_state if str(key).startswith("read_")]:
         del st.session_state[key]
 
@@ -107,10 +107,12 @@ def _study_page(study: Study) -> None:
             st.switch_page("pages/compare/compare.py")
     study = _chosen_series(study)
     prediction, maps, used = answers(study, "read")
-    first_words(prediction, used)
-    if known := trained_on_sentence(prediction, st.session_state.get("read_trained_on", {})):
-        st.caption(f":material/school: {known}")
-    cards(prediction, used)
+    summary(prediction, used)
+    if trained_sentence := trained_on_sentence(
+        prediction, st.session_state.get("read_trained_on", {})
+    ):
+        st.caption(f":material/school: {trained_sentence}")
+    model_cards(prediction, used)
     _refusals(study)
     viewer(prediction, maps, used.models.get("cnn"))
     _exports(prediction, maps, used)
@@ -118,13 +120,13 @@ def _study_page(study: Study) -> None:
 
 def _exports(prediction: StudyPrediction, maps: np.ndarray | None, used: Releases) -> None:
     study, places = prediction.study, st.columns(3)
-    seen = st.session_state.get("read_trained_on", {})
-    told = {"bundles": [found.version for found in prediction.families.values()]}
+    trained_on = st.session_state.get("read_trained_on", {})
+    detail = {"bundles": [answer.version for answer in prediction.families.values()]}
 
     def report() -> bytes:
-        known = {family: model.card for family, model in used.models.items()}
+        cards = {family: model.card for family, model in used.models.items()}
         pictures = slice_pictures(prediction, maps)
-        return study_pdf(prediction, known, pictures, [], datetime.now(UTC), seen)
+        return study_pdf(prediction, cards, pictures, [], datetime.now(UTC), trained_on)
 
     def as_dicom() -> bytes:
         pictures = overlay_pictures(slice_pictures(prediction, maps))
@@ -132,12 +134,12 @@ def _exports(prediction: StudyPrediction, maps: np.ndarray | None, used: Release
 
     export_button(
         places[0], "Predictions as CSV", f"{study.id}.csv", lambda: prediction_csv(prediction),
-        study.id, told,
+        study.id, detail,
     )  # fmt: skip
-    export_button(places[1], "Report as PDF", f"{study.id}.pdf", report, study.id, told)
+    export_button(places[1], "Report as PDF", f"{study.id}.pdf", report, study.id, detail)
     if study.units == "HU":
         export_button(
-            places[2], "Results as DICOM", f"{study.id}-results.zip", as_dicom, study.id, told,
+            places[2], "Results as DICOM", f"{study.id}-results.zip", as_dicom, study.id, detail,
             help_text="The heat maps as secondary captures and all calls as a structured report,"
             " under the study's pseudonym.",
         )  # fmt: skip
@@ -172,7 +174,7 @@ def _refusals(study: Study) -> None:
     if study.refused:
         notes.append(f"{_files(len(study.refused))} could not be read")
     if study.ignored:
-        notes.append(f"{_files(study.ignored)} without images passed over")
+        notes.append(f"{_files(study.ignored)} without images ignored")
     if not notes:
         return
     if not study.refused:
@@ -191,8 +193,8 @@ def _files(n: int) -> str:
 
 
 refusal = None
-if "read_study" not in st.session_state and (given := _given()):
-    refusal = _open(given)
+if "read_study" not in st.session_state and (files := _uploaded_files()):
+    refusal = _open(files)
 if "read_study" in st.session_state:
     _study_page(st.session_state["read_study"])
 else:

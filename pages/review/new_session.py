@@ -18,16 +18,16 @@ from hemodetect.storage.people import Person
 from pages.common.text import plain
 from pages.train.data_set import labelled_sets
 
-_FROM_SET, _FROM_UPLOAD, _MADE_UP = "A labelled set", "Uploads", "Made-up heads"
+_FROM_SET, _FROM_UPLOAD, _MADE_UP = "A labelled set", "Uploads", "Synthetic phantoms"
 
 
 def new_session(lead: Person) -> None:
     """The form; on success the new session is the one in view."""
     title = st.text_input("Title", key="review_title")
     readers = st.text_input(
-        "Readers, with commas between",
+        "Readers (comma-separated)",
         key="review_readers",
-        help="As they sign in, or as they will write their names.",
+        help="The names they sign in with, or will write as their names.",
     )
     mode = st.radio(
         "Order of readers and models", list(MODES), format_func=MODES.get, key="review_mode"
@@ -37,7 +37,7 @@ def new_session(lead: Person) -> None:
     uploads: list[tuple[UploadedFile, Truth | None]] = []
     if cases:
         st.markdown(f":material/grid_view: {len(cases)} cases from the comparison.")
-        st.button("Leave them out", on_click=_drop_cases, key="review_drop")
+        st.button("Remove these cases", on_click=_drop_cases, key="review_drop")
         n, chosen = len(cases), lambda: cases
     else:
         kind = st.segmented_control(
@@ -50,8 +50,10 @@ def new_session(lead: Person) -> None:
         else:
             uploads = _uploads()
             n, chosen = len(uploads), lambda: saved
-    st.caption(f"{n} {'study' if n == 1 else 'studies'}; every reader meets them in another order.")
-    if not st.button("Make the session", type="primary", icon=":material/add:", key="review_make"):
+    st.caption(
+        f"{n} {'study' if n == 1 else 'studies'}; each reader gets them in a different order."
+    )
+    if not st.button("Create session", type="primary", icon=":material/add:", key="review_make"):
         return
     saved: Given = []
     try:
@@ -59,17 +61,17 @@ def new_session(lead: Person) -> None:
         if uploads:
             saved = _saved(uploads, lead)
         given = shuffled(chosen())
-        made = create(lead, title, given, readers.split(",") if readers.strip() else [], mode)
+        session = create(lead, title, given, readers.split(",") if readers.strip() else [], mode)
     except HemodetectError as error:
         for source, _ in saved:
             if isinstance(source, Saved):
                 remove_saved(source.key, lead)
         st.error(plain(str(error)), icon=":material/error:")
         return
-    if len(made.studies) < n:
-        st.toast(f"Of {n} folders asked for {len(made.studies)} are different people.")
+    if len(session.studies) < n:
+        st.toast(f"The {n} folders belong to {len(session.studies)} people.")
     _drop_cases()
-    st.query_params["session"] = made.id
+    st.query_params["session"] = session.id
     st.rerun()
 
 
@@ -88,52 +90,54 @@ def _of_a_set() -> tuple[int, Callable[[], Given]]:
     truth = _truth(name)
     most = min(len(truth), MOST_STUDIES)
     n = int(number.number_input("Patients", 1, most, min(20, most), key="review_n"))
-    drawn = int(seed.number_input("Drawn with seed", 0, 2**31 - 1, 0, key="review_seed"))
+    drawn = int(seed.number_input("Random seed", 0, 2**31 - 1, 0, key="review_seed"))
     st.caption(
-        "Half of the patients drawn are labelled hemorrhage, as far as there are enough; of folders of"
-        " one person one is drawn. The models in use may have been trained on them, so what the models"
-        " say here is then no test of them."
+        "Half of the patients are labelled hemorrhage, if the set has enough; each person is drawn"
+        " once. If the models in use were trained on these patients, their answers here do not test"
+        " them."
     )
 
     def chosen() -> Given:
-        with st.spinner("Looking for folders of one person; the first time takes half a minute"):
+        with st.spinner(
+            "Looking for folders of the same person; the first time takes half a minute"
+        ):
             return drawn_from(name, n, drawn)
 
     return n, chosen
 
 
-@st.cache_data(show_spinner="Looking at the set", ttl=300, max_entries=8)
+@st.cache_data(show_spinner="Reading the set", ttl=300, max_entries=8)
 def _truth(name: str) -> dict[str, Truth]:
     return labelled_patients(name)
 
 
 def _made_up() -> tuple[int, Callable[[], Given]]:
     number, seed = st.columns(2)
-    n = int(number.number_input("Heads", 1, 40, 6, key="review_heads"))
+    n = int(number.number_input("Phantoms", 1, 40, 6, key="review_heads"))
     first = int(seed.number_input("First seed", 0, 10_000, 1, key="review_head_seed"))
-    st.caption("Made-up heads, no patients: every second one has a bleed of 5 to 40 ml.")
+    st.caption("Not patients; every second phantom has a bleed of 5 to 40 ml.")
     return n, lambda: made_up_heads(n, first)
 
 
 def _uploads() -> list[tuple[UploadedFile, Truth | None]]:
     zips = st.file_uploader(
-        "Zips, each the slices of one patient", accept_multiple_files=True, key="review_zips"
+        "Zip files (slices of one patient each)", accept_multiple_files=True, key="review_zips"
     )
     st.caption(
-        "They are saved without names or dates, for"
-        f" {settings().retention_days} days. What is burnt into pixels stays in them."
+        "Saved without names or dates, and deleted after"
+        f" {settings().retention_days} days. Text burnt into the pixels is not removed."
     )
-    words: dict[str, Truth | None] = {"not known": None, "hemorrhage": "hemorrhage", "none": "none"}
+    words: dict[str, Truth | None] = {"unknown": None, "hemorrhage": "hemorrhage", "none": "none"}
     given = []
     for number, file in enumerate(zips, start=1):
         label = st.segmented_control(
-            f"Answer for study {number} ({plain(file.name)})",
+            f"Label of study {number} ({plain(file.name)})",
             list(words),
-            default="not known",
+            default="unknown",
             required=True,
             key=f"review_truth_{number}",
         )
-        given.append((UploadedFile(file.name, file.getvalue()), words[label or "not known"]))
+        given.append((UploadedFile(file.name, file.getvalue()), words[label or "unknown"]))
     return given
 
 

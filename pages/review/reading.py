@@ -1,4 +1,4 @@
-"""Reading in a session: the study without a word of the models, the call, then what they say."""
+"""Reading in a session: the study without the models, the reader's call, then the models."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from hemodetect.reviews.session import TYPES, Answer, Assignment, Call, ReviewSe
 from hemodetect.reviews.sessions import answer, next_assignment, reads, skip, skips
 from hemodetect.reviews.sources import open_source, trained_on_source
 from hemodetect.storage.people import Person
-from pages.common.answers import answers, cards, first_words
+from pages.common.answers import answers, model_cards, summary
 from pages.common.audit import record_event
 from pages.common.slice_controls import arrows_turn_slices, slice_control, window_control
 from pages.common.slice_viewer import viewer
 from pages.common.text import plain
 
 CALLS: dict[Call, str] = {"hemorrhage": "Hemorrhage", "none": "None", "unsure": "Not sure"}
-SURE = {1: "1 guess", 2: "2", 3: "3", 4: "4", 5: "5 certain"}
+SURE = {1: "1 (guess)", 2: "2", 3: "3", 4: "4", 5: "5 (certain)"}
 _VIEWER = 520
 """Pixels: about one of the screen for one of the slice, and the whole slice on a small laptop."""
 
@@ -49,7 +49,7 @@ def reading(of: ReviewSession, reader: Person, place: DeltaGenerator) -> None:
     try:
         study = _study(of, due, reader)
     except HemodetectError as error:
-        _not_there(of, due, reader, error)
+        _study_unavailable(of, due, reader, error)
         return
     if due.stage == "blind":
         left, right = st.columns([7, 4])
@@ -64,10 +64,10 @@ def reading(of: ReviewSession, reader: Person, place: DeltaGenerator) -> None:
         keep_model_reads(of.id, due.study.number, prediction, seen)
         shown = tuple(found.version for found in prediction.families.values())
         st.session_state["review_read_bundles"] = shown
-    first_words(prediction, used)
-    if told := trained_on_sentence(prediction, st.session_state["review_read_trained_on"]):
-        st.caption(f":material/school: {told}")
-    cards(prediction, used)
+    summary(prediction, used)
+    if sentence := trained_on_sentence(prediction, st.session_state["review_read_trained_on"]):
+        st.caption(f":material/school: {sentence}")
+    model_cards(prediction, used)
     with st.container(border=True):
         _form(of, due, reader)
     viewer(prediction, maps, used.models.get("cnn"), "review_read")
@@ -94,15 +94,19 @@ def _study(of: ReviewSession, due: Assignment, reader: Person) -> Study:
     return st.session_state["review_read_study"]
 
 
-def _not_there(of: ReviewSession, due: Assignment, reader: Person, error: HemodetectError) -> None:
+def _study_unavailable(
+    of: ReviewSession, due: Assignment, reader: Person, error: HemodetectError
+) -> None:
     """A study whose images are gone for good does not keep the reader from the others."""
     st.error(plain(str(error)), icon=":material/error:")
     if not isinstance(error, StudyGone):
-        st.caption("Try it again soon, or tell whoever runs this server; what was read is kept.")
-        st.button("Try it again", icon=":material/refresh:", key="review_again")
+        st.caption(
+            "Try again later, or ask the administrator of this server. Earlier reads are saved."
+        )
+        st.button("Try again", icon=":material/refresh:", key="review_again")
         return
-    st.caption("It is kept that its images were gone. The study cannot be read later.")
-    if st.button("Go on without it", icon=":material/skip_next:", key="review_skip"):
+    st.caption("The session records that the images were gone. The study cannot be read later.")
+    if st.button("Skip this study", icon=":material/skip_next:", key="review_skip"):
         try:
             skip(reader, of, due.study.number)
         except HemodetectError as refusal:
@@ -135,8 +139,8 @@ def _without_models(study: Study) -> None:
         config=CHART_CONFIG | {"scrollZoom": True, "displayModeBar": False, "doubleClick": "reset"},
     )
     st.caption(
-        f"Slice {index + 1} of {len(slices)}. Scroll to zoom, drag to move, double-click for the whole"
-        " slice; arrow keys change the slice."
+        f"Slice {index + 1} of {len(slices)}. Scroll to zoom, drag to move, double-click to reset;"
+        " arrow keys change the slice."
     )
     arrows_turn_slices()
 
@@ -145,8 +149,8 @@ def _form(of: ReviewSession, due: Assignment, reader: Person) -> None:
     """What is asked: in a row above the models' heat maps, in a column beside the slices without."""
     first = _first_answer(of, due, reader)
     if first is not None:
-        st.markdown("**Your call, now that you have seen the models**")
-        st.caption(f"Without them you called: {_in_words(first)}. It is kept; this is added.")
+        st.markdown("**Your call with the models**")
+        st.caption(f"Without the models you called: {_in_words(first)}. Both calls are saved.")
     else:
         st.markdown("**Your call**")
     mark = f"{of.readers.index(reader.name)}_{due.study.number}_{due.stage}"
@@ -187,30 +191,30 @@ def _form(of: ReviewSession, due: Assignment, reader: Person) -> None:
         )
     place = st.container()
     last = due.stage == of.stages(reader.name, due.study.number)[-1]
-    kept = done.button(
-        "Keep it and go on" if last else "Keep it, then show the models",
+    submitted = done.button(
+        "Submit and continue" if last else "Submit, then show the models",
         type="primary",
         icon=":material/check:",
         disabled=call is None or sure is None,
         key=f"review_read_done_{mark}",
         width="stretch",
     )
-    st.caption("A read is kept as it is given and cannot be changed afterwards.")
-    if kept and call is not None and sure is not None:
-        _keep(of, due, reader, Answer(call, int(sure), slices, types, note), place)
+    st.caption("A submitted read cannot be changed.")
+    if submitted and call is not None and sure is not None:
+        _submit(of, due, reader, Answer(call, int(sure), slices, types, note), place)
 
 
-def _keep(
-    of: ReviewSession, due: Assignment, reader: Person, given: Answer, place: DeltaGenerator
+def _submit(
+    of: ReviewSession, due: Assignment, reader: Person, call: Answer, place: DeltaGenerator
 ) -> None:
     seconds = time.monotonic() - st.session_state["review_read_began"]
     try:
-        shown = st.session_state["review_read_bundles"] if due.stage == "shown" else ()
-        answer(reader, of, due.study.number, due.stage, given, seconds, shown)
+        bundles = st.session_state["review_read_bundles"] if due.stage == "shown" else ()
+        answer(reader, of, due.study.number, due.stage, call, seconds, bundles)
     except HemodetectError as error:
         place.error(plain(str(error)), icon=":material/error:")
         return
-    st.toast("Your read is kept.", icon=":material/check_circle:")
+    st.toast("Read submitted.", icon=":material/check_circle:")
     st.rerun()
 
 

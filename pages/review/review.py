@@ -20,7 +20,7 @@ from hemodetect.reviews.sessions import (
 )
 from hemodetect.storage.people import Person
 from pages.common.sign_in import ask_person, has_sign_in
-from pages.common.text import plain
+from pages.common.text import counted, plain
 from pages.review.new_session import new_session
 from pages.review.reading import reading
 from pages.review.session_results import result_page
@@ -28,8 +28,8 @@ from pages.review.session_results import result_page
 
 def _home(me: Person) -> None:
     st.write(
-        "A session is a list of studies that several readers call, each alone and in an order of their"
-        " own; the models are shown after, or beside, as the session says."
+        "Read the studies of a session. Each reader works alone, in a different order; the models are"
+        " shown after the first call or from the start."
     )
     known = [one for one in sessions() if "lead" in me.roles or may_read(me, one)]
     if not known:
@@ -45,10 +45,11 @@ def _home(me: Person) -> None:
 
 def _row(one: ReviewSession, me: Person) -> None:
     words, open_ = st.columns([6, 2], vertical_alignment="center")
-    made = f"{one.created.astimezone():%d %b %Y}, by {plain(one.created_by)}"
+    created = f"{one.created.astimezone():%d %b %Y}, by {plain(one.created_by)}"
     words.markdown(f"**{plain(one.title)}**")
     words.caption(
-        f"{len(one.studies)} studies. {MODES[one.mode]}. Made {made}.  \n{_progress(one)}"
+        f"{counted(len(one.studies), 'study', 'studies')}. {MODES[one.mode]}. Created {created}.  \n"
+        f"{_progress(one)}"
     )
     mine = (
         may_read(me, one) and next_assignment(one, one.reader_named(me.name) or me.name) is not None
@@ -93,15 +94,15 @@ def _session_page(me: Person, session_id: str, place: DeltaGenerator) -> None:
         result_page(one)
     elif not may_read(me, one):
         st.info(
-            f"{plain(me.name)} is not a reader of this session. Its results open for whoever made it,"
-            " and for leads when all is read.",
+            f"{plain(me.name)} is not a reader of this session. Its creator sees the results at any"
+            " time, and leads when all reads are done.",
             icon=":material/person_off:",
         )
 
 
 wanted = st.query_params.get("session")
 if wanted:
-    # A reader's screen is for the study: who reads what stands in one row with the way back.
+    # The screen is for the study: reader, progress and the way back share one row.
     place, middle, back = st.columns([2, 6, 2], vertical_alignment="bottom", gap="medium")
     back.button("All sessions", icon=":material/list:", on_click=_leave, width="stretch")
 else:
@@ -110,8 +111,10 @@ else:
 me = ask_person(place, "review_name")
 if not me.name:
     if cases := st.session_state.get("review_cases"):
-        st.caption(f":material/grid_view: {len(cases)} cases of the comparison wait for a session.")
-    st.caption("Write your name: it is kept with every read.")
+        st.caption(
+            f":material/grid_view: {counted(len(cases), 'case')} chosen on the page Compare."
+        )
+    st.caption("Write your name. It is recorded with every read.")
 else:
     try:
         if wanted:
@@ -122,6 +125,6 @@ else:
         st.error(plain(str(error)), icon=":material/error:")
 if not has_sign_in():
     st.caption(
-        ":material/info: This server has no sign-in: a name is what somebody writes, and everybody may"
-        " do everything."
+        ":material/info: This server has no sign-in. Names are not checked, and everybody has all"
+        " rights."
     )

@@ -1,4 +1,4 @@
-"""What came of a session: readers and models side by side."""
+"""The results of a session: readers and models side by side."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def result_page(of: ReviewSession) -> None:
         return
     if found.done < 1:
         st.caption(
-            f":material/hourglass: {found.done:.0%} of the reads are made; figures will change."
+            f":material/hourglass: {found.done:.0%} of the reads are done; the figures will change."
         )
     _matrices(found, made, models)
     st.dataframe(figure_rows(found), hide_index=True, width="stretch", height="content")
@@ -56,7 +56,7 @@ def result_page(of: ReviewSession) -> None:
     if figure is not None:
         st.plotly_chart(figure, theme=None, key="review_roc", config=chart_config("readers"))
         st.caption(
-            "A ring is a reader without the models, a full dot with them. Intervals resample studies."
+            "Ring: a reader without the models; dot: with the models. Intervals resample studies."
         )
     _exports(found, made, models)
     study_report(found.session, made)
@@ -72,7 +72,9 @@ def _results(session_id: str, reads_made: int, models_kept: int, skipped: int) -
 def _matrices(found: Results, made: list[Read], models: list[ModelRead]) -> None:
     known = {one.rater.key: one for one in found.rated if one.confusion}
     if not known:
-        st.caption("The answers of these studies are not known, so no call can be right or wrong.")
+        st.caption(
+            "The labels of these studies are unknown, so calls cannot be counted as right or wrong."
+        )
         return
     for stage, title in (
         ("blind", "Readers without the models"),

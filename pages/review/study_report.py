@@ -1,4 +1,4 @@
-"""One study of a session on paper, or as DICOM, with what one reader said of it."""
+"""The report of one study of a session, as PDF or DICOM, with the reads of one reader."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def study_report(of: ReviewSession, made: list[Read]) -> None:
     export_button(pdf, "Report as PDF", f"{file}.pdf", as_pdf, subject, told)
     if not isinstance(of.study(number).source, OfSet):  # pictures, which never were DICOM
         export_button(dicom, "Results as DICOM", f"{file}.zip", as_dicom, subject, told)
-    st.caption("Reports are made with the models in use now, and name their versions.")
+    st.caption("Reports use the models in use now and name their versions.")
 
 
 def _predicted(

@@ -1,4 +1,4 @@
-"""The labelled set that is trained on: chosen or uploaded, and looked at first."""
+"""The labelled data set for training: chosen or uploaded, and audited."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hemodetect.dataset.manifest import labelled_slices, listed_files, uploaded_
 from hemodetect.dataset.upload import store_set
 from hemodetect.errors import HemodetectError
 from hemodetect.figures.slice_view import png_bytes
-from hemodetect.models.recipes import RECIPES, NetworkRecipe
+from hemodetect.models.recipes import RECIPES, Augmentation
 from hemodetect.reviews.sessions import reading_from
 from hemodetect.training.augmentation import augmented
 from hemodetect.training.jobs.set_removal import remove_data
@@ -31,8 +31,8 @@ def choose_data_set() -> Path | None:
     if not found:
         places = ", ".join(str(folder) for folder in data_folders()) or "no folder"
         st.info(
-            f"No labelled set was found in {plain(places)}. Put one there, or name its place with"
-            " HEMODETECT_DATA; the README says which layouts are known.",
+            f"No labelled data set was found in {plain(places)}. Put one there, or set HEMODETECT_DATA"
+            " to its folder. The documentation lists the layouts.",
             icon=":material/folder_off:",
         )
         return None
@@ -40,14 +40,14 @@ def choose_data_set() -> Path | None:
     if st.session_state["train_data"] not in map(str, found):
         st.session_state["train_data"] = str(found[0])
     chosen = st.selectbox(
-        "Labelled set on this server",
+        "Labelled data set on this server",
         [str(folder) for folder in found],
         format_func=lambda folder: Path(folder).name,
         key="train_data",
     )
     if Path(chosen).parent == uploaded_sets():
         _removal(Path(chosen))
-    if st.button("Look at it first", icon=":material/search:", key="train_audit"):
+    if st.button("Audit this data set", icon=":material/search:", key="train_audit"):
         st.session_state["train_looked"] = chosen
     if st.session_state.get("train_looked") == chosen:
         _findings(Path(chosen))
@@ -55,18 +55,18 @@ def choose_data_set() -> Path | None:
 
 
 def _upload() -> None:
-    with st.expander("Upload a set", icon=":material/upload:"):
+    with st.expander("Upload a data set", icon=":material/upload:"):
         packed = st.file_uploader(
-            "One zip of slices (JPEG, PNG or TIFF), a folder a class, in it a folder a patient",
+            "Zip of JPEG, PNG or TIFF slices: a folder per class, in it a folder per patient",
             type="zip",
             key=f"train_zip_{st.session_state.setdefault('train_zips', 0)}",
         )
         st.caption(
-            "It is kept on this server until somebody removes it. Send de-identified pictures only:"
-            " what is burnt into them stays in them."
+            "Stored on this server until somebody removes it. Upload de-identified pictures only: text"
+            " burnt into the pixels is not removed."
         )
-        name = st.text_input("Name of the set", key="train_set_name").strip()
-        wanted = st.button("Keep it", icon=":material/save:", disabled=not (packed and name))
+        name = st.text_input("Name of the data set", key="train_set_name").strip()
+        wanted = st.button("Save", icon=":material/save:", disabled=not (packed and name))
         if packed is None or not wanted:
             return
         try:
@@ -82,15 +82,17 @@ def _upload() -> None:
 
 
 def _removal(folder: Path) -> None:
-    with st.popover("Remove this set", icon=":material/delete:"):
-        st.write(f"{plain(folder.name)} was uploaded. It will be gone from this server.")
+    with st.popover("Remove this data set", icon=":material/delete:"):
+        st.write(
+            f"{plain(folder.name)} is an uploaded data set. It will be deleted from this server."
+        )
         for session in reading_from({folder.name}):
             st.markdown(
                 f":material/warning: The review session “{plain(session.title)}” of"
-                f" {plain(session.created_by)} is not read to its end: what its readers have not read"
-                " of this set cannot be read any more."
+                f" {plain(session.created_by)} is not finished. Its readers can no longer read the"
+                " remaining studies of this set."
             )
-        if st.button("Remove it", type="primary", key="train_remove"):
+        if st.button("Remove", type="primary", key="train_remove"):
             try:
                 remove_data(folder, acting_person())
             except HemodetectError as error:
@@ -125,7 +127,7 @@ def _may_be_a_set(folder: Path) -> bool:
 
 def _findings(root: Path) -> None:
     try:
-        with st.spinner(f"Looking at {root.name}; the first time takes a minute or two"):
+        with st.spinner(f"Auditing {root.name}; the first time takes a minute or two"):
             dataset = open_dataset(root)
             found = _audited(dataset.fingerprint, dataset)
     except HemodetectError as error:
@@ -150,8 +152,8 @@ def _findings(root: Path) -> None:
 
 def _warnings(found: Audit) -> list[str]:
     lines = [
-        f"{plain(' and '.join(join.patients))} are taken for one person ({plain(join.reason)});"
-        " they stay on one side of a split."
+        f"{plain(' and '.join(join.patients))} count as one person ({plain(join.reason)});"
+        " a split keeps them together."
         for join in found.joins
     ]
     lines += [
@@ -168,15 +170,15 @@ def _warnings(found: Audit) -> list[str]:
         (reason, count), *_ = reasons.most_common()
         lines.append(
             f"{len(found.refused)} files cannot be read; {count} of them: {plain(reason)}"
-            " `hemodetect audit` names them."
+            " `hemodetect audit` lists them."
         )
-    return lines or ["Nothing was found that a training should not have."]
+    return lines or ["The audit found no problem for training."]
 
 
 def _montage(dataset: Dataset) -> None:
     st.caption(
-        "Slices as the networks of the recipe paper see them: shifted, turned, zoomed, sheared,"
-        " flipped, anew each epoch."
+        "Slices as the networks of the recipe paper see them: randomly shifted, rotated, zoomed,"
+        " sheared and flipped in each epoch."
     )
     random = np.random.default_rng()
     # Half of each class, a class a row.
@@ -185,8 +187,7 @@ def _montage(dataset: Dataset) -> None:
         [np.sort(random.choice(found, min(6, len(found)), replace=False)) for found in of_class]
     )
     recipe = RECIPES["cnn", "paper"]
-    assert isinstance(recipe, NetworkRecipe)
-    shown = augmented(np.asarray(dataset.grey(recipe.size)[rows]), recipe.augmentation, random)
+    shown = augmented(np.asarray(dataset.grey(recipe.size)[rows]), Augmentation(), random)
     labels = dataset.labels[rows]
     for label, said in enumerate(("labelled none", "labelled hemorrhage")):
         for column, image in zip(st.columns(6), shown[labels == label], strict=False):

@@ -1,4 +1,4 @@
-"""The jobs: how far they are, their curves and logs, and what can be done with them."""
+"""The jobs: progress, curves, logs, and buttons to cancel, resume or use the result."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ def _searched(shown: Job) -> None:
         return
     st.plotly_chart(search_map(found), theme=None, key="train_search", config=CHART_CONFIG)
     st.caption(
-        "AUROC by patient on patients held out, 95 % intervals by patient. The map is to be looked at,"
-        " not to be chosen from: whoever picks its best square has looked at the test patients."
+        "AUROC by patient on patients held out; 95 % intervals by patient. Do not choose settings from"
+        " this map: the best square was found on the test patients."
     )
     st.markdown(search_text(found).splitlines()[-1])
 
@@ -111,14 +111,14 @@ def _watched(job_id: str) -> None:
     state, action = st.columns([8, 2], vertical_alignment="center")
     said = f"{_ICONS[shown.state]} **{shown.state.capitalize()}**"
     if shown.cancelling and shown.state in ALIVE:
-        said += ", ending"
+        said += ", stopping"
     if shown.reason:
         said += f". {plain(shown.reason)}"
     state.markdown(said)
     _action(shown, action)
     if shown.state in ALIVE or (shown.state in RESUMABLE and at.share):
         left = f"; about {_duration(at.seconds_left)} left" if at.seconds_left else ""
-        waiting = "Waiting for its turn" if shown.state == "queued" else at.activity
+        waiting = "Waiting in the queue" if shown.state == "queued" else at.activity
         st.progress(at.share, waiting + left)
     st.caption(_times(shown))
     if not at.history.empty:
@@ -131,9 +131,9 @@ def _watched(job_id: str) -> None:
         _confusion(at.history)
     _cards(shown)
     with st.expander("Log", icon=":material/article:"):
-        st.code("\n".join(log_tail(shown)) or "Nothing yet.", language=None)
+        st.code("\n".join(log_tail(shown)) or "The log is empty.", language=None)
         st.download_button(
-            "The whole log",
+            "Download the log",
             lambda: shown.log.read_bytes() if shown.log.is_file() else b"",
             f"job-{shown.number}.log",
             "text/plain",

@@ -1,4 +1,4 @@
-"""A new bundle beside the one in use, and the step into use."""
+"""A new bundle beside the one in use, and the form that puts it into use."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def promotion_form(bundle: Path, prefix: str) -> None:
         _comparison(bundle, release, card, current)
     if card.split == "paper":
         st.caption(
-            ":material/block: Its figures leak (slices of one patient were on both sides), so it holds"
-            " no model and cannot be put into use."
+            ":material/block: Its figures leak: slices of one patient were on both sides of the split."
+            " It holds no model and cannot be put into use."
         )
         return
     if not beats_baseline(card):
         st.caption(
-            ":material/warning: On patients held out of training it was not shown to be right more"
-            " often than always giving the commoner answer."
+            ":material/warning: On patients held out of training it was not shown to be more accurate"
+            " than the majority-class baseline."
         )
     _step(bundle, card, prefix)
 
@@ -64,14 +64,14 @@ def _in_use(release: Path) -> Card | None:
 
 def _comparison(bundle: Path, release: Path, card: Card, current: Card) -> None:
     try:
-        found = _succession(bundle, release, card.version, current.version)
+        differences = _succession(bundle, release, card.version, current.version)
     except HemodetectError as error:
         st.caption(f":material/info: {plain(error)}")
         return
-    for level, difference in found.items():
+    for level, difference in differences.items():
         for metric, what in ((difference.auroc, "AUROC"), (difference.accuracy, "accuracy")):
-            said = difference_sentence("the new bundle", "the one in use", metric, what)
-            st.markdown(f"- By {level}: {said[0].lower()}{said[1:]}")
+            sentence = difference_sentence("the new bundle", "the one in use", metric, what)
+            st.markdown(f"- By {level}: {sentence[0].lower()}{sentence[1:]}")
 
 
 @st.cache_data(show_spinner="Comparing it with the model in use", max_entries=8)
@@ -82,8 +82,8 @@ def _succession(bundle: Path, release: Path, version: str, current: str) -> dict
 
 def _step(bundle: Path, card: Card, prefix: str) -> None:
     reason, name, button = st.columns([4, 3, 2], vertical_alignment="bottom")
-    why = reason.text_input("Why it shall be used", key=f"{prefix}_why")
-    asking = ask_person(name, f"{prefix}_promoter")
+    why = reason.text_input("Reason", key=f"{prefix}_why")
+    person = ask_person(name, f"{prefix}_promoter")
     if not button.button(
         "Put into use",
         type="primary",
@@ -96,8 +96,8 @@ def _step(bundle: Path, card: Card, prefix: str) -> None:
     from hemodetect.registry.releases import load_bundle
 
     try:
-        with st.spinner("Trying the model, then putting it into use"):
-            promote(bundle, settings().artifacts, who=asking, why=why, check=load_bundle)
+        with st.spinner("Checking the model, then putting it into use"):
+            promote(bundle, settings().artifacts, who=person, why=why, check=load_bundle)
     except (HemodetectError, OSError) as error:
         st.error(str(error), icon=":material/error:")
         return

@@ -1,4 +1,4 @@
-"""Train: what is wrong with a data set, a plan, the jobs, and the way into use."""
+"""Train: the data set and its audit, the plan, the jobs, and putting a model into use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from hemodetect.errors import HemodetectError
 from hemodetect.models.families import FAMILY_NAMES
-from hemodetect.models.recipes import DEPTHS, RECIPES, BloodRecipe, NetworkRecipe, StudyRecipe
+from hemodetect.models.recipes import DEPTHS, RECIPES
 from hemodetect.settings import settings
 from hemodetect.training.jobs import control
 from hemodetect.training.jobs.gpus import Gpu, gpus
@@ -36,7 +36,7 @@ _NUMBERS = {
     "dropout": "Dropout",
     "l2": "L2",
     "depth": "Depth",
-    "trials": "Trials of a search",
+    "trials": "Search trials",
 }
 
 
@@ -56,7 +56,7 @@ def _plan(data: Path) -> None:
     split = top[2].selectbox(
         "Split",
         ["patient", "paper"],
-        format_func=lambda s: "by patient" if s == "patient" else "by slice, as the study",
+        format_func=lambda s: "by patient" if s == "patient" else "by slice (as published)",
         key="train_split",
     )
     cards = _cards()
@@ -73,24 +73,28 @@ def _plan(data: Path) -> None:
     )
     if split == "paper":
         st.caption(
-            ":material/warning: Slices of one patient end up on both sides of this split. Its figures"
-            " say nothing of new patients, and no model of it can be put into use."
+            ":material/warning: Slices of one patient are on both sides of this split. Its figures do"
+            " not apply to new patients, and its models cannot be put into use."
         )
     places = [*st.columns(5), *st.columns(5)]
-    values = {name: _number(place, name) for place, name in zip(places, _NUMBERS, strict=False)}
+    values = {
+        name: _number(place, name, _default(name, families, recipe))
+        for place, name in zip(places, _NUMBERS, strict=False)
+    }
     if any(value is not None and math.isnan(value) for value in values.values()):
         return
-    teacher_data = None
+    backbone_data = None
     if recipe == "study":
         others = [folder for folder in labelled_sets() if folder != data]
-        teacher_data = st.selectbox(
-            "Set that the released teacher network was trained on",
+        backbone_data = st.selectbox(
+            "Data set that the released blood network was trained on",
             others,
             format_func=lambda folder: folder.name,
-            key="train_teacher",
+            key="train_backbone",
         )
     plans = [
-        _made(family, recipe, split, device, values, data, teacher_data) for family in families
+        _training_plan(family, recipe, split, device, values, data, backbone_data)
+        for family in families
     ]
     searches = []
     if split == "patient":
@@ -98,7 +102,7 @@ def _plan(data: Path) -> None:
         free = values | dict.fromkeys(TUNED)
         searches = [
             replace(
-                _made(
+                _training_plan(
                     family,
                     "paper",
                     split,
@@ -123,41 +127,56 @@ def _index(recipe: str) -> int:
     return sorted({name for _, name in RECIPES}).index(recipe)
 
 
-def _number(column: DeltaGenerator, name: str) -> float | None:
+def _default(name: str, families: list[str], recipe: str) -> str:
+    """The value of setting `name` in the recipe of each family, as the placeholder of its field."""
+    values = dict[str, str]()
+    for family in families:
+        value = getattr(RECIPES.get((family, recipe)), name, None)
+        if value is not None and name in _settings_of(family, recipe):
+            values[family] = f"{value:g}"
+    if len(set(values.values())) <= 1:
+        return next(iter(values.values()), "not used")
+    return ", ".join(f"{FAMILY_NAMES[family]} {value}" for family, value in values.items())
+
+
+def _settings_of(family: str, recipe: str) -> tuple[str, ...]:
+    """The settings of the recipe that a plan may change; none where the family has no such recipe."""
+    recipe_settings = RECIPES.get((family, recipe))
+    return () if recipe_settings is None else recipe_settings.adjustable
+
+
+def _number(column: DeltaGenerator, name: str, default: str) -> float | None:
     low, high = RANGES[name]
-    given = column.text_input(
+    text = column.text_input(
         _NUMBERS[name],
         {"folds": "5", "seed": "0", "trials": "20"}.get(name, ""),
-        placeholder="the recipe's",
+        placeholder=default,
         help=f"{low:g} to {high:g}",
         key=f"train_{name}",
     ).strip()
-    if not given:
+    if not text:
         return None
     try:
-        return float(given) if name in ("learning_rate", "dropout", "l2") else int(given)
+        return float(text) if name in ("learning_rate", "dropout", "l2") else int(text)
     except ValueError:
-        column.error(f"{given!r} is not a number; expected {low:g} to {high:g}.")
+        column.error(f"{text!r} is not a number; expected {low:g} to {high:g}.")
         return math.nan
 
 
-def _made(
+def _training_plan(
     family: str,
     recipe: str,
     split: str,
     device: str,
     values: dict[str, float | None],
     data: Path,
-    teacher_data: Path | None,
+    backbone_data: Path | None,
 ) -> TrainingPlan:
-    known = RECIPES.get((family, recipe))
-    # What means nothing to a family is left out, so that "all" can be trained with one plan.
-    own = ["epochs"] if isinstance(known, NetworkRecipe | BloodRecipe) else []
-    if isinstance(known, NetworkRecipe):
-        own += ["batch", *TUNED]
-    teacher = str(settings().artifacts / "teacher" / "blood")
-    needs = isinstance(known, StudyRecipe)
-    chosen = {name: values[name] for name in own}
+    backbone = str(settings().artifacts / "backbone" / "blood")
+    recipe_settings = RECIPES.get((family, recipe))
+    needs_backbone = recipe_settings is not None and recipe_settings.needs_backbone
+    # Settings that the recipe does not have are left out, so that one form can train all families.
+    chosen = {name: values[name] for name in _settings_of(family, recipe)}
     return TrainingPlan(
         data=str(data),
         family=family,
@@ -167,16 +186,16 @@ def _made(
         seed=0 if values["seed"] is None else int(values["seed"]),
         trials=20 if values["trials"] is None else int(values["trials"]),
         device=device,
-        backbone=teacher if needs else None,
-        backbone_data=str(teacher_data) if needs and teacher_data else None,
+        backbone=backbone if needs_backbone else None,
+        backbone_data=str(backbone_data) if needs_backbone and backbone_data else None,
         **chosen,  # type: ignore[arg-type]
     )
 
 
 def _start(plans: list[TrainingPlan], searches: list[TrainingPlan]) -> None:
     name, train, search, estimate = st.columns([3, 2, 2, 2], vertical_alignment="bottom")
-    asking = ask_person(name, "train_name")
-    wanted = train.button(
+    person = ask_person(name, "train_name")
+    train_clicked = train.button(
         "Train",
         type="primary",
         icon=":material/model_training:",
@@ -184,7 +203,7 @@ def _start(plans: list[TrainingPlan], searches: list[TrainingPlan]) -> None:
         key="train_start",
         width="stretch",
     )
-    searching = search.button(
+    search_clicked = search.button(
         "Search",
         icon=":material/grid_on:",
         disabled=not searches,
@@ -202,47 +221,47 @@ def _start(plans: list[TrainingPlan], searches: list[TrainingPlan]) -> None:
     ):
         for plan in plans:
             _estimate(plan)
-    if not (wanted or searching):
+    if not (train_clicked or search_clicked):
         return
-    plans = searches if searching else plans
+    plans = searches if search_clicked else plans
     try:
         for plan in plans:
             plan.checked_recipe()  # all of them before the first is started
         for plan in plans:
-            started = control.start(plan, asking)
+            started = control.start(plan, person)
             st.session_state["train_job"] = started.id
-            st.toast(f"Job {started.number}, {FAMILY_NAMES[plan.family]}, is in line.")
+            st.toast(f"Job {started.number}, {FAMILY_NAMES[plan.family]}, is queued.")
     except HemodetectError as error:
         st.error(str(error), icon=":material/error:")
 
 
 def _estimate(plan: TrainingPlan) -> None:
-    """Asks another process, which alone may take the card."""
+    """Times a short training in another process, as this one never takes the graphics card."""
     try:
         plan.checked_recipe()
         if any(one.state == "running" and one.device == plan.device for one in control.jobs()):
             raise JobError("a job is running on this device; an estimate now would be wrong.")
         with st.spinner(f"Timing a short training of the {FAMILY_NAMES[plan.family]}"):
-            told = subprocess.run(
+            process = subprocess.run(
                 [sys.executable, "-m", "hemodetect", *plan.arguments(Path("none")), "--estimate"],
                 capture_output=True,
                 text=True,
                 timeout=ESTIMATE_SECONDS,
                 env=os.environ | visible_cards(plan.device),
             )
-        lines = (told.stdout if told.returncode == 0 else told.stderr).strip().splitlines()
-        said = lines[-1].removeprefix("hemodetect: ") if lines else "no answer"
+        lines = (process.stdout if process.returncode == 0 else process.stderr).strip().splitlines()
+        sentence = lines[-1].removeprefix("hemodetect: ") if lines else "no answer"
     except subprocess.TimeoutExpired:
-        said = "even the short training took more than five minutes"
+        sentence = "even the short training took more than five minutes"
     except HemodetectError as error:
-        said = str(error)
-    st.markdown(f":material/timer: {FAMILY_NAMES[plan.family]}: {plain(said)}")
+        sentence = str(error)
+    st.markdown(f":material/timer: {FAMILY_NAMES[plan.family]}: {plain(sentence)}")
 
 
 st.title("Train")
 st.write(
-    "Train any of the five models on a labelled set, watch it, compare it with the model in use, and"
-    " put it into use. A job goes on when this page is closed."
+    "Train a model on a labelled data set, compare it with the model in use, and put it into use. A"
+    " job continues when this page is closed."
 )
 data_set = choose_data_set()
 if data_set is not None:

@@ -56,7 +56,7 @@ def test_two_clicks_lead_to_a_case_that_the_cnn_missed(page, cases: Comparison) 
 
 
 def test_a_moved_threshold_moves_the_matrices(page, cases: Comparison) -> None:
-    page.get_by_text("one for all").click()
+    page.get_by_text("same for all").click()
     handle = page.get_by_role("slider").first
     handle.wait_for()
     for _ in range(20):
@@ -85,12 +85,12 @@ def test_a_click_on_a_roc_curve_takes_its_threshold(page) -> None:
 
 
 def test_every_section_opens_without_an_error(page) -> None:
-    for section in ("Differences", "Leakage gap", "Parts of the data", "Export", "Curves"):
+    for section in ("Differences", "Leakage gap", "Subgroups", "Export", "Curves"):
         page.locator(".st-key-compare_section").get_by_text(section, exact=True).click()
         marker = {
             "Differences": "Intervals resample patients, the same for both models",
             "Leakage gap": "on both sides of a split",
-            "Parts of the data": "too few to read anything into",
+            "Subgroups": "too few to draw conclusions",
             "Export": "This page as PDF",
             "Curves": "Click a point of a ROC curve",
         }[section]

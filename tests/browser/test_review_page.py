@@ -1,4 +1,4 @@
-"""Two readers read a session of made-up heads, first without the models and then with them."""
+"""Two readers read a session of phantoms, first without the models and then with them."""
 
 from __future__ import annotations
 
@@ -55,11 +55,13 @@ def idle(page) -> None:
 def read(page, number: int, call: str, sure: str, after: str) -> None:
     """Calls a study without the models, and again with them."""
     page.get_by_text(f"Study {number} of {STUDIES}").wait_for()
-    without = page.get_by_role("button", name="Keep it, then show the models")
+    without = page.get_by_role("button", name="Submit, then show the models")
     without.wait_for()
-    page.get_by_text("Calls hemorrhage from").first.wait_for(state="detached")
-    # Not a word of any model before the first call is kept.
-    assert not re.search(r"SVM|CNN|Calls hemorrhage from", page.inner_text("[data-testid=stMain]"))
+    page.get_by_text("Suspicious slices").first.wait_for(state="detached")
+    # Not a word of any model before the first call is submitted.
+    assert not re.search(
+        r"SVM|CNN|Threshold|Suspicious slices", page.inner_text("[data-testid=stMain]")
+    )
     assert without.is_disabled()
     page.wait_for_function("window.hemodetectArrows")
     page.get_by_role("radio", name=call, exact=True).click()
@@ -74,12 +76,12 @@ def read(page, number: int, call: str, sure: str, after: str) -> None:
     page.get_by_role("radio", name=sure, exact=True).click()
     idle(page)
     without.click()  # waits until it is enabled
-    page.get_by_text("now that you have seen the models").wait_for()
+    page.get_by_text("Your call with the models").wait_for()
     page.get_by_text("Most suspicious slices").wait_for()
     if after != call:
         page.get_by_role("radio", name=after, exact=True).click()
         idle(page)
-    page.get_by_role("button", name="Keep it and go on").click()
+    page.get_by_role("button", name="Submit and continue").click()
 
 
 @pytest.mark.timeout(600)
@@ -89,12 +91,12 @@ def test_two_readers_read_a_session_blind_first_and_stand_beside_the_models(
     lead = opened(browser, f"{app}/review", "Lena")
     lead.get_by_role("textbox", name="Title", exact=True).wait_for()
     write(lead, "Title", "Tuesday afternoon")
-    write(lead, "Readers, with commas between", "Ada, Bo")
-    lead.get_by_text("Made-up heads", exact=True).click()
-    lead.get_by_label("Heads").fill(str(STUDIES))
-    lead.get_by_label("Heads").press("Enter")
-    lead.get_by_text(f"{STUDIES} studies; every reader").wait_for()
-    lead.get_by_role("button", name="Make the session").click()
+    write(lead, "Readers (comma-separated)", "Ada, Bo")
+    lead.get_by_text("Synthetic phantoms", exact=True).click()
+    lead.get_by_label("Phantoms").fill(str(STUDIES))
+    lead.get_by_label("Phantoms").press("Enter")
+    lead.get_by_text(f"{STUDIES} studies; each reader").wait_for()
+    lead.get_by_role("button", name="Create session").click()
     lead.get_by_text("Nobody has read yet").wait_for()
     address = lead.url
 
@@ -104,7 +106,7 @@ def test_two_readers_read_a_session_blind_first_and_stand_beside_the_models(
     ada.context.close()
     # On another machine it goes on where it was left.
     ada = opened(browser, address, "Ada")
-    read(ada, 2, "None", "5 certain", "Not sure")
+    read(ada, 2, "None", "5 (certain)", "Not sure")
     ada.get_by_text("All studies of this session are read").wait_for()
     bo = opened(browser, address, "Bo")
     for number in (1, 2):

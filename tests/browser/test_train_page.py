@@ -33,26 +33,26 @@ def test_a_set_is_uploaded_looked_at_and_removed(
 ) -> None:
     packed = shutil.make_archive(str(tmp_path / "set"), "zip", blob_folder)
     page.goto(f"{address}/train")
-    page.get_by_text("Upload a set").click()
+    page.get_by_text("Upload a data set").click()
     page.set_input_files("input[type=file]", packed)
-    write(page, "Name of the set", blob_folder.name)
-    page.get_by_role("button", name="Keep it").click()
+    write(page, "Name of the data set", blob_folder.name)
+    page.get_by_role("button", name="Save").click()
     page.get_by_text(f"There is a set {blob_folder.name} already").wait_for()
-    write(page, "Name of the set", "from-the-ward")
-    page.get_by_role("button", name="Keep it").click()
-    page.get_by_role("button", name="Remove this set").wait_for()
-    page.get_by_role("button", name="Look at it first").click()
+    write(page, "Name of the data set", "from-the-ward")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Remove this data set").wait_for()
+    page.get_by_role("button", name="Audit this data set").click()
     page.get_by_text("Slices as the networks").wait_for()
-    page.get_by_role("button", name="Remove this set").click()
-    page.get_by_text("from-the-ward was uploaded").wait_for()
-    page.get_by_role("button", name="Remove it").click()
-    page.get_by_role("button", name="Remove this set").wait_for(state="detached")
+    page.get_by_role("button", name="Remove this data set").click()
+    page.get_by_text(re.compile("from-the-ward is an uploaded")).wait_for()
+    page.get_by_role("button", name="Remove", exact=True).click()
+    page.get_by_role("button", name="Remove this data set").wait_for(state="detached")
 
 
 @pytest.mark.timeout(400)
 def test_a_model_is_trained_put_into_use_read_with_and_taken_back(page, address: str) -> None:
     page.goto(f"{address}/train")
-    page.get_by_role("button", name="Look at it first").click()
+    page.get_by_role("button", name="Audit this data set").click()
     page.get_by_text("Slices as the networks").wait_for()
     write(page, "Folds", "11")
     write(page, "Your name", "Ada")
@@ -67,7 +67,7 @@ def test_a_model_is_trained_put_into_use_read_with_and_taken_back(page, address:
 
     page.get_by_role("button", name="Put into use").click()
     page.get_by_text("needs a reason").wait_for()
-    write(page, "Why it shall be used", "a test of the way into use")
+    write(page, "Reason", "a test of the way into use")
     page.get_by_role("button", name="Put into use").click()
     page.get_by_text("In use.").wait_for()
 
@@ -79,10 +79,11 @@ def test_a_model_is_trained_put_into_use_read_with_and_taken_back(page, address:
     page.goto(f"{address}/models")
     page.get_by_text("a test of the way into use").wait_for(state="attached")
     for name in FAMILY_NAMES.values():
-        assert page.get_by_role("heading", name=name, exact=True).count() == 1
-    page.get_by_text("Earlier: 1").click()
-    write(page, "Why", "the test is over")
+        assert page.get_by_role("radio", name=name, exact=True).count() == 1
+    page.get_by_role("radio", name="SVM", exact=True).click()
+    page.get_by_text("Earlier releases: 1").wait_for()
+    write(page, "Reason", "the test is over")
     write(page, "Your name", "Ada")
-    page.get_by_role("button", name="Put back into use").click()
+    page.get_by_role("button", name="Use this version again").click()
     page.get_by_text("the test is over").wait_for(state="attached")
     assert "Traceback" not in page.inner_text("body")

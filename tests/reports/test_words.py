@@ -75,10 +75,10 @@ def test_a_model_beats_the_baseline_with_its_whole_interval_only() -> None:
     assert not beats_baseline(card("svm", low=0.49))
 
 
-def test_where_no_model_beats_the_baseline_the_reader_is_told_not_to_lean_on_them() -> None:
+def test_where_no_model_beats_the_baseline_the_reader_is_asked_not_to_rely_on_them() -> None:
     found = reliability_sentence({f: card(f, low=0.4) for f in FAMILY_NAMES})
     assert "none of these models" in found
-    assert found.endswith("do not lean on the calls.")
+    assert found.endswith("do not rely on the calls.")
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_where_some_models_beat_the_baseline_they_are_named(better: set[str], wo
 
 def test_where_all_models_beat_the_baseline_each_is_said_to() -> None:
     found = reliability_sentence({f: card(f, low=0.6) for f in FAMILY_NAMES})
-    assert "each of these models was right more often" in found
+    assert "each of these models was more accurate" in found
 
 
 def test_without_models_there_is_nothing_to_rely_on() -> None:
@@ -102,10 +102,8 @@ def test_without_models_there_is_nothing_to_rely_on() -> None:
 @pytest.mark.parametrize(
     ("svm", "cnn", "sentence"),
     [
-        ([1, 0, 0], [1, 1, 0], "In 2 of 3 slices no head could be made out; models that look for one"
-         " say nothing of these."),
-        ([0], None, "In 1 of 1 slice no head could be made out; models that look for one say nothing"
-         " of these."),
+        ([1, 0, 0], [1, 1, 0], "No head was found in 2 of 3 slices; the models skip them."),
+        ([0], None, "No head was found in 1 of 1 slice; the models skip it."),
         ([1, 1], [1, 1], ""),
         (None, None, ""),
     ],
@@ -131,18 +129,18 @@ def test_slices_without_a_head_are_counted_by_the_model_that_misses_most(
     ("families", "said"),
     [
         ([], ""),
-        (["cnn"], "The CNN was trained on this patient: what it says here is no test of it."),
+        (["cnn"], "The CNN was trained on this patient, so its answers here do not test it."),
         (
             ["svm", "logistic", "rnn"],
-            "The SVM, logistic regression and the RNN were trained on this patient: what they say"
-            " here is no test of them.",
+            "The SVM, logistic regression and the RNN were trained on this patient, so their"
+            " answers here do not test them.",
         ),
         (
             list(FAMILY_NAMES),
-            "All models were trained on this patient: what they say here is no test of them.",
+            "All models were trained on this patient, so their answers here do not test them.",
         ),
-        (["logistic"], "Logistic regression was trained on this patient: what it says here is no"
-         " test of it."),
+        (["logistic"], "Logistic regression was trained on this patient, so its answers here do"
+         " not test it."),
     ],
 )  # fmt: skip
 def test_models_that_know_the_patient_are_named(families: list[str], said: str) -> None:
@@ -156,8 +154,8 @@ def test_models_that_know_the_patient_are_named(families: list[str], said: str) 
 
 def test_a_track_record_gives_patients_interval_and_baseline() -> None:
     assert track_record(card("svm", low=0.62, baseline=0.55)) == (
-        "On 40 patients held out of training, right for 80% (95 % interval 62% to 90%);"
-        " always giving the commoner answer is right for 55%."
+        "Accuracy on 40 patients held out of training: 80% (95 % interval 62% to 90%)."
+        " Majority-class baseline: 55%."
     )
 
 

@@ -47,7 +47,7 @@ def test_a_reader_goes_past_studies_that_are_gone_and_it_is_kept() -> None:
 def test_what_may_come_back_is_not_skipped() -> None:
     seen, made = opened(OfSet("away", "p1"))
     assert "The set away is not on this server" in seen.error[0].value
-    assert [button.label for button in seen.button] == ["Try it again"]
+    assert [button.label for button in seen.button] == ["Try again"]
     seen.button(key="review_again").click().run()
     assert skips(made.id) == []
     assert not seen.exception
