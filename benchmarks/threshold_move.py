@@ -1,7 +1,7 @@
 """How long the Compare page's figures take after a threshold moved, against counting all anew.
 
 Five models x 20,000 made-up slices of 200 patients: the numbers of a large hospital's set, no images.
-"Prepared" is what the page does (`Board.scores`, and the cases of a cell); "anew" is
+"Prepared" is what the page does (`ComparisonView.scores`, and the cases of a cell); "anew" is
 `hemodetect.evaluation.scores` on the same predictions, in the same run.
 
     python benchmarks/threshold_move.py [--slices 20000] [--patients 200]
@@ -19,7 +19,7 @@ import pandas as pd
 
 from hemodetect.evaluation import scores
 from hemodetect.evaluation.comparison import ComparedModel, compared
-from hemodetect.evaluation.comparison_view import opened_board
+from hemodetect.evaluation.comparison_view import comparison_view
 from hemodetect.figures.comparing import confusion_matrices
 from hemodetect.models.families import FAMILY_NAMES
 
@@ -56,14 +56,14 @@ def main() -> None:
     ]
     comparison = compared(models, {"made": "0"}, table, predictions, "2026-01-01")
     start = time.perf_counter()
-    board = opened_board(comparison, "slice")
+    view = comparison_view(comparison, "slice")
     print(f"opening, once: {time.perf_counter() - start:.2f} s")
 
     def prepared(threshold: float) -> None:
         thresholds = dict.fromkeys(FAMILY_NAMES, threshold)
-        found = board.scores(thresholds)
+        found = view.scores(thresholds)
         confusion_matrices({k: s.confusion for k, s in found.items()}, dict(FAMILY_NAMES))
-        board.cell("cnn", "fn", thresholds)
+        view.cell("cnn", "fn", thresholds)
 
     def anew(threshold: float) -> None:
         for family in FAMILY_NAMES:

@@ -1,4 +1,4 @@
-"""The cases of a comparison at one level, ready for any threshold, and the cases behind a number."""
+"""A comparison at one level: figures at any threshold, and the cases behind a number."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from hemodetect.evaluation.metrics import Judged, Scores
 
 Cell = Literal["tn", "fp", "fn", "tp"]
 Thresholds = Mapping[str, float | np.ndarray]
-"""Key of a model -> its threshold, or one for every case (n,)."""
+"""Model key -> its threshold in [0, 1], or one threshold per case, (n,)."""
 
 
 @dataclass(frozen=True, eq=False)
-class Board:
-    """What the Compare page is drawn from.
+class ComparisonView:
+    """A comparison at one level; the Compare page and its exports are drawn from it.
 
     Attributes:
-        comparison: the slices chosen.
-        level: what a case is.
-        cases: a row a case (`Comparison.cases`).
-        judged: key -> the model's cases, in the same order.
+        comparison: the selected slices.
+        level: whether a case is a slice or a patient.
+        cases: one row per case (`Comparison.cases`).
+        judged: model key -> the model's cases, in the order of `cases`.
     """
 
     comparison: Comparison
@@ -38,45 +38,48 @@ class Board:
 
     @property
     def labels(self) -> np.ndarray:
-        """(n,) int8."""
+        """(n,) int8, 1 is hemorrhage."""
         return self.cases["label"].to_numpy()
 
     def scores(self, thresholds: Thresholds) -> dict[str, Scores]:
-        """Every model's figures."""
+        """Model key -> its figures at these thresholds."""
         return {key: self.judged[key].at(thresholds[key]) for key in self.judged}
 
     def cell(self, key: str, cell: Cell, thresholds: Thresholds) -> np.ndarray:
-        """Rows of the cases in a cell of the confusion matrix, those the model was surest of first."""
+        """Row numbers (int64) of the cases in a cell of the confusion matrix, the surest first."""
         probability, limit = self.cases[key].to_numpy(), thresholds[key]
         call = called(probability, limit)
-        label, wanted = {"tn": (0, False), "fp": (0, True), "fn": (1, False), "tp": (1, True)}[cell]
-        rows = np.flatnonzero((self.labels == label) & (call == wanted))
+        cells = {"tn": (0, False), "fp": (0, True), "fn": (1, False), "tp": (1, True)}
+        label, is_called = cells[cell]
+        rows = np.flatnonzero((self.labels == label) & (call == is_called))
         distance = np.abs(probability - limit)[rows]
         return rows[np.argsort(-distance, kind="stable")]
 
     def only_right(self, a: str, b: str, thresholds: Thresholds) -> np.ndarray:
-        """Rows of the cases that A has right and B wrong, where they lie furthest apart first."""
+        """Row numbers (int64) of the cases where A is right and B wrong, largest difference first."""
         calls = self._calls(thresholds)
         rows = np.flatnonzero(cell_mask(self.labels, calls[a], calls[b], "only_a"))
         apart = np.abs(self.cases[a].to_numpy() - self.cases[b].to_numpy())[rows]
         return rows[np.argsort(-apart, kind="stable")]
 
     def agreements(self, thresholds: Thresholds) -> dict[tuple[str, str], Agreement]:
-        """Every ordered pair of models -> their cases."""
+        """Every ordered pair of model keys -> how many cases each of the two has right."""
         return self._agreements(thresholds, np.ones(len(self.cases), bool))
 
     def agreements_by_person(self, thresholds: Thresholds) -> dict[tuple[str, str], Agreement]:
-        """The same with one case a patient group, its first, so that no person counts twice."""
+        """`agreements` over the first case of each patient group, so that no person counts twice."""
         return self._agreements(thresholds, ~self.cases["group"].duplicated().to_numpy())
 
     def slice_of(self, row: int, key: str) -> pd.Series:
-        """The slice to show for a case: itself, or the patient's most suspicious to model `key`."""
+        """The slice that represents a case: the slice itself, or the patient's slice with the highest
+        probability of model `key`.
+        """
         case = self.cases.iloc[row]
         if self.level == "slice":
             return case
         slices = self.comparison.slices
-        own = slices[(slices["set"] == case["set"]) & (slices["patient"] == case["patient"])]
-        return own.loc[own[key].idxmax()]
+        of_patient = slices[(slices["set"] == case["set"]) & (slices["patient"] == case["patient"])]
+        return of_patient.loc[of_patient[key].idxmax()]
 
     def _agreements(
         self, thresholds: Thresholds, rows: np.ndarray
@@ -91,10 +94,12 @@ class Board:
         return {key: called(self.cases[key].to_numpy(), thresholds[key]) for key in self.judged}
 
 
-def opened_board(comparison: Comparison, level: Level) -> Board:
-    """Prepares a board.
+def comparison_view(comparison: Comparison, level: Level) -> ComparisonView:
+    """Prepares a comparison at one level for any threshold.
 
     Raises:
         EvaluationError: all cases have one label.
     """
-    return Board(comparison, level, comparison.cases(level), judged_models(comparison, level))
+    return ComparisonView(
+        comparison, level, comparison.cases(level), judged_models(comparison, level)
+    )

@@ -45,7 +45,8 @@ class Evaluated:
     Attributes:
         family: a key of `FAMILY_NAMES`.
         recipe: name of the recipe.
-        split: "paper", "patient", or "outside: " and the set the model has never seen.
+        split: "paper", "patient", or "external: " and the name of a data set the model was not
+            trained on.
         slice_scores: by slice.
         patient_scores: by patient (mean of a patient's slices).
         training_seconds: of all folds together; None where it is not told.
@@ -124,7 +125,7 @@ def _lines(row: Evaluated) -> list[tuple[str, ...]]:
     name = FAMILY_NAMES[row.family]
     trained = "" if row.training_seconds is None else duration(row.training_seconds)
     # The study measured slices of its own set; no number of its belongs beside another set.
-    study = ("", "") if row.split.startswith("outside") else _study(row.family, row.recipe)
+    study = ("", "") if row.split.startswith("external") else _study(row.family, row.recipe)
     of_slices = (trained, *study)
     return [
         (name, row.recipe, row.split, *_figures(row.slice_scores), *of_slices),
@@ -156,5 +157,5 @@ def _study(family: str, recipe: str) -> tuple[str, str]:
 
 
 def _place(split: str) -> tuple[bool, str]:
-    """Orders the study's split, then unseen patients, then outside sets."""
-    return split.startswith("outside"), split
+    """Orders the study's split, then unseen patients, then external data sets."""
+    return split.startswith("external"), split

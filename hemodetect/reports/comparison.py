@@ -8,40 +8,40 @@ from collections.abc import Mapping
 
 from hemodetect import RESEARCH_USE_ONLY
 from hemodetect.evaluation import Scores
-from hemodetect.evaluation.comparison_view import Board
+from hemodetect.evaluation.comparison_view import ComparisonView
 from hemodetect.reports.predictions import no_formula
 
 _METRICS = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "auroc")
 
 
-def stamp_lines(board: Board) -> list[str]:
+def stamp_lines(view: ComparisonView) -> list[str]:
     """What a page of figures must carry: date, data, bundles, use."""
-    comparison = board.comparison
+    comparison = view.comparison
     data = ", ".join(f"{name} {found}" for name, found in comparison.fingerprints.items())
     bundles = ", ".join(f"{model.name} {model.version}" for model in comparison.models)
     return [f"Made {comparison.made}", f"Data: {data}", f"Bundles: {bundles}", RESEARCH_USE_ONLY]
 
 
-def comparison_csv(board: Board, scores: Mapping[str, Scores]) -> str:
+def comparison_csv(view: ComparisonView, scores: Mapping[str, Scores]) -> str:
     """A row a model: counts of the matrix, and every figure with its interval.
 
     The first lines, beginning with "#", say when, on what and with which bundles it was made.
     """
     text = io.StringIO()
-    for line in stamp_lines(board):
+    for line in stamp_lines(view):
         text.write(f"# {' '.join(line.split())}\n")
     writer = csv.writer(text, lineterminator="\n")
     heads = [f"{name}{end}" for name in _METRICS for end in ("", "_low", "_high")]
     counts = ["tn", "fp", "fn", "tp"]
     writer.writerow(["model", "version", "counted", "n", "patients", "threshold", *counts,
                      "majority_baseline", *heads])  # fmt: skip
-    for model in board.comparison.models:
+    for model in view.comparison.models:
         found = scores[model.key]
         threshold = "by case" if found.threshold is None else f"{found.threshold:.4f}"
         metrics = [getattr(found, name) for name in _METRICS]
         writer.writerow(
             [
-                no_formula(model.name), no_formula(model.version), board.level, found.n,
+                no_formula(model.name), no_formula(model.version), view.level, found.n,
                 found.n_groups, threshold, *(getattr(found.confusion, cell) for cell in counts),
                 f"{found.majority_baseline:.4f}",
                 *(_number(v) for m in metrics for v in (m.value, m.low, m.high)),

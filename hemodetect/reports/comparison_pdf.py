@@ -11,7 +11,7 @@ from reportlab.platypus import Flowable, KeepTogether
 
 from hemodetect.evaluation import PUBLISHED, LeakageGap, Scores
 from hemodetect.evaluation.comparison import ComparedModel, Comparison
-from hemodetect.evaluation.comparison_view import Board, Thresholds
+from hemodetect.evaluation.comparison_view import ComparisonView, Thresholds
 from hemodetect.evaluation.curves import RocCurve
 from hemodetect.evaluation.leakage import gap_sentences
 from hemodetect.evaluation.metrics import Metric
@@ -43,7 +43,7 @@ _VERSION = 90
 
 
 def comparison_pdf(
-    board: Board,
+    view: ComparisonView,
     thresholds: Thresholds,
     scores: Mapping[str, Scores],
     roc: Mapping[str, RocCurve],
@@ -55,31 +55,31 @@ def comparison_pdf(
     The same arguments give the same bytes.
 
     Args:
-        board: the cases compared.
+        view: the cases compared.
         thresholds: key of a model -> threshold, or one for every case (n,).
         scores: key -> figures at these thresholds.
         roc: key -> curve; models without one are left out of the chart.
         gaps: of the leakage table; may be empty.
         sentences: the differences in words; may be empty.
     """
-    models = board.comparison.models
-    title = f"Comparison of {len(models)} model{'' if len(models) == 1 else 's'}, by {board.level}"
+    models = view.comparison.models
+    title = f"Comparison of {len(models)} model{'' if len(models) == 1 else 's'}, by {view.level}"
     story: list[Flowable] = [
         paragraph(title, style=TITLE),
-        *_compared(board, scores[models[0].key]),
+        *_compared(view, scores[models[0].key]),
         *_models(models),
         *_matrices(models, scores),
-        *_figures(board, thresholds, scores),
+        *_figures(view, thresholds, scores),
         *_curves([model for model in models if model.key in roc], roc, scores),
         *_differences(models, sentences),
         *_leakage(gaps),
     ]
-    return document(story, f"hemodetect: {title}", _stamp(board))
+    return document(story, f"hemodetect: {title}", _stamp(view))
 
 
-def _stamp(board: Board) -> list[str]:
+def _stamp(view: ComparisonView) -> list[str]:
     """The stamp with names cut, so that none can push a fingerprint or a hash off the page."""
-    comparison = board.comparison
+    comparison = view.comparison
     brief = replace(
         comparison,
         fingerprints={
@@ -91,11 +91,11 @@ def _stamp(board: Board) -> list[str]:
             for model in comparison.models
         ),
     )
-    return stamp_lines(replace(board, comparison=brief))
+    return stamp_lines(replace(view, comparison=brief))
 
 
-def _compared(board: Board, first: Scores) -> list[Flowable]:
-    comparison = board.comparison
+def _compared(view: ComparisonView, first: Scores) -> list[Flowable]:
+    comparison = view.comparison
     slices = comparison.slices
     names = list(comparison.fingerprints)
     rows = [
@@ -103,13 +103,13 @@ def _compared(board: Board, first: Scores) -> list[Flowable]:
             printable(name, NAME_LENGTH),
             printable(comparison.fingerprints[name], NAME_LENGTH),
             _origins(comparison, name),
-            *_counts(board, name),
+            *_counts(view, name),
         )
         for name in names[:_MOST_ROWS]
     ]
     heads = ["Set", "Fingerprint", "Predictions", "Slices", "Patient folders", "Patients"]
-    counted = "slices" if board.level == "slice" else "patient folders"
-    heads.append(f"{'Slices' if board.level == 'slice' else 'Folders'} labelled hemorrhage")
+    counted = "slices" if view.level == "slice" else "patient folders"
+    heads.append(f"{'Slices' if view.level == 'slice' else 'Folders'} labelled hemorrhage")
     left_out = len(names) - len(rows)
     positions = Counter(place for place in slices["position"] if place)
     unknown = len(slices) - sum(positions.values())
@@ -141,9 +141,9 @@ def _origins(comparison: Comparison, name: str) -> str:
     return "; ".join(f"{origin}: {', '.join(who)}" for origin, who in by_origin.items())
 
 
-def _counts(board: Board, name: str) -> tuple[str, str, str, str]:
+def _counts(view: ComparisonView, name: str) -> tuple[str, str, str, str]:
     """Slices, folders, patients of a set, and its cases labelled hemorrhage."""
-    slices, cases = board.comparison.slices, board.cases
+    slices, cases = view.comparison.slices, view.cases
     own = slices[slices["set"] == name]
     bleeding = int(cases.loc[cases["set"] == name, "label"].sum())
     return (
@@ -189,8 +189,10 @@ def _matrices(models: Sequence[ComparedModel], scores: Mapping[str, Scores]) -> 
     return [KeepTogether([heading, drawings[0]]), *drawings[1:], note]
 
 
-def _figures(board: Board, thresholds: Thresholds, scores: Mapping[str, Scores]) -> list[Flowable]:
-    models = board.comparison.models
+def _figures(
+    view: ComparisonView, thresholds: Thresholds, scores: Mapping[str, Scores]
+) -> list[Flowable]:
+    models = view.comparison.models
     rows = [
         (
             (FAMILY_NAMES[model.family], printable(model.recipe, NAME_LENGTH)),
@@ -211,7 +213,7 @@ def _figures(board: Board, thresholds: Thresholds, scores: Mapping[str, Scores])
         paragraph("Figures at the thresholds in force", style=HEADING),
         table(heads, rows, (18, 15, 14, 14, 14, 14, 14, 13)),
         paragraph(
-            f"Right: share of {board.level}s called as labelled. Balanced accuracy: mean of"
+            f"Right: share of {view.level}s called as labelled. Balanced accuracy: mean of"
             " sensitivity and specificity. In brackets 95 % intervals from resampling patients;"
             f" “no interval” where there are too few patients to make one. {_better(models, scores)}",
             style=CAPTION,

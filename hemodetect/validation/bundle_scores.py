@@ -1,4 +1,4 @@
-"""Figures of bundles: of their own out-of-fold predictions, and of a comparison's models."""
+"""Figures of bundles from their out-of-fold predictions, and of the models of a comparison."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from hemodetect.registry.bundle import PREDICTIONS, SPLIT, read_card
 
 
 def evaluated_bundle(folder: Path) -> Evaluated:
-    """Figures of the bundle in `folder`, computed anew from its predictions.
+    """Figures of the bundle in `folder`, computed from its out-of-fold predictions.
 
     Args:
         folder: a bundle, with or without weights.
 
     Raises:
-        BundleError: no whole bundle.
+        BundleError: the bundle is missing or damaged, or holds no predictions or no split.
+        EvaluationError: its predictions are of one class only, or are invalid.
     """
     card = read_card(folder)
     missing = {PREDICTIONS, SPLIT} - set(card.files)
     if missing:
-        raise BundleError(f"{folder}: its card lists no {min(missing)}; it cannot be evaluated.")
+        raise BundleError(f"{folder}: the card lists no {min(missing)}, so it cannot be evaluated.")
     predictions = pd.read_parquet(folder / PREDICTIONS)
     groups = json.loads((folder / SPLIT).read_text())["groups"]
     by_slice, by_patient = (
@@ -44,24 +45,24 @@ def evaluated_bundle(folder: Path) -> Evaluated:
 
 
 def evaluated_models(comparison: Comparison) -> list[Evaluated]:
-    """Figures of every model on every set of a comparison, apart, at its operating point.
+    """Figures of every model on every data set of a comparison, at the model's operating point.
 
     Raises:
-        EvaluationError: a set has one class only.
+        EvaluationError: a data set has one class only.
     """
     rows = []
     for name in comparison.fingerprints:
-        one = comparison.only((comparison.slices["set"] == name).to_numpy())
-        by_slice, by_patient = (judged_models(one, level) for level in ("slice", "patient"))
+        of_set = comparison.only((comparison.slices["set"] == name).to_numpy())
+        by_slice, by_patient = (judged_models(of_set, level) for level in ("slice", "patient"))
         rows += [
             Evaluated(
                 family=model.family,
                 recipe=model.recipe,
-                split="patient" if model.origins[name] == "out-of-fold" else f"outside: {name}",
+                split="patient" if model.origins[name] == "out-of-fold" else f"external: {name}",
                 slice_scores=by_slice[model.key].at(model.threshold),
                 patient_scores=by_patient[model.key].at(model.threshold),
                 training_seconds=None,
             )
-            for model in one.models
+            for model in of_set.models
         ]
     return rows

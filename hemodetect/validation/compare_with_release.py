@@ -1,4 +1,4 @@
-"""Whether a new bundle is better than the release, on patients that neither had seen."""
+"""Whether a new bundle is better than the release, on patients that neither was trained on."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ from hemodetect.registry.bundle import PREDICTIONS, SPLIT, Card, read_card
 
 
 @dataclass(frozen=True)
-class Succession:
-    """Figures of a new bundle less those of the release, by slice or by patient.
+class ReleaseComparison:
+    """Figures of a new bundle minus those of the release, by slice or by patient.
 
     Attributes:
-        auroc: difference of the AUROC.
-        accuracy: difference of the share called right, each at its own operating point.
+        auroc: difference of the AUROC, -1 to 1.
+        accuracy: difference of the accuracy, -1 to 1, each bundle at its own operating point.
     """
 
     auroc: PairedDifference
     accuracy: PairedDifference
 
 
-def succession(new: Path, release: Path) -> dict[Level, Succession]:
+def compare_with_release(new: Path, release: Path) -> dict[Level, ReleaseComparison]:
     """Paired differences of the out-of-fold predictions of two bundles, by level.
 
     Args:
-        new, release: bundles of the patient split on the same data; their folds may differ, since
-            every prediction is of a patient that the model had not seen.
+        new, release: folders of two bundles of the patient split on the same data. Their folds may
+            differ, because every prediction is of a patient that the model was not trained on.
 
     Raises:
-        BundleError: no whole bundle.
-        EvaluationError: the two were not measured on the same slices of unseen patients.
+        BundleError: a bundle is missing or damaged.
+        EvaluationError: the two do not predict the same slices of the same data out-of-fold.
     """
     cards = [read_card(folder) for folder in (new, release)]
     for card in cards:
         if card.split != "patient" or not {PREDICTIONS, SPLIT} <= set(card.files):
             raise EvaluationError(
-                f"{card.version}: has no predictions of unseen patients (split {card.split}), so it"
-                " cannot be compared."
+                f"{card.version} has no out-of-fold predictions of unseen patients (split"
+                f" {card.split}), so it cannot be compared."
             )
     if cards[0].fingerprint != cards[1].fingerprint:
         raise EvaluationError(
@@ -62,7 +62,7 @@ def succession(new: Path, release: Path) -> dict[Level, Succession]:
 
 def _differences(
     level: Level, tables: list[pd.DataFrame], cards: list[Card], groups: dict[str, str]
-) -> Succession:
+) -> ReleaseComparison:
     keys = ["patient", "slice"] if level == "slice" else ["patient"]
     first, second = (
         (slice_level(table) if level == "slice" else patient_level(table, card.threshold))
@@ -78,7 +78,7 @@ def _differences(
     probabilities = [table["probability"].to_numpy() for table in (first, second)]
     drawn = judged(level, labels, probabilities[0], codes).drawn
     calls = [called(p, card.threshold) for p, card in zip(probabilities, cards, strict=True)]
-    return Succession(
+    return ReleaseComparison(
         auroc=auroc_difference(labels, probabilities[0], probabilities[1], codes, drawn),
         accuracy=accuracy_difference(labels, calls[0], calls[1], codes, drawn),
     )

@@ -1,4 +1,4 @@
-"""Bundles on labelled sets: out-of-fold where they were trained on a set, else put to the test."""
+"""Predictions of bundles on labelled data sets: out-of-fold on their own set, external elsewhere."""
 
 from __future__ import annotations
 
@@ -31,46 +31,51 @@ from hemodetect.registry.bundle import (
 )
 from hemodetect.registry.releases import load_bundle
 
-Report = Callable[[str], None]
+Progress = Callable[[str], None]
+"""Takes one line of text."""
 
 
 def compare_bundles(
-    folders: Sequence[Path], datasets: Sequence[Dataset], report: Report = lambda _: None
+    folders: Sequence[Path], datasets: Sequence[Dataset], progress: Progress = lambda _: None
 ) -> Comparison:
-    """Predictions of every bundle for every slice of the sets.
+    """Predictions of every bundle for every slice of the data sets.
 
-    On a set a bundle was trained on, or its backbone, these are its out-of-fold predictions; its
-    model, which knows those patients, is not asked. On any other set it is.
+    If the bundle or its backbone was trained on a data set, its out-of-fold predictions are read from
+    the bundle, because its model has seen these patients. On any other data set its model predicts
+    (external validation).
 
     Args:
-        folders: bundles made under the patient split.
-        datasets: named by their folder; no two of one name.
-        report: takes a line of progress.
+        folders: bundles of the patient split.
+        datasets: each is named by its folder; two with the same name are refused.
+        progress: called once per bundle and data set.
 
     Raises:
-        BundleError: a bundle is missing, altered, made under the paper split, or has no model and
-            was not trained on a set.
-        EvaluationError: two sets of one name, or a bundle that misses slices of its own set.
+        BundleError: a bundle is missing, damaged, of the paper split, or has no model for a data set
+            that it was not trained on.
+        EvaluationError: two data sets or two bundles of one name, bundles with different splits of
+            one data set, or a bundle without predictions for some slices.
     """
     sets = {dataset.root.name: dataset for dataset in datasets}
     if len(sets) < len(datasets):
         raise EvaluationError("Two data sets have the same folder name; rename one of them.")
-    cards = [_judgeable(folder) for folder in folders]
-    keys = _keys(cards)
-    facts: list[pd.DataFrame] = []
-    parts: dict[str, list[pd.DataFrame]] = {key: [] for key in keys}
+    cards = [_patient_split_card(folder) for folder in folders]
+    keys = _model_keys(cards)
+    cases: list[pd.DataFrame] = []
+    predictions: dict[str, list[pd.DataFrame]] = {key: [] for key in keys}
     for name, dataset in sets.items():
-        files = [_out_of_fold(card, dataset) for card in cards]
+        files = [_out_of_fold_files(card, dataset) for card in cards]
         splits = [
             Split.read(folder / file[1], dataset)
             for folder, file in zip(folders, files, strict=True)
             if file
         ]
-        facts.append(_facts(name, dataset, splits, report))
+        cases.append(_case_table(name, dataset, splits, progress))
         for key, folder, file in zip(keys, folders, files, strict=True):
-            report(f"{name}: {key}, {'out-of-fold' if file else 'outside test'}")
-            found = pd.read_parquet(folder / file[0]) if file else _predicted(folder, dataset)
-            parts[key].append(found.assign(set=name))
+            progress(f"{name}: {key}, {'out-of-fold' if file else 'external validation'}")
+            table = (
+                pd.read_parquet(folder / file[0]) if file else _model_predictions(folder, dataset)
+            )
+            predictions[key].append(table.assign(set=name))
     models = [
         ComparedModel(
             key=key,
@@ -86,41 +91,41 @@ def compare_bundles(
     return compared(
         models,
         {name: dataset.fingerprint for name, dataset in sets.items()},
-        pd.concat(facts, ignore_index=True),
-        {key: pd.concat(tables, ignore_index=True) for key, tables in parts.items()},
+        pd.concat(cases, ignore_index=True),
+        {key: pd.concat(tables, ignore_index=True) for key, tables in predictions.items()},
         datetime.now(UTC).date().isoformat(),
     )
 
 
-def _judgeable(folder: Path) -> Card:
+def _patient_split_card(folder: Path) -> Card:
     card = read_card(folder)
     if card.split != "patient":
         raise BundleError(
-            f"{folder}: made under the {card.split} split, whose figures leak; give bundles of the"
-            " patient split."
+            f"{folder}: the bundle is of the {card.split} split, whose figures leak; give bundles of"
+            " the patient split."
         )
     return card
 
 
-def _keys(cards: Sequence[Card]) -> list[str]:
-    """The family, or family and recipe where a family stands twice."""
+def _model_keys(cards: Sequence[Card]) -> list[str]:
+    """The family of each bundle, with its recipe if several bundles are of that family."""
     families = [card.family for card in cards]
     keys = [
         card.family if families.count(card.family) == 1 else f"{card.family} {card.recipe}"
         for card in cards
     ]
-    twice = sorted({key for key in keys if keys.count(key) > 1})
-    if twice:
-        raise EvaluationError(f"Two bundles are both {twice[0]}; give one bundle a recipe.")
+    repeated = sorted({key for key in keys if keys.count(key) > 1})
+    if repeated:
+        raise EvaluationError(f"Two bundles are both {repeated[0]}; give one bundle per recipe.")
     return keys
 
 
 def _origin(card: Card, dataset: Dataset) -> Origin:
-    return "out-of-fold" if _out_of_fold(card, dataset) else "outside"
+    return "out-of-fold" if _out_of_fold_files(card, dataset) else "outside"
 
 
-def _out_of_fold(card: Card, dataset: Dataset) -> tuple[str, str] | None:
-    """Files of the predictions and the split of a set a bundle was trained on; None of any other."""
+def _out_of_fold_files(card: Card, dataset: Dataset) -> tuple[str, str] | None:
+    """Names of the bundle's predictions and split for a data set it was trained on; else None."""
     if card.fingerprint == dataset.fingerprint:
         return PREDICTIONS, SPLIT
     if card.backbone_fingerprint == dataset.fingerprint:
@@ -130,29 +135,31 @@ def _out_of_fold(card: Card, dataset: Dataset) -> tuple[str, str] | None:
     return None
 
 
-def _facts(name: str, dataset: Dataset, splits: Sequence[Split], report: Report) -> pd.DataFrame:
-    """A row a slice; groups and folds are those of the bundles trained on the set, if any."""
+def _case_table(
+    name: str, dataset: Dataset, splits: Sequence[Split], progress: Progress
+) -> pd.DataFrame:
+    """One row per slice. Groups and folds are those of the bundles trained on the data set, if any."""
     table = dataset.slices[["patient", "slice", "label"]].reset_index(drop=True)
     fold = np.full(len(table), NO_FOLD, np.int16)
     if splits:
         first = splits[0]
         if any((s.groups, s.folds) != (first.groups, first.folds) for s in splits):
             raise EvaluationError(
-                f"The bundles were trained on unlike splits of {name}; train them on one split"
+                f"The bundles were trained on different splits of {name}; train them on one split"
                 " (`train --split BUNDLE/split.json`) to compare them."
             )
         groups = first.groups
         for number in range(len(first.folds)):
             fold[first.test_mask(table, number)] = number
     else:
-        report(f"{name}: looking for folders of one person")
+        progress(f"{name}: looking for folders of the same person")
         groups = patient_groups(dataset)
     facts = case_facts(dataset).reset_index(drop=True)
     table = table.assign(set=name, fold=fold, group=name + "/" + table["patient"].map(groups))
     return pd.concat([table, facts], axis=1)
 
 
-def _predicted(folder: Path, dataset: Dataset) -> pd.DataFrame:
+def _model_predictions(folder: Path, dataset: Dataset) -> pd.DataFrame:
     model = load_bundle(folder)
     grey = dataset.grey(model.fitted.size)
     table = dataset.slices[["patient", "slice", "label"]].reset_index(drop=True)

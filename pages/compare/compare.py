@@ -13,7 +13,7 @@ import streamlit as st
 from hemodetect.errors import HemodetectError
 from hemodetect.evaluation.comparison import Comparison
 from hemodetect.evaluation.comparison_file import read_comparison
-from hemodetect.evaluation.comparison_view import Board, Thresholds, opened_board
+from hemodetect.evaluation.comparison_view import ComparisonView, Thresholds, comparison_view
 from hemodetect.evaluation.fold_thresholds import rule_thresholds
 from hemodetect.evaluation.levels import EvaluationError, Level
 from hemodetect.evaluation.metrics import Scores
@@ -68,12 +68,12 @@ def _read(path: Path, changed_ns: int) -> Comparison:
 
 
 @st.cache_resource(show_spinner="Counting", max_entries=16)
-def _board(
+def _view(
     _comparison: Comparison, name: str, level: Level, sets: tuple[str, ...], positions: tuple
-) -> Board:
+) -> ComparisonView:
     slices = _comparison.slices
     rows = slices["set"].isin(sets) & (slices["position"].isin(positions) | (not positions))
-    return opened_board(_comparison.only(rows.to_numpy(bool)), level)
+    return comparison_view(_comparison.only(rows.to_numpy(bool)), level)
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
@@ -142,9 +142,9 @@ def _origin_words(comparison: Comparison, sets: tuple[str, ...]) -> None:
             )
 
 
-def _thresholds(comparison: Comparison, name: str, board: Board) -> Thresholds:
+def _thresholds(comparison: Comparison, name: str, view: ComparisonView) -> Thresholds:
     """The thresholds in force; draws their controls."""
-    keys = list(board.judged)
+    keys = list(view.judged)
     # A click on a ROC curve sets this and the sliders, so their first value comes from here too.
     st.session_state.setdefault(RULE, RELEASED)
     kind = st.segmented_control(
@@ -172,8 +172,8 @@ def _thresholds(comparison: Comparison, name: str, board: Board) -> Thresholds:
             for column, model in zip(columns, comparison.models, strict=True)
         }
     rule = _rule(cast(str, kind))
-    every = _rule_thresholds(comparison, name, board.level, rule)
-    index = pd.MultiIndex.from_frame(board.cases[["set", "patient", "slice"]])
+    every = _rule_thresholds(comparison, name, view.level, rule)
+    index = pd.MultiIndex.from_frame(view.cases[["set", "patient", "slice"]])
     by_case = {key: every[key].reindex(index).to_numpy(np.float32) for key in keys}
     spans = ", ".join(
         f"{model.name} {by_case[model.key].min():.0%} to {by_case[model.key].max():.0%}"
@@ -219,8 +219,8 @@ def _cell_clicked() -> None:
         st.session_state["compare_open"] = tuple(points[0]["customdata"])
 
 
-def _matrices(board: Board, scores: dict[str, Scores]) -> None:
-    models = board.comparison.models
+def _matrices(view: ComparisonView, scores: dict[str, Scores]) -> None:
+    models = view.comparison.models
     st.plotly_chart(
         confusion_matrices(
             {key: found.confusion for key, found in scores.items()},
@@ -236,10 +236,10 @@ def _matrices(board: Board, scores: dict[str, Scores]) -> None:
     st.caption("Click a cell to see its cases. Percentages are of the row.")
 
 
-def _figures_table(board: Board, scores: dict[str, Scores]) -> pd.DataFrame:
+def _figures_table(view: ComparisonView, scores: dict[str, Scores]) -> pd.DataFrame:
     """A row a model."""
     rows: list[dict[str, Any]] = []
-    for model in board.comparison.models:
+    for model in view.comparison.models:
         found = scores[model.key]
         rows.append(
             {
@@ -256,21 +256,21 @@ def _figures_table(board: Board, scores: dict[str, Scores]) -> pd.DataFrame:
 
 
 @st.fragment
-def _fragment(comparison: Comparison, name: str, board: Board) -> None:
+def _fragment(comparison: Comparison, name: str, view: ComparisonView) -> None:
     try:
-        thresholds = _thresholds(comparison, name, board)
-        scores = board.scores(thresholds)
+        thresholds = _thresholds(comparison, name, view)
+        scores = view.scores(thresholds)
     except EvaluationError as error:
         st.error(str(error), icon=":material/error:")
         return
-    _matrices(board, scores)
+    _matrices(view, scores)
     opened = st.session_state.get("compare_open")
     if opened:
-        gallery(board, thresholds, opened, _close_cell)
-    st.dataframe(_figures_table(board, scores), hide_index=True, width="stretch")
+        gallery(view, thresholds, opened, _close_cell)
+    st.dataframe(_figures_table(view, scores), hide_index=True, width="stretch")
     first = next(iter(scores.values()))
     st.caption(
-        f"{first.n:,} {'slices' if board.level == 'slice' else 'patient folders'},"
+        f"{first.n:,} {'slices' if view.level == 'slice' else 'patient folders'},"
         f" {first.n_positive:,} labelled hemorrhage, of {first.n_groups} people (folders of one person"
         " counted once). In brackets 95 % intervals from resampling"
         " patients."
@@ -278,7 +278,7 @@ def _fragment(comparison: Comparison, name: str, board: Board) -> None:
     chosen = st.segmented_control(
         "More", list(SECTIONS), default=next(iter(SECTIONS)), required=True, key="compare_section"
     )
-    SECTIONS[chosen](board, thresholds, scores)
+    SECTIONS[chosen](view, thresholds, scores)
 
 
 st.title("Compare the models")
@@ -286,7 +286,7 @@ in_view, its_name = _comparison()
 level_in_view, sets_in_view, positions_in_view = _filters(in_view)
 _origin_words(in_view, sets_in_view)
 try:
-    shown = _board(in_view, its_name, level_in_view, sets_in_view, positions_in_view)
+    shown = _view(in_view, its_name, level_in_view, sets_in_view, positions_in_view)
 except EvaluationError as error:
     st.warning(str(error), icon=":material/filter_alt_off:")
     st.stop()

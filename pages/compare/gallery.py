@@ -13,7 +13,7 @@ import streamlit as st
 from hemodetect.dataset.lookup import LocatedSet, find_set
 from hemodetect.errors import HemodetectError, UnreadableFile
 from hemodetect.evaluation.comparison import Comparison
-from hemodetect.evaluation.comparison_view import Board, Cell, Thresholds
+from hemodetect.evaluation.comparison_view import Cell, ComparisonView, Thresholds
 from hemodetect.figures.comparing import CELLS
 from hemodetect.figures.slice_view import png_bytes
 from hemodetect.imaging import UploadedFile, read_study
@@ -30,29 +30,29 @@ _THUMBNAIL = 200
 
 
 def gallery(
-    board: Board, thresholds: Thresholds, opened: tuple[str, ...], close: Callable[[], None]
+    view: ComparisonView, thresholds: Thresholds, opened: tuple[str, ...], close: Callable[[], None]
 ) -> None:
     """The cases of `opened`: (model, cell) of a confusion matrix, or ("difference", A, B)."""
     if opened[0] == "difference":
         _, a, b = opened
-        key, rows = a, board.only_right(a, b, thresholds)
-        names = {model.key: model.name for model in board.comparison.models}
+        key, rows = a, view.only_right(a, b, thresholds)
+        names = {model.key: model.name for model in view.comparison.models}
         said = f"{names[a]} right, {names[b]} wrong; largest difference first"
     else:
         key, cell = opened[0], cast(Cell, opened[1])
-        rows = board.cell(key, cell, thresholds)
+        rows = view.cell(key, cell, thresholds)
         label, call, meaning = CELLS[cell]
-        model = board.comparison.model(key)
+        model = view.comparison.model(key)
         said = f"{model.name}: labelled {label}, called {call} ({meaning}); most confident first"
     with st.container(border=True):
         title, hide = st.columns([7, 1], vertical_alignment="center")
-        title.markdown(f"**{_counted(len(rows), board.level)}** — {said}")
+        title.markdown(f"**{_counted(len(rows), view.level)}** — {said}")
         hide.button("Close", on_click=close, key="compare_close", width="stretch")
         if not len(rows):
             st.caption("No case is in this cell at these thresholds.")
             return
         me = acting_person()
-        for session in reading_from(set(board.comparison.slices["set"]), me.name):
+        for session in reading_from(set(view.comparison.slices["set"]), me.name):
             if not may_read(me, session):
                 continue
             st.info(
@@ -63,13 +63,13 @@ def gallery(
             return
         shown = rows[_page(len(rows))]
         if "lead" in acting_person().roles:
-            _to_a_session(board, rows)
-        _pictures(board, key, shown)
+            _to_a_session(view, rows)
+        _pictures(view, key, shown)
 
 
-def _to_a_session(board: Board, rows: np.ndarray) -> None:
+def _to_a_session(view: ComparisonView, rows: np.ndarray) -> None:
     """The people behind all of `rows`, a folder each, as the studies of a new review session."""
-    of_people = board.cases.iloc[rows].drop_duplicates(["set", "group"]).head(MOST_STUDIES)
+    of_people = view.cases.iloc[rows].drop_duplicates(["set", "group"]).head(MOST_STUDIES)
     patients = of_people[["set", "patient"]]
     if not st.button(
         f"Review {_counted(len(patients), 'patient')} in a session",
@@ -77,7 +77,7 @@ def _to_a_session(board: Board, rows: np.ndarray) -> None:
         key="compare_review",
     ):
         return
-    truth = board.comparison.slices.groupby(["set", "patient"])["label"].max()
+    truth = view.comparison.slices.groupby(["set", "patient"])["label"].max()
     st.session_state["review_cases"] = [
         (OfSet(str(name), str(patient)), "hemorrhage" if truth[name, patient] else "none")
         for name, patient in patients.itertuples(index=False)
@@ -100,8 +100,8 @@ def _page(n: int) -> slice:
     return slice((page - 1) * PER_PAGE, page * PER_PAGE)
 
 
-def _pictures(board: Board, key: str, rows: np.ndarray) -> None:
-    found = {name: _place(board.comparison, name) for name in board.comparison.fingerprints}
+def _pictures(view: ComparisonView, key: str, rows: np.ndarray) -> None:
+    found = {name: _place(view.comparison, name) for name in view.comparison.fingerprints}
     absent = [name for name, place in found.items() if place is None]
     if absent:
         st.caption(
@@ -113,11 +113,11 @@ def _pictures(board: Board, key: str, rows: np.ndarray) -> None:
         columns = st.columns(PER_ROW)
         for column, row in zip(columns, rows[start : start + PER_ROW], strict=False):
             with column:
-                _case(board, int(row), key, found)
+                _case(view, int(row), key, found)
 
 
-def _case(board: Board, row: int, key: str, found: dict[str, LocatedSet | None]) -> None:
-    case, shown = board.cases.iloc[row], board.slice_of(row, key)
+def _case(view: ComparisonView, row: int, key: str, found: dict[str, LocatedSet | None]) -> None:
+    case, shown = view.cases.iloc[row], view.slice_of(row, key)
     place = found[case["set"]]
     name = str(shown["slice"]).rsplit("/", 1)[-1]
     if place is not None:
@@ -126,22 +126,24 @@ def _case(board: Board, row: int, key: str, found: dict[str, LocatedSet | None])
             st.image(picture, width="stretch")
         except (HemodetectError, OSError) as error:
             st.caption(f":material/broken_image: {error}")
-    which = plain(name) if board.level == "slice" else f"shown: {plain(name)}"
+    which = plain(name) if view.level == "slice" else f"shown: {plain(name)}"
     st.caption(
         f"Patient {plain(case['patient'])}  \n{which}  \n"
         + "  \n".join(
             f"{'**' if model.key == key else ''}{model.name} {case[model.key]:.0%}"
             f"{'**' if model.key == key else ''}"
-            for model in board.comparison.models
+            for model in view.comparison.models
         )
     )
     if place is not None and st.button(
         "Open", key=f"compare_case_{row}", width="stretch", icon=":material/open_in_full:"
     ):
-        _open_in_viewer(board, case, shown, place)
+        _open_in_viewer(view, case, shown, place)
 
 
-def _open_in_viewer(board: Board, case: pd.Series, shown: pd.Series, place: LocatedSet) -> None:
+def _open_in_viewer(
+    view: ComparisonView, case: pd.Series, shown: pd.Series, place: LocatedSet
+) -> None:
     """The patient in the Read page, at this slice; leaves this page."""
     patient = str(shown["patient"])
     try:
@@ -168,14 +170,14 @@ def _open_in_viewer(board: Board, case: pd.Series, shown: pd.Series, place: Loca
     series, index = where[0]
     for old in [old for old in st.session_state if str(old).startswith("read_")]:
         del st.session_state[old]
-    models = board.comparison.models
+    models = view.comparison.models
     said = ", ".join(f"{model.name} {case[model.key]:.0%}" for model in models)
     st.session_state["read_study"] = study.choosing(series)
     st.session_state["read_series"] = series
     st.session_state["read_slice"] = index + 1
     st.session_state["read_origin"] = (
         f"From the comparison: patient {plain(patient)}, labelled"
-        f" {'hemorrhage' if case['label'] else 'no hemorrhage'}. There this {board.level} got {said}."
+        f" {'hemorrhage' if case['label'] else 'no hemorrhage'}. There this {view.level} got {said}."
     )
     st.session_state["read_trained_on"] = trained_on(
         settings().artifacts, patient, list(place.patient_files(patient))

@@ -12,7 +12,7 @@ import streamlit as st
 from hemodetect.errors import BundleError
 from hemodetect.evaluation import LeakageGap, Scores, leakage_gap, scores_of_card
 from hemodetect.evaluation.calibration import reliability, score_histogram
-from hemodetect.evaluation.comparison_view import Board, Thresholds
+from hemodetect.evaluation.comparison_view import ComparisonView, Thresholds
 from hemodetect.evaluation.curves import precision_recall_with_band, roc_curve_with_band
 from hemodetect.evaluation.differences import (
     PairedDifference,
@@ -41,7 +41,7 @@ from hemodetect.settings import settings
 from pages.common.charts import chart_config
 from pages.common.exports import export_button
 
-Section = Callable[[Board, Thresholds, dict[str, Scores]], None]
+Section = Callable[[ComparisonView, Thresholds, dict[str, Scores]], None]
 EACH, RULE = "one per model", "compare_rule"
 """The choice of a threshold for each model, and the widget that it is made with."""
 _MEASURES = {"accuracy": "accuracy", "sensitivity": "sensitivity", "specificity": "specificity"}
@@ -52,17 +52,17 @@ def threshold_key(model: str) -> str:
     return f"compare_threshold_{model}"
 
 
-def _names(board: Board) -> dict[str, str]:
-    return {model.key: model.name for model in board.comparison.models}
+def _names(view: ComparisonView) -> dict[str, str]:
+    return {model.key: model.name for model in view.comparison.models}
 
 
-def _families(board: Board) -> dict[str, str]:
-    return {model.key: model.family for model in board.comparison.models}
+def _families(view: ComparisonView) -> dict[str, str]:
+    return {model.key: model.family for model in view.comparison.models}
 
 
-def _curves(board: Board, thresholds: Thresholds, scores: dict[str, Scores]) -> None:
-    names, families = _names(board), _families(board)
-    roc, recall, calibrated, spread = _all_curves(board, _stamp(board))
+def _curves(view: ComparisonView, thresholds: Thresholds, scores: dict[str, Scores]) -> None:
+    names, families = _names(view), _families(view)
+    roc, recall, calibrated, spread = _all_curves(view, _stamp(view))
     banded = st.selectbox(
         "Interval for", list(names), format_func=names.__getitem__, key="compare_banded",
         index=list(families.values()).index("cnn") if "cnn" in families.values() else 0, width=220,
@@ -104,9 +104,9 @@ def _curves(board: Board, thresholds: Thresholds, scores: dict[str, Scores]) -> 
 
 
 @st.cache_resource(show_spinner="Drawing the curves", max_entries=8)
-def _all_curves(_board: Board, stamp: tuple) -> tuple[dict, dict, dict, dict]:
+def _all_curves(_view: ComparisonView, stamp: tuple) -> tuple[dict, dict, dict, dict]:
     found: tuple[dict, dict, dict, dict] = ({}, {}, {}, {})
-    for key, judged in _board.judged.items():
+    for key, judged in _view.judged.items():
         given = (judged.labels, judged.probabilities, judged.codes, judged.drawn)
         found[0][key] = roc_curve_with_band(*given)
         found[1][key] = precision_recall_with_band(*given)
@@ -115,12 +115,12 @@ def _all_curves(_board: Board, stamp: tuple) -> tuple[dict, dict, dict, dict]:
     return found
 
 
-def _stamp(board: Board) -> tuple:
+def _stamp(view: ComparisonView) -> tuple:
     """Tells the boards of one process apart, for the cache."""
     return (
-        board.level,
-        tuple(model.version for model in board.comparison.models),
-        int(pd.util.hash_pandas_object(board.cases, index=False).sum()),
+        view.level,
+        tuple(model.version for model in view.comparison.models),
+        int(pd.util.hash_pandas_object(view.cases, index=False).sum()),
     )
 
 
@@ -133,9 +133,9 @@ def _roc_clicked() -> None:
     st.session_state[threshold_key(key)] = round(float(threshold) * 200) / 200
 
 
-def _differences(board: Board, thresholds: Thresholds, scores: dict[str, Scores]) -> None:
-    names = _names(board)
-    agreements = board.agreements(thresholds)
+def _differences(view: ComparisonView, thresholds: Thresholds, scores: dict[str, Scores]) -> None:
+    names = _names(view)
+    agreements = view.agreements(thresholds)
     left, right = st.columns([5, 6])
     opened = st.session_state.get("compare_open")
     left.plotly_chart(
@@ -149,11 +149,11 @@ def _differences(board: Board, thresholds: Thresholds, scores: dict[str, Scores]
         config=chart_config("differences"),
     )
     left.caption(
-        f"{board.level.capitalize()}s that the model of the row has right and the model of the column"
+        f"{view.level.capitalize()}s that the model of the row has right and the model of the column"
         " wrong. Click a number to see them above."
     )
     with right:
-        for sentence in _difference_sentences(board, thresholds):
+        for sentence in _difference_sentences(view, thresholds):
             st.markdown(f"- {sentence}")
         st.caption(
             "Intervals resample patients, the same for both models. With ten pairs compared, about"
@@ -168,12 +168,12 @@ def _difference_clicked() -> None:
         st.session_state["compare_open"] = ("difference", *points[0]["customdata"])
 
 
-def _difference_sentences(board: Board, thresholds: Thresholds) -> list[str]:
-    names, sentences = _names(board), []
-    people = board.agreements_by_person(thresholds) if board.level == "patient" else {}
-    ranked = _auroc_differences(board, _stamp(board))
-    for a, b in combinations(board.judged, 2):
-        first, second = board.judged[a], board.judged[b]
+def _difference_sentences(view: ComparisonView, thresholds: Thresholds) -> list[str]:
+    names, sentences = _names(view), []
+    people = view.agreements_by_person(thresholds) if view.level == "patient" else {}
+    ranked = _auroc_differences(view, _stamp(view))
+    for a, b in combinations(view.judged, 2):
+        first, second = view.judged[a], view.judged[b]
         right = accuracy_difference(
             first.labels,
             called(first.probabilities, thresholds[a]),
@@ -193,21 +193,23 @@ def _difference_sentences(board: Board, thresholds: Thresholds) -> list[str]:
 
 
 @st.cache_resource(show_spinner="Comparing the models", max_entries=8)
-def _auroc_differences(_board: Board, stamp: tuple) -> dict[tuple[str, str], PairedDifference]:
+def _auroc_differences(
+    _view: ComparisonView, stamp: tuple
+) -> dict[tuple[str, str], PairedDifference]:
     """No threshold changes these, and for many patients they take a second."""
     return {
         (a, b): auroc_difference(
-            _board.labels,
-            _board.judged[a].probabilities,
-            _board.judged[b].probabilities,
-            _board.judged[a].codes,
-            _board.judged[a].drawn,
+            _view.labels,
+            _view.judged[a].probabilities,
+            _view.judged[b].probabilities,
+            _view.judged[a].codes,
+            _view.judged[a].drawn,
         )
-        for a, b in combinations(_board.judged, 2)
+        for a, b in combinations(_view.judged, 2)
     }
 
 
-def _leakage(board: Board, thresholds: Thresholds, scores: dict[str, Scores]) -> None:
+def _leakage(view: ComparisonView, thresholds: Thresholds, scores: dict[str, Scores]) -> None:
     gaps = _gaps(str(settings().artifacts))
     if not gaps:
         st.info(
@@ -259,8 +261,8 @@ def _gaps(artifacts: str) -> list[LeakageGap]:
     return found
 
 
-def _parts(board: Board, thresholds: Thresholds, scores: dict[str, Scores]) -> None:
-    known = known_dimensions(board.cases)
+def _parts(view: ComparisonView, thresholds: Thresholds, scores: dict[str, Scores]) -> None:
+    known = known_dimensions(view.cases)
     if not known:
         st.info("Only the labels of these cases are known, so there are no subgroups.")
         return
@@ -271,12 +273,12 @@ def _parts(board: Board, thresholds: Thresholds, scores: dict[str, Scores]) -> N
     shown = right.segmented_control(
         "Measure", list(_MEASURES), default="accuracy", required=True, key="compare_measure"
     )
-    parts = subsets(board.cases, thresholds, by)
-    names = _names(board)
+    parts = subsets(view.cases, thresholds, by)
+    names = _names(view)
     rows = [
         {
             by.capitalize(): part.name,
-            f"{board.level.capitalize()}s": part.n,
+            f"{view.level.capitalize()}s": part.n,
             "Hemorrhage": part.positives,
             "Patients": part.groups,
         }
@@ -289,7 +291,7 @@ def _parts(board: Board, thresholds: Thresholds, scores: dict[str, Scores]) -> N
         lambda column: ["color: #6b7580" if few else "" for few in faint], axis=0
     )
     st.dataframe(styled, hide_index=True, width="stretch")
-    st.caption(f"Grey: fewer than {FEWEST} {board.level}s, too few to draw conclusions.")
+    st.caption(f"Grey: fewer than {FEWEST} {view.level}s, too few to draw conclusions.")
 
 
 def _share(value: object) -> str:
@@ -297,7 +299,7 @@ def _share(value: object) -> str:
     return "–" if np.isnan(value) else f"{100 * value:.0f} %"
 
 
-def _export(board: Board, thresholds: Thresholds, scores: dict[str, Scores]) -> None:
+def _export(view: ComparisonView, thresholds: Thresholds, scores: dict[str, Scores]) -> None:
     st.segmented_control(
         "Picture format of charts (camera icon on a chart)",
         ["png", "svg"],
@@ -306,9 +308,9 @@ def _export(board: Board, thresholds: Thresholds, scores: dict[str, Scores]) -> 
         key="compare_picture",
     )
     left, right, _ = st.columns([2, 2, 4])
-    detail = {"bundles": [model.version for model in board.comparison.models]}
+    detail = {"bundles": [model.version for model in view.comparison.models]}
     export_button(
-        left, "Figures as CSV", "hemodetect-comparison.csv", lambda: comparison_csv(board, scores),
+        left, "Figures as CSV", "hemodetect-comparison.csv", lambda: comparison_csv(view, scores),
         "comparison", detail,
     )  # fmt: skip
     export_button(
@@ -316,12 +318,12 @@ def _export(board: Board, thresholds: Thresholds, scores: dict[str, Scores]) -> 
         "This page as PDF",
         "hemodetect-comparison.pdf",
         lambda: comparison_pdf(
-            board,
+            view,
             thresholds,
             scores,
-            _all_curves(board, _stamp(board))[0],
+            _all_curves(view, _stamp(view))[0],
             _gaps(str(settings().artifacts)),
-            _difference_sentences(board, thresholds),
+            _difference_sentences(view, thresholds),
         ),
         "comparison",
         detail,

@@ -14,7 +14,7 @@ from hemodetect.registry.bundle import Card, read_card
 from hemodetect.registry.promotion import RELEASES, promote
 from hemodetect.reports.words import beats_baseline
 from hemodetect.settings import settings
-from hemodetect.validation.compare_with_release import Succession, succession
+from hemodetect.validation.compare_with_release import ReleaseComparison, compare_with_release
 from pages.common.metrics_table import metrics_table
 from pages.common.sign_in import ask_person
 from pages.common.text import plain
@@ -64,7 +64,7 @@ def _in_use(release: Path) -> Card | None:
 
 def _comparison(bundle: Path, release: Path, card: Card, current: Card) -> None:
     try:
-        differences = _succession(bundle, release, card.version, current.version)
+        differences = _release_comparison(bundle, release, card.version, current.version)
     except HemodetectError as error:
         st.caption(f":material/info: {plain(error)}")
         return
@@ -75,9 +75,11 @@ def _comparison(bundle: Path, release: Path, card: Card, current: Card) -> None:
 
 
 @st.cache_data(show_spinner="Comparing it with the model in use", max_entries=8)
-def _succession(bundle: Path, release: Path, version: str, current: str) -> dict[Level, Succession]:
+def _release_comparison(
+    bundle: Path, release: Path, version: str, current: str
+) -> dict[Level, ReleaseComparison]:
     """Kept by the versions, which stand for exactly these files: it resamples 2,000 times."""
-    return succession(bundle, release)
+    return compare_with_release(bundle, release)
 
 
 def _step(bundle: Path, card: Card, prefix: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from hemodetect.evaluation.comparison import Comparison
-from hemodetect.evaluation.comparison_view import opened_board
+from hemodetect.evaluation.comparison_view import comparison_view
 from hemodetect.models.families import FAMILY_NAMES
 
 pytestmark = pytest.mark.browser
@@ -34,8 +34,8 @@ def click_cell(page, matrix: int, cell: int) -> None:
 
 
 def test_two_clicks_lead_to_a_case_that_the_cnn_missed(page, cases: Comparison) -> None:
-    board = opened_board(cases, "slice")
-    missed = board.cases.iloc[board.cell("cnn", "fn", HALF)]
+    view = comparison_view(cases, "slice")
+    missed = view.cases.iloc[view.cell("cnn", "fn", HALF)]
     click_cell(page, list(FAMILY_NAMES).index("cnn") + 1, 2)
     page.get_by_text("CNN: labelled hemorrhage, called none (missed)").wait_for()
     # The pictures come one after the other.
@@ -61,7 +61,7 @@ def test_a_moved_threshold_moves_the_matrices(page, cases: Comparison) -> None:
     handle.wait_for()
     for _ in range(20):
         handle.press("ArrowRight")
-    found = opened_board(cases, "slice").scores(dict.fromkeys(FAMILY_NAMES, 0.6))["svm"]
+    found = comparison_view(cases, "slice").scores(dict.fromkeys(FAMILY_NAMES, 0.6))["svm"]
     # Plotly draws the text anew each time, so it is looked up each time.
     page.wait_for_function(
         """wanted => document.querySelectorAll(

@@ -12,7 +12,7 @@ from comparisons import MADE, comparison, facts, model, predictions
 
 from hemodetect.evaluation import EvaluationError
 from hemodetect.evaluation.comparison import compared
-from hemodetect.evaluation.comparison_view import opened_board
+from hemodetect.evaluation.comparison_view import comparison_view
 from hemodetect.evaluation.fold_thresholds import rule_thresholds
 from hemodetect.evaluation.operating import WantedSensitivity, Youden, chosen_threshold
 from hemodetect.evaluation.subsets import known_dimensions, subsets
@@ -23,45 +23,45 @@ HALF = {"svm": 0.5, "cnn": 0.5}
 @pytest.mark.parametrize("level", ["slice", "patient"])
 @pytest.mark.parametrize("threshold", [0.3, 0.5, 0.8])
 def test_the_cells_hold_as_many_cases_as_the_matrix_says(level, threshold) -> None:
-    board = opened_board(comparison(), level)
+    view = comparison_view(comparison(), level)
     thresholds = {"svm": threshold, "cnn": threshold}
-    for key, found in board.scores(thresholds).items():
-        rows = {cell: board.cell(key, cell, thresholds) for cell in ("tn", "fp", "fn", "tp")}
+    for key, found in view.scores(thresholds).items():
+        rows = {cell: view.cell(key, cell, thresholds) for cell in ("tn", "fp", "fn", "tp")}
         assert {cell: len(r) for cell, r in rows.items()} == vars(found.confusion)
-        assert sorted(np.concatenate(list(rows.values()))) == list(range(len(board.cases)))
+        assert sorted(np.concatenate(list(rows.values()))) == list(range(len(view.cases)))
 
 
 def test_missed_cases_come_with_the_surest_first() -> None:
-    board = opened_board(comparison(), "slice")
-    shown = board.cases.iloc[board.cell("cnn", "fn", HALF)]["cnn"].to_numpy()
+    view = comparison_view(comparison(), "slice")
+    shown = view.cases.iloc[view.cell("cnn", "fn", HALF)]["cnn"].to_numpy()
     assert len(shown) > 1
     assert (np.diff(shown) >= 0).all()
     assert (shown < 0.5).all()
 
 
 def test_cases_that_only_one_model_has_right_are_those_counted() -> None:
-    board = opened_board(comparison(), "slice")
-    counted = board.agreements(HALF)["svm", "cnn"]
-    rows = board.only_right("svm", "cnn", HALF)
+    view = comparison_view(comparison(), "slice")
+    counted = view.agreements(HALF)["svm", "cnn"]
+    rows = view.only_right("svm", "cnn", HALF)
     assert len(rows) == counted.only_a > 0
-    for _, case in board.cases.iloc[rows].iterrows():
+    for _, case in view.cases.iloc[rows].iterrows():
         assert (case["svm"] >= 0.5) == case["label"] != (case["cnn"] >= 0.5)
 
 
 def test_two_folders_of_one_person_count_once_where_cases_must_be_independent() -> None:
     whole = comparison()
     slices = whole.slices.assign(group=whole.slices["group"].replace("home/p3", "home/p1"))
-    board = opened_board(replace(whole, slices=slices), "patient")
-    assert board.agreements(HALF)["svm", "cnn"].n == 10
-    assert board.agreements_by_person(HALF)["svm", "cnn"].n == 9
+    view = comparison_view(replace(whole, slices=slices), "patient")
+    assert view.agreements(HALF)["svm", "cnn"].n == 10
+    assert view.agreements_by_person(HALF)["svm", "cnn"].n == 9
 
 
 def test_a_patient_is_shown_by_its_most_suspicious_slice() -> None:
-    board = opened_board(comparison(), "patient")
-    shown = board.slice_of(3, "cnn")
-    own = board.comparison.slices.query("patient == @shown.patient")
+    view = comparison_view(comparison(), "patient")
+    shown = view.slice_of(3, "cnn")
+    own = view.comparison.slices.query("patient == @shown.patient")
     assert shown["cnn"] == own["cnn"].max()
-    assert shown["patient"] == board.cases.iloc[3]["patient"]
+    assert shown["patient"] == view.cases.iloc[3]["patient"]
 
 
 def test_a_rule_s_threshold_never_rests_on_the_case_s_own_fold() -> None:
@@ -106,11 +106,11 @@ def test_an_outside_set_alone_gives_no_threshold() -> None:
 def test_one_class_only_is_refused() -> None:
     whole = comparison()
     with pytest.raises(EvaluationError, match="labelled 'hemorrhage'"):
-        opened_board(whole.only((whole.slices["label"] == 1).to_numpy()), "slice")
+        comparison_view(whole.only((whole.slices["label"] == 1).to_numpy()), "slice")
 
 
 def test_one_patient_of_each_class_gives_figures_without_intervals() -> None:
-    found = opened_board(comparison(patients=2, folds=1), "slice").scores(HALF)["cnn"]
+    found = comparison_view(comparison(patients=2, folds=1), "slice").scores(HALF)["cnn"]
     assert not found.auroc.has_interval
 
 

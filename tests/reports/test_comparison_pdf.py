@@ -17,7 +17,7 @@ from reportlab.graphics.shapes import String
 from hemodetect import RESEARCH_USE_ONLY
 from hemodetect.evaluation import LeakageGap, Metric
 from hemodetect.evaluation.comparison import ComparedModel, compared
-from hemodetect.evaluation.comparison_view import Board, opened_board
+from hemodetect.evaluation.comparison_view import ComparisonView, comparison_view
 from hemodetect.evaluation.curves import roc_curve_with_band
 from hemodetect.evaluation.levels import Level
 from hemodetect.models.families import FAMILY_NAMES
@@ -45,7 +45,7 @@ def board_of(
     patients: int = 12,
     name: str = "near-east",
     recipes: Sequence[str] = ("paper",),
-) -> Board:
+) -> ComparisonView:
     """Six slices a patient, half of the patients bleeding, probabilities at random."""
     random = np.random.default_rng(5)
     n = 6 * patients
@@ -78,22 +78,25 @@ def board_of(
         model.key: facts.assign(probability=random.random(n).astype(np.float32)) for model in models
     }
     made = compared(models, {name: FINGERPRINT}, facts, predictions, "2026-11-27")
-    return opened_board(made, level)
+    return comparison_view(made, level)
 
 
 def pdf_of(
-    board: Board, *, gaps: Sequence[LeakageGap] = (GAP,), sentences: Sequence[str] = ("Alike.",)
+    view: ComparisonView,
+    *,
+    gaps: Sequence[LeakageGap] = (GAP,),
+    sentences: Sequence[str] = ("Alike.",),
 ) -> bytes:
-    thresholds = dict.fromkeys(board.judged, 0.5)
+    thresholds = dict.fromkeys(view.judged, 0.5)
     return comparison_pdf(
-        board, thresholds, board.scores(thresholds), curves_of(board), gaps, sentences
+        view, thresholds, view.scores(thresholds), curves_of(view), gaps, sentences
     )
 
 
-def curves_of(board: Board):
+def curves_of(view: ComparisonView):
     return {
         key: roc_curve_with_band(found.labels, found.probabilities, found.codes, found.drawn)
-        for key, found in board.judged.items()
+        for key, found in view.judged.items()
     }
 
 
@@ -130,14 +133,14 @@ def test_the_same_comparison_gives_the_same_bytes(level: Level):
 
 def test_pdfs_made_at_once_by_several_readers_do_not_mix():
     boards = [board_of(families=FAMILIES[: 1 + n % 5], name=f"set {n}") for n in range(8)]
-    alone = [pdf_of(board) for board in boards]
+    alone = [pdf_of(view) for view in boards]
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(pdf_of, boards)) == alone
 
 
 def test_every_page_is_stamped_with_bundles_data_date_use_and_its_number():
-    board = board_of()
-    pdf = pdf_of(board)
+    view = board_of()
+    pdf = pdf_of(view)
     pages = [" ".join(re.findall(r"\((.*?)\) Tj", s)) for s in streams(pdf) if "Page " in s]
     assert len(pages) == page_count(pdf)
     for number, page in enumerate(pages, start=1):
@@ -145,7 +148,7 @@ def test_every_page_is_stamped_with_bundles_data_date_use_and_its_number():
         assert "Made 2026-11-27" in page
         assert f"Data: near-east {FINGERPRINT}" in page
         assert RESEARCH_USE_ONLY in page
-        for model in board.comparison.models:
+        for model in view.comparison.models:
             assert model.version in page
 
 
@@ -159,10 +162,10 @@ def test_the_number_of_pages_is_the_number_there_are():
 
 @pytest.mark.parametrize("families", [("cnn",), ("cnn", "rnn"), FAMILIES])
 def test_every_model_stands_with_its_figures_bundle_and_counts(families: tuple[str, ...]):
-    board = board_of(families)
-    text = words(pdf_of(board))
-    scores = board.scores(dict.fromkeys(board.judged, 0.5))
-    for model in board.comparison.models:
+    view = board_of(families)
+    text = words(pdf_of(view))
+    scores = view.scores(dict.fromkeys(view.judged, 0.5))
+    for model in view.comparison.models:
         found = scores[model.key]
         assert model.name in text
         assert model.version in text
@@ -184,19 +187,17 @@ def test_one_model_has_neither_differences_nor_a_leakage_gap_to_tell():
 
 
 def test_two_patients_give_figures_that_say_they_have_no_interval():
-    board = board_of(("svm", "cnn"), patients=2)
-    assert not board.scores(dict.fromkeys(board.judged, 0.5))["svm"].auroc.has_interval
-    text = words(pdf_of(board))
+    view = board_of(("svm", "cnn"), patients=2)
+    assert not view.scores(dict.fromkeys(view.judged, 0.5))["svm"].auroc.has_interval
+    text = words(pdf_of(view))
     assert "(no interval)" in text
     assert "nan" not in text.lower()
 
 
 def test_thresholds_by_case_are_told_by_their_range():
-    board = board_of(("svm", "cnn"))
-    thresholds = {"svm": 0.375, "cnn": np.linspace(0.2, 0.6, len(board.cases))}
-    text = words(
-        comparison_pdf(board, thresholds, board.scores(thresholds), curves_of(board), (), ())
-    )
+    view = board_of(("svm", "cnn"))
+    thresholds = {"svm": 0.375, "cnn": np.linspace(0.2, 0.6, len(view.cases))}
+    text = words(comparison_pdf(view, thresholds, view.scores(thresholds), curves_of(view), (), ()))
     assert "37.5 %" in text
     assert "20.0-60.0 % by case" in text
 
@@ -211,8 +212,8 @@ def test_differences_and_the_leakage_gap_are_printed():
 
 
 def test_markup_in_a_name_is_printed_and_not_obeyed():
-    board = board_of(("svm",), name=MARKUP)
-    pdf = pdf_of(board, sentences=(MARKUP,))
+    view = board_of(("svm",), name=MARKUP)
+    pdf = pdf_of(view, sentences=(MARKUP,))
     # Drawn in pieces, between which the words have spaces.
     text = words(pdf).replace(" ", "")
     assert text.count("<b>&<para><imgsrc=") >= 3  # table, differences, stamp
@@ -238,33 +239,33 @@ def test_no_name_of_a_set_breaks_the_document(name: str):
 
 
 def test_a_hundred_sets_are_counted_where_they_are_not_listed():
-    board = board_of(("svm",))
+    view = board_of(("svm",))
     many = {"near-east": FINGERPRINT} | {f"set {n}": FINGERPRINT for n in range(99)}
-    comparison = dataclasses.replace(board.comparison, fingerprints=many)
-    text = words(pdf_of(dataclasses.replace(board, comparison=comparison)))
+    comparison = dataclasses.replace(view.comparison, fingerprints=many)
+    text = words(pdf_of(dataclasses.replace(view, comparison=comparison)))
     assert "And 80 more sets." in text
 
 
 def test_more_models_than_a_chart_can_hold_are_all_in_the_tables():
-    board = board_of(recipes=("paper", "second"))
-    text = words(pdf_of(board))
+    view = board_of(recipes=("paper", "second"))
+    text = words(pdf_of(view))
     assert "Drawn are the first 8 of 10 models." in text
-    for model in board.comparison.models:
+    for model in view.comparison.models:
         assert model.version in text
 
 
 def test_a_model_without_a_curve_is_left_out_of_the_chart_only():
-    board = board_of(("svm", "cnn"))
-    thresholds = dict.fromkeys(board.judged, 0.5)
-    scores, curves = board.scores(thresholds), curves_of(board)
-    text = words(comparison_pdf(board, thresholds, scores, {"svm": curves["svm"]}, (), ()))
+    view = board_of(("svm", "cnn"))
+    thresholds = dict.fromkeys(view.judged, 0.5)
+    scores, curves = view.scores(thresholds), curves_of(view)
+    text = words(comparison_pdf(view, thresholds, scores, {"svm": curves["svm"]}, (), ()))
     assert text.count("AUROC 0.") == 1
-    assert "ROC curves" not in words(comparison_pdf(board, thresholds, scores, {}, (), ()))
+    assert "ROC curves" not in words(comparison_pdf(view, thresholds, scores, {}, (), ()))
 
 
 def test_a_matrix_shows_counts_percentages_of_the_row_and_what_a_cell_is():
-    board = board_of(("svm",))
-    scores = board.scores({"svm": 0.5})
+    view = board_of(("svm",))
+    scores = view.scores({"svm": 0.5})
     drawing = confusion_drawing([("SVM", "paper", scores["svm"].confusion)])
     shown = [shape.text for shape in drawing.contents if isinstance(shape, String)]
     counts = scores["svm"].confusion
@@ -278,9 +279,9 @@ def test_a_matrix_shows_counts_percentages_of_the_row_and_what_a_cell_is():
 
 
 def test_no_two_curves_have_the_same_dashes():
-    board = board_of()
+    view = board_of()
     drawing = roc_drawing(
-        board.comparison.models, curves_of(board), board.scores(dict.fromkeys(board.judged, 0.5))
+        view.comparison.models, curves_of(view), view.scores(dict.fromkeys(view.judged, 0.5))
     )
     dashes = [
         str(shape.strokeDashArray)

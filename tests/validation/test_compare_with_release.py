@@ -11,7 +11,7 @@ from hemodetect.dataset.cache import Dataset, open_dataset
 from hemodetect.dataset.splits import patient_split
 from hemodetect.evaluation.levels import EvaluationError
 from hemodetect.registry.bundle import PREDICTIONS, SPLIT, Card, write_bundle
-from hemodetect.validation.compare_with_release import succession
+from hemodetect.validation.compare_with_release import compare_with_release
 
 
 @pytest.fixture(scope="module")
@@ -47,23 +47,23 @@ def bundle(folder: Path, dataset: Dataset, right: float, seed: int, **card: obje
 
 def test_the_better_bundle_is_found_to_be_better(blobs: Dataset, tmp_path: Path) -> None:
     good, bad = bundle(tmp_path / "a", blobs, 1.0, 1), bundle(tmp_path / "b", blobs, 0.25, 2)
-    found = succession(good, bad)
+    found = compare_with_release(good, bad)
     assert found["patient"].accuracy.value == pytest.approx(0.75)
     assert found["patient"].accuracy.low > 0
     assert found["slice"].accuracy.value == pytest.approx(0.75)
-    back = succession(bad, good)
+    back = compare_with_release(bad, good)
     assert back["slice"].auroc.value == pytest.approx(-found["slice"].auroc.value)
 
 
 def test_two_alike_have_no_difference(blobs: Dataset, tmp_path: Path) -> None:
     one, two = (bundle(tmp_path / name, blobs, 0.75, 3) for name in "ab")
-    assert {d.accuracy.value for d in succession(one, two).values()} == {0.0}
+    assert {d.accuracy.value for d in compare_with_release(one, two).values()} == {0.0}
 
 
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        ({"split": "paper"}, "no predictions of unseen"),
+        ({"split": "paper"}, "no out-of-fold predictions"),
         ({"fingerprint": "0" * 16}, "different data"),
     ],
 )
@@ -73,4 +73,4 @@ def test_what_was_not_measured_alike_is_not_compared(
     good = bundle(tmp_path / "a", blobs, 1.0, 1)
     other = bundle(tmp_path / "b", blobs, 1.0, 1, **change)
     with pytest.raises(EvaluationError, match=match):
-        succession(good, other)
+        compare_with_release(good, other)

@@ -1,4 +1,4 @@
-"""Bundles on labelled sets: out-of-fold at home, their model elsewhere, never the other way."""
+"""Bundles predict out-of-fold on the set they were trained on, and with their model on others."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from hemodetect.validation.external_validation import compare_bundles
 
 
 @pytest.fixture(scope="module")
-def home(blob_folder: Path) -> Dataset:
+def training_set(blob_folder: Path) -> Dataset:
     return open_dataset(blob_folder)
 
 
 @pytest.fixture(scope="module")
-def away(blob_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+def external_set(blob_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """Another hospital: the same kind of pictures, brighter, of other patients."""
-    root = tmp_path_factory.mktemp("elsewhere") / "away"
+    root = tmp_path_factory.mktemp("data") / "hospital"
     shutil.copytree(blob_folder, root)
     for file in root.rglob("*.png"):
         grey = np.asarray(Image.open(file)).astype(int)[::-1] + 10
@@ -42,77 +42,77 @@ def away(blob_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset
 
 
 @pytest.fixture(scope="module")
-def bundles(home: Dataset, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+def bundles(training_set: Dataset, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("bundles")
-    alone = {patient: patient for patient in home.slices["patient"]}
-    split = patient_split(home, alone)
+    singles = {patient: patient for patient in training_set.slices["patient"]}
+    split = patient_split(training_set, singles)
     for family in ("svm", "logistic"):
         recipe = recipe_named(family, "paper")
-        train_bundle(home, split, recipe, folder / family, report=lambda _: None)
+        train_bundle(training_set, split, recipe, folder / family, report=lambda _: None)
     return [folder / "svm", folder / "logistic"]
 
 
-def test_at_home_the_predictions_are_those_made_out_of_fold(
-    home: Dataset, bundles: list[Path]
+def test_on_the_training_set_the_predictions_are_out_of_fold(
+    training_set: Dataset, bundles: list[Path]
 ) -> None:
-    found = compare_bundles(bundles, [home])
+    found = compare_bundles(bundles, [training_set])
     own = pd.read_parquet(bundles[0] / PREDICTIONS).set_index("slice")["probability"]
     slices = found.slices.set_index("slice")
     assert np.array_equal(slices["svm"], own.reindex(slices.index))
-    assert found.model("svm").origins == {home.root.name: "out-of-fold"}
+    assert found.model("svm").origins == {training_set.root.name: "out-of-fold"}
     assert set(found.slices["fold"]) == set(range(5))
-    knowing = load_bundle(bundles[0]).fitted.probabilities(home.grey(128))
-    assert not np.allclose(slices["svm"].reindex(home.slices["slice"]), knowing)
+    in_sample = load_bundle(bundles[0]).fitted.probabilities(training_set.grey(128))
+    assert not np.allclose(slices["svm"].reindex(training_set.slices["slice"]), in_sample)
 
 
-def test_elsewhere_the_bundle_s_model_is_asked(
-    home: Dataset, away: Dataset, bundles: list[Path]
+def test_on_an_external_set_the_model_of_the_bundle_predicts(
+    training_set: Dataset, external_set: Dataset, bundles: list[Path]
 ) -> None:
-    found = compare_bundles(bundles, [home, away])
-    outside = found.slices[found.slices["set"] == "away"]
+    found = compare_bundles(bundles, [training_set, external_set])
+    external = found.slices[found.slices["set"] == "hospital"]
     model = load_bundle(bundles[1]).fitted
-    expected = pd.Series(model.probabilities(away.grey(128)), away.slices["slice"])
-    assert np.allclose(outside["logistic"], expected.reindex(outside["slice"]), atol=1e-6)
-    assert set(outside["fold"]) == {NO_FOLD}
-    assert found.model("logistic").origins["away"] == "outside"
-    assert outside["group"].str.startswith("away/").all()
+    expected = pd.Series(model.probabilities(external_set.grey(128)), external_set.slices["slice"])
+    assert np.allclose(external["logistic"], expected.reindex(external["slice"]), atol=1e-6)
+    assert set(external["fold"]) == {NO_FOLD}
+    assert found.model("logistic").origins["hospital"] == "outside"
+    assert external["group"].str.startswith("hospital/").all()
     splits = {row.split for row in evaluated_models(found)}
-    assert splits == {"patient", "outside: away"}
+    assert splits == {"patient", "external: hospital"}
 
 
-def test_a_bundle_of_the_paper_split_is_refused(home: Dataset, tmp_path: Path) -> None:
-    alone = {patient: patient for patient in home.slices["patient"]}
-    split = paper_split(home, alone, "logistic")
+def test_a_bundle_of_the_paper_split_is_refused(training_set: Dataset, tmp_path: Path) -> None:
+    singles = {patient: patient for patient in training_set.slices["patient"]}
+    split = paper_split(training_set, singles, "logistic")
     recipe = recipe_named("logistic", "paper")
-    train_bundle(home, split, recipe, tmp_path / "leaky", report=lambda _: None)
+    train_bundle(training_set, split, recipe, tmp_path / "leaky", report=lambda _: None)
     with pytest.raises(BundleError, match="figures leak"):
-        compare_bundles([tmp_path / "leaky"], [home])
+        compare_bundles([tmp_path / "leaky"], [training_set])
 
 
-def test_one_bundle_twice_is_refused(home: Dataset, bundles: list[Path]) -> None:
+def test_one_bundle_twice_is_refused(training_set: Dataset, bundles: list[Path]) -> None:
     with pytest.raises(EvaluationError, match="both svm paper"):
-        compare_bundles([bundles[0], bundles[0]], [home])
+        compare_bundles([bundles[0], bundles[0]], [training_set])
 
 
-def test_bundles_of_unlike_splits_are_refused(
-    home: Dataset, bundles: list[Path], tmp_path: Path
+def test_bundles_of_different_splits_are_refused(
+    training_set: Dataset, bundles: list[Path], tmp_path: Path
 ) -> None:
-    alone = {patient: patient for patient in home.slices["patient"]}
+    singles = {patient: patient for patient in training_set.slices["patient"]}
     recipe = recipe_named("logistic", "paper")
-    other = patient_split(home, alone, seed=1)
-    train_bundle(home, other, recipe, tmp_path / "other", report=lambda _: None)
-    with pytest.raises(EvaluationError, match="unlike splits"):
-        compare_bundles([bundles[0], tmp_path / "other"], [home])
+    other = patient_split(training_set, singles, seed=1)
+    train_bundle(training_set, other, recipe, tmp_path / "other", report=lambda _: None)
+    with pytest.raises(EvaluationError, match="different splits"):
+        compare_bundles([bundles[0], tmp_path / "other"], [training_set])
 
 
 def test_the_command_writes_a_file_and_prints_the_table(
-    home: Dataset, away: Dataset, bundles: list[Path], tmp_path: Path, capsys
+    training_set: Dataset, external_set: Dataset, bundles: list[Path], tmp_path: Path, capsys
 ) -> None:
     out = tmp_path / "c.parquet"
-    data = ["--data", str(home.root), "--data", str(away.root)]
+    data = ["--data", str(training_set.root), "--data", str(external_set.root)]
     assert main(["evaluate", *map(str, bundles), *data, "--out", str(out)]) == 0
     printed = capsys.readouterr().out
-    assert "outside: away" in printed
+    assert "external: hospital" in printed
     assert "72 slices" in printed
     assert len(read_comparison(out, "c").slices) == 144
 

@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from hemodetect.evaluation.comparison import ComparedModel, compared
-from hemodetect.evaluation.comparison_view import opened_board
+from hemodetect.evaluation.comparison_view import comparison_view
 from hemodetect.reviews.session import Answer
 from hemodetect.reviews.sessions import answer, create
 from hemodetect.reviews.sources import OfSet
@@ -23,7 +23,7 @@ def page() -> None:
 
     from pages.compare.gallery import gallery
 
-    gallery(st.session_state["board"], {"cnn": 0.5}, ("cnn", "fn"), lambda: None)
+    gallery(st.session_state["view"], {"cnn": 0.5}, ("cnn", "fn"), lambda: None)
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def seen() -> AppTest:
     ]
     found = compared(models, {"ours": "f"}, slices, {"cnn": told}, "2026-11-25")
     made = AppTest.from_function(page, default_timeout=60)
-    made.session_state["board"] = opened_board(found, "slice")
+    made.session_state["view"] = comparison_view(found, "slice")
     made.session_state["person_name"] = "Ada"
     return made
 
