@@ -54,6 +54,7 @@ def add_commands(subparsers: Subparsers) -> None:
 
 
 def evaluate(options: argparse.Namespace) -> int:
+    """Print the metrics table of bundles, with intervals; returns the exit status."""
     from hemodetect.evaluation import leakage_gaps, results_table
     from hemodetect.validation.bundle_scores import evaluated_bundle, evaluated_models
 
@@ -82,6 +83,7 @@ def evaluate(options: argparse.Namespace) -> int:
 
 
 def promote(options: argparse.Namespace) -> int:
+    """Make a bundle the release of its family; returns the exit status."""
     from hemodetect.registry.promotion import promote
     from hemodetect.registry.releases import load_bundle
     from hemodetect.settings import settings
@@ -98,6 +100,7 @@ def promote(options: argparse.Namespace) -> int:
 
 
 def rollback(options: argparse.Namespace) -> int:
+    """Make the previous bundle of a family its release again; returns the exit status."""
     from hemodetect.registry.promotion import rollback
     from hemodetect.settings import settings
 

@@ -21,6 +21,7 @@ def add_commands(subparsers: Subparsers) -> None:
 
 
 def audit(options: argparse.Namespace) -> int:
+    """Print the audit of a data set; returns the exit status."""
     from hemodetect.dataset.audit import audit, audit_text
     from hemodetect.dataset.cache import open_dataset
 

@@ -24,6 +24,7 @@ def add_commands(subparsers: Subparsers) -> None:
 
 
 def jobs(options: argparse.Namespace) -> int:
+    """Print the training jobs; returns the exit status."""
     from hemodetect.training.jobs.control import jobs
 
     for job in jobs():
@@ -36,6 +37,7 @@ def jobs(options: argparse.Namespace) -> int:
 
 
 def cancel(options: argparse.Namespace) -> int:
+    """Cancel a training job; returns the exit status."""
     from hemodetect.training.jobs.control import cancel
 
     print(f"Job {cancel(options.job, acting_person(options)).number} is being ended.")
@@ -43,6 +45,7 @@ def cancel(options: argparse.Namespace) -> int:
 
 
 def resume(options: argparse.Namespace) -> int:
+    """Put an interrupted training job in the queue again; returns the exit status."""
     from hemodetect.training.jobs.control import resume
 
     print(f"Job {resume(options.job, acting_person(options)).number} is in line again.")

@@ -27,6 +27,7 @@ def add_commands(subparsers: Subparsers) -> None:
 
 
 def predict(options: argparse.Namespace) -> int:
+    """Print the predictions for studies; returns the exit status."""
     from hemodetect.imaging import read_study
     from hemodetect.prediction.study_prediction import predict_study
     from hemodetect.registry.releases import load_releases
@@ -56,6 +57,7 @@ def predict(options: argparse.Namespace) -> int:
 
 
 def sweep(options: argparse.Namespace) -> int:
+    """Remove expired saved studies; returns the exit status."""
     from hemodetect.reviews.saved import sweep
 
     removed = sweep()

@@ -23,6 +23,7 @@ def add_commands(subparsers: Subparsers) -> None:
 
 
 def audit_trail(options: argparse.Namespace) -> int:
+    """Print or verify the audit trail; returns the exit status."""
     from hemodetect.storage.audit_trail import entries, verify
 
     if options.what == "list":

@@ -49,7 +49,9 @@ def add_commands(subparsers: Subparsers) -> None:
     train_parser.add_argument("--epochs", type=int, help="in place of the recipe's (networks)")
     train_parser.add_argument("--batch", type=int, help="in place of the recipe's (networks)")
     for name, kind in (("learning-rate", float), ("dropout", float), ("l2", float), ("depth", int)):
-        train_parser.add_argument(f"--{name}", type=kind, help="in place of the recipe's (networks)")
+        train_parser.add_argument(
+            f"--{name}", type=kind, help="in place of the recipe's (networks)"
+        )
     train_parser.add_argument(
         "--seed", type=int, default=0, help="of everything drawn (default: 0)"
     )
@@ -97,6 +99,7 @@ def add_commands(subparsers: Subparsers) -> None:
 
 
 def train(options: argparse.Namespace) -> int:
+    """Train a model; returns the exit status."""
     from hemodetect.training.plan import TrainingPlan
 
     plan = TrainingPlan(
@@ -167,6 +170,7 @@ def train(options: argparse.Namespace) -> int:
 
 
 def search(options: argparse.Namespace) -> int:
+    """Run a grid search; returns the exit status."""
     from hemodetect.training.plan import TrainingPlan
 
     plan = TrainingPlan(
