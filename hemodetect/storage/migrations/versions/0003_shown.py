@@ -12,7 +12,7 @@ _COLUMNS = "session, study, family, version, probability, threshold, undecided"
 
 
 def upgrade() -> None:
-    """Add what each read and skip was shown."""
+    """Add the bundles of each read, and tables of model reads and skipped studies."""
     op.add_column("reads", sql.Column("bundles", sql.JSON, nullable=False, server_default="[]"))
     op.create_table(
         "review_skips",
