@@ -1,0 +1,1 @@
+"""Labelled data sets of any layout: manifest, cached arrays, audit, patient groups, splits."""

@@ -26,7 +26,7 @@ from hemodetect.dataset.splits import group_labels
 from hemodetect.preprocessing.head import MASK_SIDE, head_mask
 
 CHANCE = 0.5
-"""AUROC of a guess."""
+"""AUROC of a random prediction."""
 _PER_PATIENT = 40
 _FOLDS = 5
 _SHUFFLES = 2

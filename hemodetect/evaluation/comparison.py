@@ -71,6 +71,7 @@ class Comparison:
     made: str
 
     def model(self, key: str) -> ComparedModel:
+        """The model with this key; raises `StopIteration` where there is none."""
         return next(model for model in self.models if model.key == key)
 
     def only(self, rows: np.ndarray) -> Comparison:

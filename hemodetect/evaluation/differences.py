@@ -37,6 +37,7 @@ class Agreement:
 
     @property
     def n(self) -> int:
+        """Number of cases."""
         return self.both_right + self.only_a + self.only_b + self.both_wrong
 
 

@@ -38,6 +38,7 @@ class Metric:
 
     @property
     def has_interval(self) -> bool:
+        """Whether both ends of the interval are known."""
         return not (math.isnan(self.low) or math.isnan(self.high))
 
 

@@ -47,6 +47,7 @@ class Youden:
 
     @property
     def words(self) -> str:
+        """The rule as a phrase."""
         return "most sensitivity plus specificity (Youden)"
 
     def position(self, candidates: Candidates) -> int:
@@ -74,6 +75,7 @@ class WantedSensitivity:
 
     @property
     def words(self) -> str:
+        """The rule as a phrase."""
         if self.sensitivity == 1.0:
             return "all hemorrhages called"
         return f"at least {100 * self.sensitivity:.10g} % of hemorrhages called"
@@ -107,6 +109,7 @@ class CostRatio:
 
     @property
     def words(self) -> str:
+        """The rule as a phrase."""
         alarms = "false alarm" if self.missed_per_false_alarm == 1 else "false alarms"
         return f"a missed bleed counts as {self.missed_per_false_alarm:,.10g} {alarms}"
 

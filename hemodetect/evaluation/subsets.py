@@ -39,6 +39,7 @@ class Subset:
 
     @property
     def too_few(self) -> bool:
+        """Whether the subset has fewer than `FEWEST` cases."""
         return self.n < FEWEST
 
 

@@ -46,6 +46,7 @@ def percent(share: float) -> str:
 
 
 def themed(figure: go.Figure, **layout: object) -> go.Figure:
+    """The figure in the app's theme, changed in place; `layout` adds to its layout."""
     axis = {
         "gridcolor": FAINT,
         "linecolor": FAINT,

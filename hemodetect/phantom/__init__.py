@@ -1,0 +1,1 @@
+"""Synthetic heads with known bleeds, as HU, DICOM files or pictures."""

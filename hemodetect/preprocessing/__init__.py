@@ -1,0 +1,1 @@
+"""From slices to the input of models: head outline, position, standard frame."""

@@ -36,6 +36,7 @@ class ModelRead:
 
     @property
     def call(self) -> Call:
+        """The call at the threshold."""
         return "hemorrhage" if self.probability >= self.threshold else "no hemorrhage"
 
 

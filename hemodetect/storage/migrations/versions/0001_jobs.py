@@ -8,6 +8,7 @@ down_revision = None
 
 
 def upgrade() -> None:
+    """Create the table of jobs."""
     if sql.inspect(op.get_bind()).has_table("jobs"):
         return  # of a version that had no migrations yet
     op.create_table(
@@ -32,4 +33,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    """Drop the table."""
     op.drop_table("jobs")

@@ -12,6 +12,7 @@ ADDED_ONLY = ("reads", "model_reads", "audit_trail")
 
 
 def upgrade() -> None:
+    """Create the tables of review sessions and their reads."""
     op.create_table(
         "review_sessions",
         sql.Column("id", sql.String(16), primary_key=True),
@@ -89,4 +90,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    """Refused: data would be lost."""
     raise NotImplementedError("reads and the audit trail are not thrown away")

@@ -12,6 +12,7 @@ _COLUMNS = "session, study, family, version, probability, threshold, undecided"
 
 
 def upgrade() -> None:
+    """Add the bundles of each read, and tables of model reads and skipped studies."""
     op.add_column("reads", sql.Column("bundles", sql.JSON, nullable=False, server_default="[]"))
     op.create_table(
         "review_skips",
@@ -50,4 +51,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    """Refused: data would be lost."""
     raise NotImplementedError("reads are not thrown away")
