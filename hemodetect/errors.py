@@ -1,12 +1,12 @@
 """Errors whose message is one sentence for a person: what was found, where, and what to do.
 
-Pages and the command line show the message as it stands. Anything that is not a `HemodetectError`
-is a defect of ours: pages log it and show a general sentence instead.
+Pages and the command line show the message unchanged. Anything that is not a `HemodetectError`
+is a defect of this program: pages log it and show a general sentence instead.
 """
 
 
 class HemodetectError(Exception):
-    """Base of every error that a user can cause and mend."""
+    """Base of every error that a user can cause and correct."""
 
 
 class UnreadableFile(HemodetectError):

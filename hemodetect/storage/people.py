@@ -1,4 +1,4 @@
-"""Who works with the program, and what they may do."""
+"""People who use the program, and their roles."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from hemodetect.errors import HemodetectError
 from hemodetect.settings import settings
 
 Role = Literal["reader", "lead", "trainer"]
-"""A reader reads, a lead makes review sessions and sees their results, a trainer changes models."""
+"""A reader reads, a lead creates review sessions and sees their results, a trainer changes models."""
 EVERYBODY = "*"
 LONGEST_NAME = 200
 
 
 class NotAllowed(HemodetectError):
-    """Somebody asked for something that their roles do not cover."""
+    """A person lacks the role for an action, or has no name."""
 
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody who is known by a name.
+    """A person with a name.
 
     Attributes:
-        name: what is written down with all they do; an e-mail address where they signed in.
-        roles: what they may do.
+        name: recorded with every action; the e-mail address of a person who signed in.
+        roles: what the person may do.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Person:
     def require(self, role: Role) -> None:
         """Raises `NotAllowed` where the person has no name or not this role."""
         if not self.name.strip():
-            raise NotAllowed("A name is needed: it is kept with what you do.")
+            raise NotAllowed("A name is needed: it is recorded with every action.")
         if len(self.name) > LONGEST_NAME:
             raise NotAllowed(f"A name has at most {LONGEST_NAME} characters.")
         if role not in self.roles:
@@ -43,18 +43,18 @@ class Person:
 
 
 def local_person(name: str) -> Person:
-    """Who uses a program without sign-in; may do everything."""
+    """A person of a program without sign-in, who has every role."""
     return Person(name.strip(), frozenset(get_args(Role)))
 
 
 def signed_in_person(address: str) -> Person:
-    """Who signed in with this e-mail address, with the roles that the settings give them."""
-    own = settings()
-    given = {"reader": own.readers, "lead": own.leads, "trainer": own.trainers}
-    roles = frozenset(role for role in get_args(Role) if _named(address, given[role]))
+    """The person who signed in with this e-mail address, with the roles of the settings."""
+    current = settings()
+    listed = {"reader": current.readers, "lead": current.leads, "trainer": current.trainers}
+    roles = frozenset(role for role in get_args(Role) if _is_listed(address, listed[role]))
     return Person(address, roles)
 
 
-def _named(address: str, listed: str) -> bool:
+def _is_listed(address: str, listed: str) -> bool:
     names = {name.strip().lower() for name in listed.split(",")}
     return EVERYBODY in names or address.strip().lower() in names - {""}

@@ -1,10 +1,10 @@
 """Trainings that outlive the page, the browser and the app that started them.
 
-A job is a row of the database and a supervisor process (`hemodetect.training.jobs.supervisor`), which
-waits for its turn on the device, runs ``hemodetect train`` and writes down how it ended. Whether a
-job lives is not a matter of what the database says: its supervisor holds a lock on a file from
-before the row says "queued" until it ends, and the kernel frees that lock however it ends. Who
-looks at the jobs and finds a lock free puts the row right first.
+A job is a row of the database and a supervisor process (`hemodetect.training.jobs.supervisor`). The
+supervisor waits for the device, runs ``hemodetect train`` and records how it ended. The database alone
+does not show whether a job is alive: the supervisor holds a lock on a file from before the row is
+added until it ends, and the kernel frees that lock however it ends. A read that finds the lock of an
+alive job free corrects its row first.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ from hemodetect.training.plan import PlanError, TrainingPlan
 from hemodetect.training.versions import installed
 
 SILENCE = timedelta(minutes=15)
-"""A job of another machine that has not been heard of for this long is taken for interrupted; its
-supervisor gives up sooner where it cannot reach the database."""
+"""A job of another machine without a sign of life for this long counts as interrupted. Its supervisor
+gives up sooner if it cannot reach the database."""
 
-_PARTING_SECONDS = 10.0  # a supervisor that has written down the end may not be gone yet
+_EXIT_SECONDS = 10.0  # a supervisor that has recorded the end may still be exiting
 _LIBRARIES = ("keras", "tensorflow-cpu", "tensorflow", "jax", "scikit-learn", "numpy")
 
 
@@ -110,21 +110,21 @@ def start(plan: TrainingPlan, who: Person) -> Job:
 
 
 def jobs() -> list[Job]:
-    """All jobs, newest first; what the database still takes for alive and is not is put right.
+    """All jobs, newest first; rows of jobs that died are corrected first.
 
     Raises:
         DatabaseDown: the database cannot be read.
     """
-    return [_settled(one) for one in listed()]
+    return [_corrected(stored_job) for stored_job in listed()]
 
 
 def job(job_id: str) -> Job:
     """One job; raises `JobError` where there is none."""
-    return _settled(read(job_id))
+    return _corrected(read(job_id))
 
 
 def cancel(job_id: str, who: Person) -> Job:
-    """Asks for a job's end; its supervisor ends the training's whole process tree within seconds.
+    """Cancels a job; its supervisor ends all processes of the training within seconds.
 
     Raises:
         NotAllowed: not a trainer.
@@ -139,11 +139,11 @@ def cancel(job_id: str, who: Person) -> Job:
 
 
 def resume(job_id: str, who: Person) -> Job:
-    """Queues a job again; it goes on from its last epoch.
+    """Queues a job again; it continues from its last epoch.
 
     Raises:
         NotAllowed: not a trainer.
-        JobError: it is alive, finished, of another machine, or somebody else resumed it just now.
+        JobError: it is alive or finished, or belongs to another machine.
     """
     who.require("trainer")
     old = job(job_id)
@@ -151,7 +151,7 @@ def resume(job_id: str, who: Person) -> Job:
         raise JobError(f"Job {old.number} was started on another machine; resume it there.")
     audit_trail.record(who.name, "resume", old.id)
     held = None
-    deadline = time.monotonic() + _PARTING_SECONDS
+    deadline = time.monotonic() + _EXIT_SECONDS
     while held is None and read(job_id).state in RESUMABLE and time.monotonic() < deadline:
         held = _held(job_id)
         time.sleep(0 if held else 0.05)
@@ -178,71 +178,71 @@ def resume(job_id: str, who: Person) -> Job:
 
 
 def host() -> str:
-    """Stands for the state folder: whoever sees its locks knows which of its jobs live."""
+    """Identifier of the state folder; its locks show which of its jobs are alive."""
     path = settings().state / "host-id"
     if not path.is_file():
         write_once(path, secrets.token_hex(8))
     return path.read_text()
 
 
-def fingerprint(of: Job) -> str | None:
-    """Fingerprint of the data that a job trains on, from what it has left behind so far."""
+def fingerprint(job: Job) -> str | None:
+    """Fingerprint of the data that a job trains on, from its files; None while there are none."""
     with contextlib.suppress(BundleError):
-        return read_card(of.bundle).fingerprint
+        return read_card(job.bundle).fingerprint
     for file, name in (
-        (of.folder / "bundle.work" / "plan.json", "data"),
-        (of.result, "fingerprint"),
+        (job.folder / "bundle.work" / "plan.json", "data"),
+        (job.result, "fingerprint"),
     ):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             return str(json.loads(file.read_text())[name])
     return None
 
 
-def has_result(of: Job) -> bool:
-    """Whether what it was to make is there, whole."""
-    if of.plan.task == "search":
-        return of.result.is_file()
+def has_result(job: Job) -> bool:
+    """Whether the job's bundle or search results exist and are complete."""
+    if job.plan.task == "search":
+        return job.result.is_file()
     try:
-        read_card(of.bundle)
+        read_card(job.bundle)
     except BundleError:
         return False
     return True
 
 
-def _settled(found: Job) -> Job:
-    """The job, put right where nobody supervises it any more."""
-    if found.state == "interrupted" and found.result.exists() and has_result(found):
-        # On a cluster it went on without its supervisor.
-        change(found.id, ("interrupted",), state="finished", reason="")
-        return read(found.id)
-    if found.state not in ALIVE:
-        return found
-    if found.host != host():
-        if datetime.now(UTC) - found.heard < SILENCE:
-            return found
-        reason = "Nothing was heard of its machine any more."
-        change(found.id, ALIVE, state="interrupted", reason=reason, ended=found.heard)
-        return read(found.id)
-    held = _held(found.id)
+def _corrected(stored_job: Job) -> Job:
+    """The job, its row corrected where it has no supervisor any more."""
+    if stored_job.state == "interrupted" and stored_job.result.exists() and has_result(stored_job):
+        # On a cluster it continues without its supervisor.
+        change(stored_job.id, ("interrupted",), state="finished", reason="")
+        return read(stored_job.id)
+    if stored_job.state not in ALIVE:
+        return stored_job
+    if stored_job.host != host():
+        if datetime.now(UTC) - stored_job.heard < SILENCE:
+            return stored_job
+        reason = "Its machine no longer gives a sign of life."
+        change(stored_job.id, ALIVE, state="interrupted", reason=reason, ended=stored_job.heard)
+        return read(stored_job.id)
+    held = _held(stored_job.id)
     if held is None:
-        return found
+        return stored_job
     try:
-        found = read(found.id)  # it may have ended properly a moment ago
-        ended = {"ended": datetime.now(UTC), "fingerprint": fingerprint(found)}
-        if has_result(found):
-            change(found.id, ALIVE, state="finished", reason="", **ended)
-        elif found.cancelling and not settings().ray_address:
-            change(found.id, ALIVE, state="cancelled", reason="", **ended)
+        stored_job = read(stored_job.id)  # it may have ended normally a moment ago
+        ended = {"ended": datetime.now(UTC), "fingerprint": fingerprint(stored_job)}
+        if has_result(stored_job):
+            change(stored_job.id, ALIVE, state="finished", reason="", **ended)
+        elif stored_job.cancelling and not settings().ray_address:
+            change(stored_job.id, ALIVE, state="cancelled", reason="", **ended)
         else:
-            reason = "Its process or this machine ended before it did; resume it to go on."
-            change(found.id, ALIVE, state="interrupted", reason=reason, **ended)
-        return read(found.id)
+            reason = "Its process or this machine stopped before the end. Resume it to continue."
+            change(stored_job.id, ALIVE, state="interrupted", reason=reason, **ended)
+        return read(stored_job.id)
     finally:
         os.close(held)
 
 
 def _held(job_id: str) -> int | None:
-    """Descriptor of the job's lock, taken; None where its supervisor has it."""
+    """Descriptor of the job's lock, held; None where its supervisor holds it."""
     folder = settings().state / "jobs" / job_id
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder / "alive.lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -255,7 +255,7 @@ def _held(job_id: str) -> int | None:
 
 
 def _supervise(job_id: str, held: int) -> None:
-    """Starts the supervisor, which inherits the lock, so that at no moment nobody holds it."""
+    """Starts the supervisor; it inherits the lock, so that the lock is never free in between."""
     command = [sys.executable, "-m", "hemodetect.training.jobs.supervisor", job_id]
     try:
         with (settings().state / "jobs" / job_id / "supervisor.log").open("ab") as log:
@@ -266,9 +266,9 @@ def _supervise(job_id: str, held: int) -> None:
                 stderr=log,
                 start_new_session=True,
                 pass_fds=(held,),
-                env=os.environ | own_settings(),
+                env=os.environ | settings_environment(),
             )
-        # Somebody has to take note of its end, or it stays in the process table as long as we do.
+        # Without a wait it stays in the process table, as a zombie, until this process ends.
         threading.Thread(target=process.wait, daemon=True).start()
     except OSError as error:
         reason = f"Its process could not be started ({error.strerror})."
@@ -276,23 +276,23 @@ def _supervise(job_id: str, held: int) -> None:
         raise JobError(reason) from error
 
 
-def own_settings() -> Mapping[str, str]:
-    """Settings as this process has them: a supervisor may run elsewhere than secrets.toml lies."""
-    own = settings()
+def settings_environment() -> Mapping[str, str]:
+    """The settings as environment variables, for a process that may not find secrets.toml."""
+    current = settings()
     return {
-        "HEMODETECT_STATE": str(own.state.resolve()),
-        "HEMODETECT_CACHE": str(own.cache.resolve()),
-        "HEMODETECT_ARTIFACTS": str(own.artifacts.resolve()),
-        "HEMODETECT_DATA": own.data,
-        "HEMODETECT_DATABASE_URL": own.database_url,
-        "HEMODETECT_RAY_ADDRESS": own.ray_address,
+        "HEMODETECT_STATE": str(current.state.resolve()),
+        "HEMODETECT_CACHE": str(current.cache.resolve()),
+        "HEMODETECT_ARTIFACTS": str(current.artifacts.resolve()),
+        "HEMODETECT_DATA": current.data,
+        "HEMODETECT_DATABASE_URL": current.database_url,
+        "HEMODETECT_RAY_ADDRESS": current.ray_address,
     }
 
 
 def _check_allowed(folder: Path) -> None:
-    wanted = folder.resolve()
+    resolved = folder.resolve()
     allowed = [root.resolve() for root in data_folders()]
-    if not any(root in wanted.parents for root in allowed):
+    if not any(root in resolved.parents for root in allowed):
         places = ", ".join(str(root) for root in allowed) or "none"
         raise PlanError(
             f"{folder}: jobs train on folders inside those of HEMODETECT_DATA ({places})."

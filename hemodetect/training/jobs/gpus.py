@@ -1,4 +1,4 @@
-"""The GPUs of this machine, asked of NVIDIA's own tool, so that we never take the card to look."""
+"""The GPUs of this machine, listed by nvidia-smi, which does not occupy a card."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Gpu:
     Attributes:
         device: as in a plan, e.g. ``gpu:0``.
         name: of the card.
-        memory_mib, used_mib: in all, and in use by anybody.
-        busy: share of the last moment that it was computing, 0 to 1; None where it does not say.
+        memory_mib, used_mib: in total, and used by all processes.
+        busy: utilisation, 0 to 1; None where the driver does not report it.
     """
 
     device: str
@@ -30,16 +30,16 @@ def gpus() -> list[Gpu]:
     """The cards, none where there are none or the driver does not answer within five seconds."""
     command = ["nvidia-smi", f"--query-gpu={','.join(_FIELDS)}", "--format=csv,noheader,nounits"]
     try:
-        told = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
     except (OSError, subprocess.SubprocessError):
         return []
-    found = []
-    for line in told.stdout.splitlines():
+    cards = []
+    for line in answer.stdout.splitlines():
         values = [part.strip() for part in line.split(",")]
         try:
             index, name, memory, used, busy = values
             share = float(busy) / 100 if busy.replace(".", "").isdigit() else None
-            found.append(Gpu(f"gpu:{int(index)}", name, int(memory), int(used), share))
+            cards.append(Gpu(f"gpu:{int(index)}", name, int(memory), int(used), share))
         except ValueError:
-            continue  # a card that the driver has lost says "[Unknown Error]" of itself
-    return found
+            continue  # a card that the driver has lost has the values "[Unknown Error]"
+    return cards

@@ -18,21 +18,21 @@ from hemodetect.errors import HemodetectError
 from hemodetect.models.recipes import DEPTHS
 from hemodetect.settings import settings
 from hemodetect.storage.whole_file import whole_file
-from hemodetect.training.jobs.control import own_settings
+from hemodetect.training.jobs.control import settings_environment
 from hemodetect.training.jobs.gpus import gpus
 from hemodetect.training.jobs.processes import die_with
 from hemodetect.training.jobs.rows import Job
 from hemodetect.training.progress_events import VARIABLE
 
 GRACE_SECONDS = 5.0
-"""A training that shall end has this long to do so by itself."""
+"""Time that a training has to end after SIGTERM, before SIGKILL."""
 _RAY_END_SECONDS = 60.0
 _RAY_TAKE_SECONDS = 60.0
 _RAY_ENDED = ("STOPPED", "SUCCEEDED", "FAILED")
 
 
 class RunError(HemodetectError):
-    """A training could not be started where it shall run."""
+    """A training could not be started on this machine or the cluster."""
 
 
 class JobRun(Protocol):
@@ -134,8 +134,8 @@ class RayRun:
             return None
         if state == "STOPPED":
             return -signal.SIGTERM
-        told = self._client.get_job_info(self._name).driver_exit_code
-        return 0 if state == "SUCCEEDED" else (1 if told is None else int(told) or 1)
+        exit_code = self._client.get_job_info(self._name).driver_exit_code
+        return 0 if state == "SUCCEEDED" else (1 if exit_code is None else int(exit_code) or 1)
 
     def end(self) -> None:
         _stopped(self._client, self._name)
@@ -186,7 +186,7 @@ class RayRun:
                 # A training needs neither database nor cluster, and the cluster shows what it is given.
                 runtime_env={
                     "env_vars": {
-                        **own_settings(),
+                        **settings_environment(),
                         "HEMODETECT_RAY_ADDRESS": "",
                         "HEMODETECT_DATABASE_URL": "",
                         VARIABLE: str(self._job.progress_file.resolve()),
@@ -217,9 +217,9 @@ def _ray_in_words() -> Iterator[None]:
     try:
         yield
     except (ConnectionError, RuntimeError, ValueError, ImportError) as error:
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        cause = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RunError(
-            f"The Ray cluster of HEMODETECT_RAY_ADDRESS does not take the job ({said})."
+            f"The Ray cluster of HEMODETECT_RAY_ADDRESS does not take the job ({cause})."
         ) from error
 
 

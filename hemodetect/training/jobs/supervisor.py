@@ -1,4 +1,4 @@
-"""The process beside a training: waits for the device, has it run, ends it, writes down how it ended.
+"""The process that supervises a training: waits for the device, runs it, records how it ended.
 
 Started by `training.jobs.control` with the job's lock as an open descriptor; it holds the lock for as
 long as it lives. If it is killed, the kernel kills a training of this machine too.
@@ -22,47 +22,47 @@ from hemodetect.training.jobs.rows import ALIVE, Job, State, change, read
 from hemodetect.training.jobs.runs import JobRun, LocalRun, RayRun, RunError, end_on_cluster
 
 LOOK_SECONDS = 0.5
-"""Between looks at the queue, the training, and whether it shall end."""
+"""Between checks of the queue, the training, and a cancellation."""
 SIGN_SECONDS = 20.0
 """Between signs of life in the database."""
 UNHEARD_SECONDS = 600.0
-"""Without a word from its cluster for this long, a job is given up."""
+"""A job whose cluster does not answer for this long counts as interrupted."""
 SILENT = (DatabaseDown, SettingError)
-"""What says that the database does not answer: a training waits that out."""
+"""Errors of a database that does not answer; a training continues meanwhile."""
 _LAST_LINES = 4096  # bytes at the end of a log that a reason is looked for in
 
 log = logging.getLogger(__name__)
 
 
 def main(job_id: str) -> int:
-    """Carries one job through; 0 whatever becomes of it."""
+    """Supervises one job until its end; always 0."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     job = read(job_id)
     on_cluster = bool(settings().ray_address)
-    # A cluster keeps its own line of waiting jobs.
+    # A cluster has its own queue.
     device = None if on_cluster else _turn(job)
     try:
         if _cancelling(job):
             if on_cluster:
                 end_on_cluster(job)
-            _tell(job, state="cancelled")
+            _record_end(job, state="cancelled")
             return 0
         run: JobRun = RayRun(job) if device is None else LocalRun(job, device)
     except (RunError, OSError) as error:
-        _tell(job, state="failed", reason=str(error))
+        _record_end(job, state="failed", reason=str(error))
         return 0
     try:
         status, cancelled = _watched(job, run)
     except RunError as error:
         # A training of this machine ends with this process.
-        _tell(job, state="interrupted", reason=str(error))
+        _record_end(job, state="interrupted", reason=str(error))
         return 0
-    _write_down(job, status, cancelled)
+    _record_result(job, status, cancelled)
     return 0
 
 
 def _cancelling(job: Job) -> bool:
-    """Whether its end was asked for; no, where the database does not say."""
+    """Whether the job was cancelled; False where the database does not answer."""
     try:
         return read(job.id).cancelling
     except SILENT as error:
@@ -70,10 +70,10 @@ def _cancelling(job: Job) -> bool:
         return False
 
 
-def _tell(job: Job, **values: object) -> None:
-    """Writes down the end of a job; tried again while the database cannot be written (a full disk).
+def _record_end(job: Job, **values: object) -> None:
+    """Records the end of a job; tries again while the database cannot be written (a full disk).
 
-    Whoever took the job for interrupted, because it was not heard of, was wrong.
+    This also overwrites "interrupted", which another machine sets after a long silence.
     """
     for wait in (1, 5, 30, 60, 300, 0):
         try:
@@ -187,7 +187,7 @@ def _watched(job: Job, run: JobRun) -> tuple[int, bool]:
         time.sleep(LOOK_SECONDS)
 
 
-def _write_down(job: Job, status: int, cancelled: bool) -> None:
+def _record_result(job: Job, status: int, cancelled: bool) -> None:
     """The end of a job, by what it left and how it exited."""
     if control.has_result(job):
         state, reason = "finished", ""
@@ -197,7 +197,9 @@ def _write_down(job: Job, status: int, cancelled: bool) -> None:
         state, reason = "interrupted", _signal_sentence(-status)
     else:
         state, reason = "failed", last_sentence(job)
-    _tell(job, state=state, reason=reason, exit_status=status, fingerprint=control.fingerprint(job))
+    _record_end(
+        job, state=state, reason=reason, exit_status=status, fingerprint=control.fingerprint(job)
+    )
 
 
 def _signal_sentence(number: int) -> str:
@@ -207,17 +209,17 @@ def _signal_sentence(number: int) -> str:
 
 
 def last_sentence(job: Job) -> str:
-    """What the training said last; where it said nothing for people, that the log knows more."""
+    """The last error message of the training, or a sentence that points to the log."""
     try:
         with job.log.open("rb") as file:
             file.seek(max(0, job.log.stat().st_size - _LAST_LINES))
             lines = file.read().decode(errors="replace").splitlines()
     except OSError:
         lines = []
-    told = [line for line in lines if line.startswith("hemodetect: ")]
-    if told:
-        return told[-1].removeprefix("hemodetect: ")
-    return "The training ended with an error of ours; its log has the details."
+    sentences = [line for line in lines if line.startswith("hemodetect: ")]
+    if sentences:
+        return sentences[-1].removeprefix("hemodetect: ")
+    return "The training ended with an unexpected error; its log has the details."
 
 
 if __name__ == "__main__":
