@@ -95,6 +95,7 @@ class Job:
 
     @property
     def bundle(self) -> Path:
+        """The bundle that a training writes."""
         return self.folder / "bundle"
 
     @property
@@ -109,6 +110,7 @@ class Job:
 
     @property
     def log(self) -> Path:
+        """What its process prints."""
         return self.folder / "train.log"
 
 

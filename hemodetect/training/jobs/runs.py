@@ -76,12 +76,15 @@ class LocalRun:
             )
 
     def begun(self) -> bool:
+        """Whether it computes, and does not wait for a GPU."""
         return True
 
     def status(self) -> int | None:
+        """Exit status, negative for a signal; None while it runs."""
         return self._process.poll()
 
     def end(self) -> None:
+        """Ends it and all that it started; returns when it is gone."""
         try:
             started = psutil.Process(self._process.pid).children(recursive=True)
         except psutil.NoSuchProcess:
@@ -117,9 +120,11 @@ class RayRun:
         self._written = 0
 
     def begun(self) -> bool:
+        """Whether it computes, and does not wait for a GPU."""
         return self._state() != "PENDING"
 
     def status(self) -> int | None:
+        """Exit status, negative for a signal; None while it runs."""
         # Its node may be gone, and its log with it.
         with contextlib.suppress(RuntimeError, OSError):
             log = self._client.get_job_logs(self._name).encode()
@@ -138,6 +143,7 @@ class RayRun:
         return 0 if state == "SUCCEEDED" else (1 if exit_code is None else int(exit_code) or 1)
 
     def end(self) -> None:
+        """Ends it and all that it started; returns when it is gone."""
         _stopped(self._client, self._name)
         self.status()  # the last of the log
 
