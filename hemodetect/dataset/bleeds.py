@@ -16,6 +16,7 @@ from scipy import ndimage
 
 from hemodetect.dataset.heads import Head
 from hemodetect.preprocessing.head import largest_piece
+from hemodetect.preprocessing.morphology import closed, filled, opened
 
 LARGE = 0.009
 """Mean share of the brain's area that a large bleed covers. On near-east 2, 11, 12, 14, 19 and 21
@@ -67,10 +68,10 @@ def bleed_site(heads: Sequence[Head]) -> BleedSite:
 def _brain(head: Head) -> np.ndarray | None:
     """(128, 128) bool, or None where a slice shows no brain within bone."""
     soft = (head.grey > 55) & (head.grey < 225) & head.mask
-    piece = largest_piece(ndimage.binary_opening(soft, iterations=3))
+    piece = largest_piece(opened(soft, 3))
     if piece is None:
         return None
-    brain = ndimage.binary_fill_holes(piece)
+    brain = filled(piece)
     rim = ndimage.binary_dilation(brain, iterations=4) & ~ndimage.binary_dilation(brain)
     in_bone = rim.any() and (head.grey[rim] > 215).mean() >= _LEAST_BONE
     return brain if in_bone and brain.sum() >= _LEAST_BRAIN * head.mask.sum() else None
@@ -78,11 +79,11 @@ def _brain(head: Head) -> np.ndarray | None:
 
 def _bright(grey: np.ndarray, brain: np.ndarray) -> np.ndarray:
     smooth = ndimage.gaussian_filter(grey.astype(np.float32), 1.0)
-    closed = ndimage.binary_closing(np.pad(brain, 8), iterations=6)[8:-8, 8:-8]
+    outline = closed(np.pad(brain, 8), 6)[8:-8, 8:-8]
     # Six pixels in: bone blurs into the brain beside it.
-    inside = ndimage.binary_erosion(closed, iterations=6)
+    inside = ndimage.binary_erosion(outline, iterations=6)
     bright = inside & (smooth > np.median(grey[brain]) + _BRIGHTER)
-    return np.asarray(ndimage.binary_opening(bright))
+    return np.asarray(opened(bright, 1))
 
 
 def _placed(bleed: np.ndarray, brain: np.ndarray, turn: float) -> np.ndarray:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from hemodetect.preprocessing.morphology import closed, filled, opened
+
 MASK_SIDE = 128
 """Pixels of the pictures that heads are looked for in."""
 _TISSUE = 45  # grey level; air and most of a head-rest's padding lie below, skin above
@@ -39,12 +41,11 @@ def head_mask(grey: np.ndarray) -> np.ndarray | None:
     Args:
         grey: (128, 128) uint8, brain window.
     """
-    tissue = ndimage.binary_opening(grey > _TISSUE, iterations=2)
+    tissue = opened(grey > _TISSUE, 2)
     largest = largest_piece(tissue)
     if largest is None:
         return None
-    closed = ndimage.binary_closing(np.pad(largest, 6), iterations=5)
-    mask = ndimage.binary_fill_holes(closed)[6:-6, 6:-6]
+    mask = filled(closed(np.pad(largest, 6), 5))[6:-6, 6:-6]
     return mask if _SMALLEST_HEAD <= mask.sum() <= _LARGEST_HEAD * mask.size else None
 
 

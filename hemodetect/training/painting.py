@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from hemodetect.preprocessing import morphology
 from hemodetect.preprocessing.standard_head import STANDARD_SIDE
 
 BONE = 235
@@ -59,14 +60,14 @@ class _Blood:
 def inside_skull(grey: np.ndarray) -> np.ndarray | None:
     """(112, 112) bool: inside of the skull; None where the slice shows no closed one."""
     bone = grey >= BONE
-    ring = ndimage.binary_closing(np.pad(bone, 4), iterations=2)[4:-4, 4:-4]
-    inside = ndimage.binary_opening(ndimage.binary_fill_holes(ring) & ~bone, iterations=2)
+    ring = morphology.closed(np.pad(bone, 4), 2)[4:-4, 4:-4]
+    inside = morphology.opened(morphology.filled(ring) & ~bone, 2)
     pieces, count = ndimage.label(inside)
     if not count:
         return None
     sizes = np.bincount(pieces.ravel())
     sizes[0] = 0
-    largest = ndimage.binary_fill_holes(pieces == sizes.argmax())
+    largest = morphology.filled(pieces == sizes.argmax())
     return largest if largest.sum() > max(700, 0.3 * (grey > 10).sum()) else None
 
 
