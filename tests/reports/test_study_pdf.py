@@ -188,7 +188,7 @@ def test_a_model_that_cannot_tell_is_not_given_a_call():
     cards = {"svm": card_of("svm", cannot_tell=(0.4, 0.6)), "cnn": card_of("cnn")}
     text = words(pdf_of(predicted(cards, {"svm": 0.55}), cards))
     assert f"SVM {cards['svm'].version} Cannot tell 55.0 %" in text
-    assert f"Cannot tell: m{CANNOT_TELL[1:]}" in text
+    assert f"Cannot tell: a{CANNOT_TELL[1:]}" in text
     assert "does not settle" not in words(pdf_of())
 
 
@@ -215,7 +215,7 @@ def test_the_first_sentences_are_those_of_the_read_page():
 
 def test_models_that_were_trained_on_the_patient_are_named():
     said = (
-        "The SVM and the CNN were trained on this patient: what they say here is no test of them."
+        "The SVM and the CNN were trained on this patient, so their answers here do not test them."
     )
     families = predicted(cards_of()).families
     known = {found.version: family in ("svm", "cnn") for family, found in families.items()}
