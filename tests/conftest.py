@@ -88,3 +88,13 @@ def blob_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     image[row : row + 16, column : column + 16] = 230
                 Image.fromarray(image).save(folder / f"{number + 1}.png")
     return root
+
+
+@pytest.fixture
+def uncompiled() -> Iterator[None]:
+    """TensorFlow runs step by step: for a few small steps, compiling takes most of the time."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)

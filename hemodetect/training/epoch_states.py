@@ -63,8 +63,10 @@ class EpochStates:
 
     def restore(self, model: keras.Model) -> None:
         """Puts the saved weights and optimizer state, if there are any, into a compiled model."""
+        # Built here in any case: else TensorFlow traces the first step a second time, which takes
+        # seconds.
+        model.optimizer.build(model.trainable_variables)
         if self.epochs_done:
-            model.optimizer.build(model.trainable_variables)
             model.load_weights(self._epoch_file(self.epochs_done))
 
     def load_best(self, model: keras.Model) -> None:

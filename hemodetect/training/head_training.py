@@ -127,5 +127,7 @@ def _fitted_network(
         loss=[slice_loss, study_loss],
         jit_compile=False,
     )
+    # Built first: else TensorFlow traces the first step twice.
+    trained.optimizer.build(trained.trainable_variables)
     trained.fit(batches, epochs=recipe.epochs, verbose=0)
     return network

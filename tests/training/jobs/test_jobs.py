@@ -60,7 +60,7 @@ def plan(blob_folder: Path) -> TrainingPlan:
 
 @pytest.fixture
 def long_plan(blob_folder: Path) -> TrainingPlan:
-    return TrainingPlan(data=str(blob_folder), family="rnn", folds=2, epochs=50)
+    return TrainingPlan(data=str(blob_folder), family="rnn", folds=2, epochs=50, depth=1)
 
 
 def test_a_job_ends_with_a_bundle_and_all_that_is_known_of_it(plan: TrainingPlan) -> None:
