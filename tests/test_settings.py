@@ -1,4 +1,4 @@
-"""Where settings come from, which values are refused, and that the README names every one."""
+"""Where settings come from, and which values are refused."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ import pytest
 
 from hemodetect.errors import SettingError
 from hemodetect.settings import Settings, settings
-
-README = Path(__file__).parents[1] / "README.md"
-NAMES = [variable for variable, _, _ in Settings.documented()]
 
 
 @pytest.fixture
@@ -81,10 +78,3 @@ def test_broken_secrets_are_refused_by_file(working_folder: Path) -> None:
     (working_folder / ".streamlit" / "secrets.toml").write_text("[hemodetect\n")
     with pytest.raises(SettingError, match=r"secrets\.toml is not valid TOML: "):
         settings()
-
-
-@pytest.mark.parametrize("variable", NAMES)
-def test_the_readme_lists_every_setting(variable: str) -> None:
-    _, _, after = README.read_text().partition("### Settings\n")
-    section = after.partition("\n## ")[0]
-    assert f"| `{variable}` |" in section
