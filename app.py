@@ -6,7 +6,7 @@ import os
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-# The app itself never takes a card that a training may want; trainings see theirs (training/runs.py).
+# The app itself never takes a card that a training may want; trainings see theirs (training/jobs/runs.py).
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
 import streamlit as st

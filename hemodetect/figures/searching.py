@@ -1,70 +1,62 @@
-"""The map of a grid search."""
+"""A grid search as a map, and the trials of a tuned network."""
 
 from __future__ import annotations
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from hemodetect.evaluation.metrics import Metric
+from hemodetect.figures.search_grid import area_text, kernel_grids
 from hemodetect.figures.theme import ACCENT, MUTED, VALIDATION, themed
-from hemodetect.training.search_results import GridSearch, KernelSetting, Trial, Tuning
+from hemodetect.training.search_results import GridSearch, Trial, Tuning
 
 _CHANCE, _BEST = 0.5, 1.0
 _PANELS = {"learning_rate": "learning rate", "dropout": "dropout", "l2": "L2", "depth": "depth"}
 _MARKS = {
     "trained to the end": ("circle", ACCENT, 8),
-    "given up early": ("circle-open", MUTED, 8),
+    "stopped early": ("circle-open", MUTED, 8),
     "as published": ("diamond", VALIDATION, 10),
     "chosen": ("star", ACCENT, 14),
 }
 
 
-def search_map(found: GridSearch) -> go.Figure:
-    """AUROC by patient of every setting, a panel a kernel, C upwards and gamma to the right.
+def search_map(search: GridSearch) -> go.Figure:
+    """AUROC by patient of every setting, one panel per kernel, C upwards and gamma to the right.
 
     Every square holds its figure and, below it, the 95 % interval.
     """
-    kernels = list(dict.fromkeys(s.setting.kernel for s in found.grid))
-    cells = {s.setting: s.auroc_patient for s in found.grid}
-    gammas = {
-        k: sorted({s.setting.gamma for s in found.grid if s.setting.kernel == k}) for k in kernels
-    }
-    penalties = sorted({s.setting.penalty for s in found.grid})
+    grids = kernel_grids(search)
     figure = make_subplots(
         rows=1,
-        cols=len(kernels),
-        subplot_titles=kernels,
+        cols=len(grids),
+        subplot_titles=[grid.kernel for grid in grids],
         shared_yaxes=True,
         horizontal_spacing=0.03,
-        column_widths=[max(len(gammas[k]), 1.3) for k in kernels],
+        column_widths=[max(len(grid.gammas), 1.3) for grid in grids],
     )
-    for column, kernel in enumerate(kernels, start=1):
-        metrics = [
-            [cells.get(KernelSetting(kernel, penalty, gamma)) for gamma in gammas[kernel]]
-            for penalty in penalties
-        ]
-        across = [f"{g:g}" for g in gammas[kernel]] if len(gammas[kernel]) > 1 else ["no gamma"]
+    for column, grid in enumerate(grids, start=1):
+        has_gamma = len(grid.gammas) > 1
+        across = [f"{gamma:g}" for gamma in grid.gammas] if has_gamma else ["no gamma"]
         figure.add_trace(
             go.Heatmap(
                 x=across,
-                y=[f"{penalty:g}" for penalty in penalties],
-                z=[[None if m is None else m.value for m in row] for row in metrics],
-                text=[[_told(m) for m in row] for row in metrics],
+                y=[f"{penalty:g}" for penalty in grid.penalties],
+                z=[[None if m is None else m.value for m in row] for row in grid.auroc],
+                text=[[area_text(m, "<br>", brackets=False) for m in row] for row in grid.auroc],
                 texttemplate="%{text}",
                 textfont={"size": 11},
                 zmin=_CHANCE,
                 zmax=_BEST,
                 colorscale="Cividis",
-                showscale=column == len(kernels),
+                showscale=column == len(grids),
                 colorbar={"title": {"text": "AUROC by patient"}, "outlinewidth": 0},
-                hovertemplate=f"{kernel}, C %{{y}}, gamma %{{x}}: %{{z:.3f}}<extra></extra>",
+                hovertemplate=f"{grid.kernel}, C %{{y}}, gamma %{{x}}: %{{z:.3f}}<extra></extra>",
                 xgap=2,
                 ygap=2,
             ),
             row=1,
             col=column,
         )
-        title = "gamma (of scikit-learn's scale)" if len(gammas[kernel]) > 1 else None
+        title = "gamma (of scikit-learn's scale)" if has_gamma else None
         figure.update_xaxes(title=title, type="category", col=column)
     figure.update_yaxes(type="category")
     figure.update_yaxes(title="C", col=1)
@@ -72,24 +64,24 @@ def search_map(found: GridSearch) -> go.Figure:
     return themed(figure, height=420, margin={"l": 60, "r": 20, "t": 40, "b": 60})
 
 
-def tuning_panels(found: Tuning) -> go.Figure:
+def tuning_panels(tuning: Tuning) -> go.Figure:
     """Worth of every trial of a tuned network over each of its four settings.
 
-    A full dot was trained to its end, a ring was given up early, a diamond is the published setting,
+    A full dot was trained to its end, a ring was stopped early, a diamond is the published setting,
     a star what a fold chose.
     """
     figure = make_subplots(rows=1, cols=len(_PANELS), shared_yaxes=True, horizontal_spacing=0.03)
     kinds: dict[str, list[Trial]] = {name: [] for name in _MARKS}
-    for index, trial in enumerate(found.trials):
-        first = index == 0 or trial.fold != found.trials[index - 1].fold
+    for index, trial in enumerate(tuning.trials):
+        first = index == 0 or trial.fold != tuning.trials[index - 1].fold
         if trial.auroc is None:
             continue
-        if index in found.chosen:
+        if index in tuning.chosen:
             kinds["chosen"].append(trial)
         elif first:
             kinds["as published"].append(trial)
         else:
-            kinds["given up early" if trial.pruned else "trained to the end"].append(trial)
+            kinds["stopped early" if trial.pruned else "trained to the end"].append(trial)
     for kind, (symbol, colour, size) in _MARKS.items():
         trials = kinds[kind]
         for column, (name, title) in enumerate(_PANELS.items(), start=1):
@@ -117,11 +109,3 @@ def tuning_panels(found: Tuning) -> go.Figure:
     figure.update_xaxes(dtick=1, col=len(_PANELS))
     figure.update_yaxes(title="AUROC by slice, validation patients", col=1)
     return themed(figure, height=380, margin={"l": 60, "r": 20, "t": 40, "b": 60})
-
-
-def _told(metric: Metric | None) -> str:
-    if metric is None:
-        return ""
-    if not metric.has_interval:
-        return f"{metric.value:.2f}"
-    return f"{metric.value:.2f}<br>{metric.low:.2f}-{metric.high:.2f}"

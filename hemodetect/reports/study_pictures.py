@@ -29,19 +29,24 @@ _OPACITY = 0.6
 
 @dataclass(frozen=True, eq=False)
 class SlicePicture:
-    """A suspicious slice as it is printed and exported.
+    """A suspicious slice as the PDF prints it and the DICOM results export it.
 
     Attributes:
         index: of the slice in its series, from 0.
-        grey: (rows, columns) uint8, in the brain window, or the picture's own grey.
-        overlay: (rows, columns, 3) uint8 RGB, the same with the CNN's heat map; None without one.
-        mean_probability: of the models in use, for this slice.
+        grey: (rows, columns) uint8, in the brain window, or the grey levels of the source picture.
+        overlay: (rows, columns, 3) uint8 RGB, the slice with a heat map over it and no text; None
+            without a heat map.
+        mean_probability: of the models in use, for this slice, in [0, 1].
+        method: of the heat map, for people.
+        family: key of the model that the heat map explains.
     """
 
     index: int
     grey: np.ndarray
     overlay: np.ndarray | None
     mean_probability: float
+    method: str = "Grad-CAM"
+    family: str = "cnn"
 
 
 def slice_pictures(

@@ -12,7 +12,7 @@ from hemodetect.imaging import UploadedFile, read_study
 from hemodetect.imaging.study import Study
 from hemodetect.prediction.study_prediction import StudyPrediction
 from hemodetect.registry.releases import Releases
-from hemodetect.reports.dicom_results import overlay_pictures, zipped_results
+from hemodetect.reports.dicom_results import zipped_results
 from hemodetect.reports.predictions import prediction_csv
 from hemodetect.reports.study_pdf import study_pdf
 from hemodetect.reports.study_pictures import slice_pictures
@@ -129,7 +129,7 @@ def _exports(prediction: StudyPrediction, maps: np.ndarray | None, used: Release
         return study_pdf(prediction, cards, pictures, [], datetime.now(UTC), trained_on)
 
     def as_dicom() -> bytes:
-        pictures = overlay_pictures(slice_pictures(prediction, maps))
+        pictures = slice_pictures(prediction, maps)
         return zipped_results(prediction, pictures, None, datetime.now(UTC))
 
     export_button(

@@ -10,7 +10,7 @@ from hemodetect.explain.heat_maps import study_maps
 from hemodetect.models.series_cache import SeriesCache
 from hemodetect.prediction.study_prediction import StudyPrediction, predict_study
 from hemodetect.registry.releases import Releases
-from hemodetect.reports.dicom_results import overlay_pictures, zipped_results
+from hemodetect.reports.dicom_results import zipped_results
 from hemodetect.reports.study_pdf import study_pdf
 from hemodetect.reports.study_pictures import SlicePicture, slice_pictures
 from hemodetect.reviews.session import Read, ReviewSession
@@ -38,7 +38,7 @@ def study_report(of: ReviewSession, made: list[Read]) -> None:
     def as_dicom() -> bytes:
         prediction, pictures, _ = _predicted(of, number)
         last = own[-1].answer if own else None
-        return zipped_results(prediction, overlay_pictures(pictures), last, datetime.now(UTC))
+        return zipped_results(prediction, pictures, last, datetime.now(UTC))
 
     subject, told = f"{of.id}/{number}", {"reader": name}
     file = f"review-{of.id}-{number}"

@@ -25,12 +25,8 @@ from hemodetect import RESEARCH_USE_ONLY, __version__
 from hemodetect.imaging.study import RefusedFile, Series, Slice, Study
 from hemodetect.models.families import FAMILY_NAMES
 from hemodetect.prediction.study_prediction import FamilyPrediction, StudyPrediction
-from hemodetect.reports.dicom_results import (
-    NOTE_LENGTH,
-    OverlayPicture,
-    dicom_results,
-    overlay_pictures,
-)
+from hemodetect.reports.dicom_report import NOTE_LENGTH
+from hemodetect.reports.dicom_results import dicom_results
 from hemodetect.reports.study_pictures import SlicePicture
 from hemodetect.reviews.session import Answer, ReviewError
 from hemodetect.settings import settings
@@ -62,9 +58,10 @@ def predicted(study: str = "study-7f3a9c21d0", count: int = SLICES) -> StudyPred
     return StudyPrediction(found, families)
 
 
-def picture(index: int, family: str = "cnn", shape: tuple[int, int] = (6, 8)) -> OverlayPicture:
+def picture(index: int, family: str = "cnn", shape: tuple[int, int] = (6, 8)) -> SlicePicture:
     values = np.random.default_rng(index).integers(0, 256, (*shape, 3)).astype(np.uint8)
-    return OverlayPicture(index, values, "Grad-CAM" if family == "cnn" else "Attention", family)
+    method = "Grad-CAM" if family == "cnn" else "Attention"
+    return SlicePicture(index, values[..., 0], values, 0.5, method, family)
 
 
 PICTURES = (picture(8), picture(7), picture(8, "attention_rnn", (5, 7)))
@@ -72,7 +69,7 @@ PICTURES = (picture(8), picture(7), picture(8, "attention_rnn", (5, 7)))
 
 def made(
     prediction: StudyPrediction | None = None,
-    pictures: tuple[OverlayPicture, ...] = PICTURES,
+    pictures: tuple[SlicePicture, ...] = PICTURES,
     reader: Answer | None = READER,
     when: datetime = WHEN,
 ) -> dict[str, bytes]:
@@ -144,7 +141,7 @@ def test_a_capture_holds_the_very_pixels_also_of_an_odd_picture(
 ) -> None:
     image = read(files[f"overlay-{number:02d}.dcm"])
     assert image.PhotometricInterpretation == "RGB"
-    np.testing.assert_array_equal(image.pixel_array, PICTURES[number - 1].rgb)
+    np.testing.assert_array_equal(image.pixel_array, PICTURES[number - 1].overlay)
 
 
 def test_a_capture_says_what_it_shows_and_that_it_is_for_research_only(
@@ -365,19 +362,25 @@ def test_pictures_with_an_overlay_are_exported_and_the_others_are_left_out() -> 
     rgb = np.full((4, 4, 3), 7, np.uint8)
     grey = np.zeros((4, 4), np.uint8)
     given = (SlicePicture(8, grey, None, 0.9), SlicePicture(3, grey, rgb, 0.8))
-    (found,) = overlay_pictures(given)
-    assert (found.index, found.method, found.family) == (3, "Grad-CAM", "cnn")
-    image = read(made(pictures=(found,))["overlay-01.dcm"])
+    files = made(pictures=given)
+    assert sorted(files) == ["overlay-01.dcm", "report.dcm"]
+    image = read(files["overlay-01.dcm"])
+    assert "Grad-CAM" in image.DerivationDescription
+    assert "CNN" in image.DerivationDescription
+    assert "slice 4 of 9" in image.DerivationDescription
     np.testing.assert_array_equal(image.pixel_array, rgb)
 
 
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        ({"when": WHEN.replace(tzinfo=None)}, "expected a moment with its time zone"),
+        ({"when": WHEN.replace(tzinfo=None)}, "expected a time with its time zone"),
         ({"prediction": replace(predicted(), families={}), "pictures": ()}, "has no model"),
-        ({"pictures": (replace(picture(1), rgb=np.zeros((4, 4), np.uint8)),)}, "picture 1 is"),
-        ({"pictures": (replace(picture(1), rgb=np.zeros((4, 4, 3))),)}, "picture 1 is .* float64"),
+        ({"pictures": (replace(picture(1), overlay=np.zeros((4, 4), np.uint8)),)}, "picture 1 is"),
+        (
+            {"pictures": (replace(picture(1), overlay=np.zeros((4, 4, 3))),)},
+            "picture 1 is .* float64",
+        ),
         ({"pictures": (picture(8), picture(9))}, "picture 2 is of slice 9; expected 0 to 8"),
         ({"pictures": (picture(1, "forest"),)}, "picture 1 explains 'forest'"),
         ({"reader": replace(READER, slices=(9, 10))}, "names slice 10; expected 1 to 9"),
