@@ -10,7 +10,7 @@ import pandas as pd
 from hemodetect.dataset.cache import Dataset
 from hemodetect.dataset.duplicates import SharedSlices
 from hemodetect.dataset.encoding import read_encoding
-from hemodetect.dataset.groups import PICTURES, Join, kinship
+from hemodetect.dataset.groups import PICTURES, Join, patient_grouping
 from hemodetect.dataset.shortcuts import Shortcut, shortcuts
 from hemodetect.imaging.study import RefusedFile
 
@@ -23,12 +23,12 @@ class PatientFolder:
 
     Attributes:
         patient: its name in the data set.
-        group: of the patient group it belongs to.
+        group: name of its patient group.
         slices: how many.
-        hemorrhagic: how many of them are labelled so.
+        hemorrhagic: how many of them have the label hemorrhage.
         series: prefixes of the file names; more than one where the folder mixes acquisitions.
-        sizes: how many different sizes its pictures have.
-        exif: how many of its files carry EXIF.
+        sizes: number of different sizes of its pictures.
+        exif: number of its files with EXIF.
     """
 
     patient: str
@@ -59,8 +59,8 @@ class Audit:
         slices, patients, groups: how many.
         classes: normal, then hemorrhage.
         folders: one entry a patient, in order.
-        joins: folders that count as one person, with the reason.
-        runners_up: the most similar folders that do not.
+        joins: pairs of folders that count as one person, with the reason.
+        runners_up: the most similar pairs that do not.
         shared: folders with pictures in common.
         refused: files that cannot be decoded.
         shortcuts: how well labels can be predicted from properties that are not anatomy.
@@ -85,7 +85,7 @@ class Audit:
 
 def audit(dataset: Dataset) -> Audit:
     """Audits a data set; about half a minute for near-east on one core."""
-    grouping = kinship(dataset)
+    grouping = patient_grouping(dataset)
     folders = _folders(dataset, grouping.groups)
     return Audit(
         fingerprint=dataset.fingerprint,
@@ -107,7 +107,7 @@ def audit(dataset: Dataset) -> Audit:
 
 def audit_text(result: Audit) -> str:
     """The audit as text for the terminal."""
-    exif = [f for f in result.folders if f.exif]
+    with_exif = [f for f in result.folders if f.exif]
     parts = [
         [
             f"{result.slices:,} slices, {result.patients} patient folders, {result.groups} patient"
@@ -117,21 +117,24 @@ def audit_text(result: Audit) -> str:
                 for c in result.classes
             ),
         ],
-        _section("Folders taken for one person", [_join_line(j) for j in result.joins]),
-        _section("Most alike of the others", [_runner_up_line(j) for j in result.runners_up]),
+        _section("Folders counted as one person", [_join_line(j) for j in result.joins]),
+        _section(
+            "Most similar pairs that are not joined",
+            [_runner_up_line(j) for j in result.runners_up],
+        ),
         _section("Pictures in two folders", [_shared_line(s) for s in result.shared]),
         _section(
-            "Pictures of differing size in one folder",
+            "Pictures of different sizes in one folder",
             [f"{f.patient}: {f.sizes} sizes" for f in result.folders if f.sizes > 1],
         ),
         _section(
             "Several series in one folder",
             [f"{f.patient}: {', '.join(f.series)}" for f in result.folders if len(f.series) > 1],
         ),
-        _section("Files with EXIF", [f"{f.patient}: {f.exif} of {f.slices}" for f in exif]),
+        _section("Files with EXIF", [f"{f.patient}: {f.exif} of {f.slices}" for f in with_exif]),
         _section("Refused files", [f"{r.file}: {r.reason}" for r in result.refused]),
         _section(
-            "What gives the labels away without anatomy (AUROC by patient, by slice; chance 0.5)",
+            "Shortcuts: labels predicted without anatomy (AUROC by patient, by slice; chance 0.5)",
             [f"{s.source}: {s.auroc_patient:.2f}, {s.auroc_slice:.2f}" for s in result.shortcuts]
             + [s.sentence for s in result.shortcuts if s.auroc_patient > s.chance_patient[1]]
             or ["not measured: fewer than two patients in a class"],

@@ -1,8 +1,8 @@
-"""Where a large bleed lies in the head, coarsely, to compare two folders by it.
+"""Coarse location of a large bleed in the head, to compare two folders.
 
-A bleed is what is clearly brighter than the brain, well inside the skull. It grows or is drained
-between two scans of one patient but stays in its place, where a tilted head, an operation or a
-cropped screenshot make the bones hard to compare. It is a hint and no proof.
+Pixels clearly brighter than the brain and well inside the skull count as bleed. Between two scans of
+one patient a bleed grows or is drained but stays in its place, even where a tilted head, an operation
+or a cropped screenshot makes the bones hard to compare. The location is a hint and no proof.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _LEAST_BRAIN, _LEAST_BONE = 0.38, 0.6  # shares: brain of the head's area, bone 
 
 @dataclass(frozen=True, eq=False)
 class BleedSite:
-    """What is bright in one patient's brain.
+    """Size and location of the bleeds in one patient's brain.
 
     Attributes:
         share: mean share of the brain's area that is bleeding, over slices that show brain.
-        map: (16, 16) float, where it lies: rows front to back, columns as pictured.
+        map: (16, 16) float, location: rows front to back, columns as pictured.
     """
 
     share: float
@@ -61,7 +61,7 @@ def bleed_site(heads: Sequence[Head]) -> BleedSite:
     shares[0] = 0
     bleeding = np.isin(pieces, np.flatnonzero(shares > _LEAST_SHARE))
     for (head, brain), area, bleed in zip(with_brain, areas, bleeding, strict=True):
-        site += _placed(bleed, brain, head.turn) / (area * len(with_brain))
+        site += _located(bleed, brain, head.turn) / (area * len(with_brain))
     return BleedSite(float(shares[shares > _LEAST_SHARE].sum()), ndimage.gaussian_filter(site, 0.9))
 
 
@@ -86,7 +86,7 @@ def _bright(grey: np.ndarray, brain: np.ndarray) -> np.ndarray:
     return np.asarray(opened(bright, 1))
 
 
-def _placed(bleed: np.ndarray, brain: np.ndarray, turn: float) -> np.ndarray:
+def _located(bleed: np.ndarray, brain: np.ndarray, turn: float) -> np.ndarray:
     """(16, 16): pixels of the bleed counted in the upright brain's own coordinates."""
     centre, radius = np.argwhere(brain).mean(axis=0), math.sqrt(brain.sum())
     down, right = ((np.argwhere(bleed) - centre) / radius).T

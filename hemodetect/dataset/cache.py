@@ -2,8 +2,8 @@
 
 In the cache folder: ``datasets-2/<fingerprint>/`` (2: the version of this layout) holds
 ``slices.parquet``, ``refused.json`` and one ``grey<size>.npy`` a size;
-``roots/<hash of the path>.json`` says which fingerprint a folder had when its files had the sizes
-and times of change that it lists.
+``roots/<hash of the path>.json`` holds a folder's fingerprint, and a digest of the sizes and times of
+change that its files had then.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from hemodetect.settings import settings
 from hemodetect.storage.whole_file import whole_file, whole_folder
 
 SIZES = (128, 244)
-"""Side lengths that are cached: what the recipes take."""
+"""Side lengths that are cached: the input sizes of the recipes."""
 
 LAYOUT_VERSION = 2
-"""Of the folders in the cache."""
+"""Version of the folders' layout in the cache."""
 
 Progress = Callable[[int, int], None]
 """Called with (slices done, slices in all)."""
@@ -45,10 +45,10 @@ class Dataset:
 
     Attributes:
         root: the folder it was read from.
-        fingerprint: stands for paths, contents and labels (see `manifest.fingerprint`).
+        fingerprint: digest of paths, contents and labels (see `manifest.fingerprint`).
         slices: one row a slice; columns as in `manifest.labelled_slices`, and sha256, rows, columns.
         refused: files that could not be decoded; they have no row.
-        folder: where the arrays lie.
+        folder: holds the arrays.
     """
 
     root: Path
@@ -81,16 +81,16 @@ def open_dataset(root: Path, progress: Progress | None = None) -> Dataset:
     files = listed_files(root)
     index = settings().cache / "roots" / f"{_digest(str(root))[:16]}.json"
     state = _digest(json.dumps([(f.file, f.size, f.changed_ns) for f in files]))
-    known = _known(index)
-    if known.get("state") == state and (_datasets() / known["fingerprint"]).is_dir():
-        return _opened(root, known["fingerprint"])
-    dataset = _decoded(root, files, known.get("fingerprint"), progress)
+    earlier = _earlier_state(index)
+    if earlier.get("state") == state and (_datasets() / earlier["fingerprint"]).is_dir():
+        return _open_cached(root, earlier["fingerprint"])
+    dataset = _decode(root, files, earlier.get("fingerprint"), progress)
     with whole_file(index) as partial:
         partial.write_text(json.dumps({"state": state, "fingerprint": dataset.fingerprint}))
     return dataset
 
 
-def _opened(root: Path, name: str) -> Dataset:
+def _open_cached(root: Path, name: str) -> Dataset:
     folder = _datasets() / name
     refused = json.loads((folder / "refused.json").read_text())
     return Dataset(
@@ -102,7 +102,7 @@ def _opened(root: Path, name: str) -> Dataset:
     )
 
 
-def _decoded(
+def _decode(
     root: Path, files: list[FileStat], previous: str | None, progress: Progress | None
 ) -> Dataset:
     slices = labelled_slices(root, files)
@@ -117,10 +117,10 @@ def _decoded(
             )
             for size in SIZES
         }
-        slices, refused = _fill(root, slices, arrays, _Earlier.of(previous), progress)
+        slices, refused = _fill(root, slices, arrays, _EarlierCache.of(previous), progress)
         if slices.empty:
             raise DatasetError(f"{root}: none of its {len(refused)} slices can be decoded.")
-        kept = slices.pop("row").to_numpy()
+        decoded_rows = slices.pop("row").to_numpy()
         name = fingerprint(slices)
         # Another process may be first; the same name means the same content.
         with (
@@ -129,27 +129,28 @@ def _decoded(
         ):
             for size, array in arrays.items():
                 np.save(
-                    partial / f"grey{size}.npy", array if len(kept) == len(array) else array[kept]
+                    partial / f"grey{size}.npy",
+                    array if len(decoded_rows) == len(array) else array[decoded_rows],
                 )
                 (Path(decoding) / f"all{size}.npy").unlink()
             slices.to_parquet(partial / "slices.parquet", index=False)
             (partial / "refused.json").write_text(json.dumps([vars(r) for r in refused]))
-    return _opened(root, name)
+    return _open_cached(root, name)
 
 
 @dataclass(frozen=True, eq=False)
-class _Earlier:
-    """What an earlier cache of the same folder already holds, by content."""
+class _EarlierCache:
+    """Decoded slices that an earlier cache of the same folder holds, by content."""
 
     rows: dict[str, int]
     shapes: list[tuple[int, int]]
     arrays: dict[int, np.ndarray]
 
     @classmethod
-    def of(cls, name: str | None) -> _Earlier:
+    def of(cls, name: str | None) -> _EarlierCache:
         if name is None or not (_datasets() / name).is_dir():
             return cls({}, [], {})
-        earlier = _opened(Path(), name)
+        earlier = _open_cached(Path(), name)
         table = earlier.slices
         return cls(
             {sha: row for row, sha in enumerate(table["sha256"])},
@@ -162,11 +163,11 @@ def _fill(
     root: Path,
     slices: pd.DataFrame,
     arrays: Mapping[int, np.ndarray],
-    earlier: _Earlier,
+    earlier: _EarlierCache,
     progress: Progress | None,
 ) -> tuple[pd.DataFrame, list[RefusedFile]]:
-    """Decodes into `arrays`; the rows that could be decoded, with sha256 and shape, and the rest."""
-    limit = settings()
+    """Decodes into `arrays`; returns the decoded rows, with sha256 and shape, and the refused files."""
+    limits = settings()
 
     def decode(item: tuple[int, str]) -> tuple[str, tuple[int, int]] | RefusedFile:
         row, file = item
@@ -177,14 +178,14 @@ def _fill(
                 for size, array in arrays.items():
                     array[row] = earlier.arrays[size][earlier.rows[sha]]
                 return sha, earlier.shapes[earlier.rows[sha]]
-            grey = decode_grey(data, limit.max_slice_pixels)
+            grey = decode_grey(data, limits.max_slice_pixels)
         except (UnreadableFile, OSError) as error:
             return RefusedFile(file, str(error))
         for size, array in arrays.items():
             array[row] = resized(grey, size)
         return sha, (grey.shape[0], grey.shape[1])
 
-    found: list[tuple[int, str, int, int]] = []
+    decoded: list[tuple[int, str, int, int]] = []
     refused: list[RefusedFile] = []
     # Pillow decodes outside the interpreter's lock, so threads are enough for two cores.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -193,19 +194,19 @@ def _fill(
                 refused.append(result)
             else:
                 sha, (rows, columns) = result
-                found.append((row, sha, rows, columns))
+                decoded.append((row, sha, rows, columns))
             if progress:
                 progress(row + 1, len(slices))
-    table = pd.DataFrame(found, columns=["row", "sha256", "rows", "columns"])
-    kept = slices.iloc[table["row"]].reset_index(drop=True)
-    return pd.concat([kept, table], axis=1), refused
+    table = pd.DataFrame(decoded, columns=["row", "sha256", "rows", "columns"])
+    readable = slices.iloc[table["row"]].reset_index(drop=True)
+    return pd.concat([readable, table], axis=1), refused
 
 
 def _datasets() -> Path:
     return settings().cache / f"datasets-{LAYOUT_VERSION}"
 
 
-def _known(index: Path) -> dict[str, str]:
+def _earlier_state(index: Path) -> dict[str, str]:
     try:
         return dict(json.loads(index.read_text()))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""The same pictures in different folders: to the pixel, and nearly (compressed again, resized)."""
+"""The same pictures in different folders: identical, or nearly so (compressed again, resized)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from hemodetect.dataset.cache import Dataset
 
-_FLAT = 8.0  # standard deviation of grey levels; below it a slice shows air and nothing of a person
+_FLAT = 8.0  # standard deviation of grey levels; below it a slice shows only air
 _SIDE = 32
 _NEAR = 0.999
 """Correlation at 32 x 32 above which two slices are compared pixel by pixel."""
@@ -26,9 +26,9 @@ class SharedSlices:
 
     Attributes:
         patients: the two folders.
-        identical: slices of the smaller folder that the other holds to the pixel.
-        near: further slices of it that the other holds nearly.
-        smaller: slices of the smaller folder that show something.
+        identical: slices of the smaller folder that the other holds with the same pixels.
+        near: further slices of it that the other holds with nearly the same pixels.
+        smaller: slices of the smaller folder that show more than air.
     """
 
     patients: tuple[str, str]
@@ -38,7 +38,7 @@ class SharedSlices:
 
 
 def shared_slices(dataset: Dataset) -> tuple[SharedSlices, ...]:
-    """Every pair of folders with a picture in common, most in common first."""
+    """Every pair of folders with a picture in common; the pair with the most comes first."""
     grey = dataset.grey(128)
     patients = dataset.slices["patient"].to_numpy()
     # In blocks: the standard deviation of all slices at once would need eight times their memory.
@@ -50,14 +50,17 @@ def shared_slices(dataset: Dataset) -> tuple[SharedSlices, ...]:
     for row in informative:
         holders[hashlib.sha256(grey[row].tobytes()).digest()][patients[row]] = int(row)
     identical: Counter[tuple[str, str]] = Counter()
-    for of_picture in holders.values():
-        identical.update(combinations(sorted(of_picture), 2))
+    for rows_by_patient in holders.values():
+        identical.update(combinations(sorted(rows_by_patient), 2))
     near: dict[tuple[str, str], set[int]] = defaultdict(set)
-    twins = {
-        row for of_picture in holders.values() if len(of_picture) > 1 for row in of_picture.values()
+    identical_rows = {
+        row
+        for rows_by_patient in holders.values()
+        if len(rows_by_patient) > 1
+        for row in rows_by_patient.values()
     }
     for a, b in _near_pairs(grey, informative, patients):
-        if a not in twins and b not in twins:
+        if a not in identical_rows and b not in identical_rows:
             pair = tuple(sorted((patients[a], patients[b])))
             smaller = min(pair, key=lambda p: totals[p])
             near[pair].add(a if patients[a] == smaller else b)
@@ -71,13 +74,13 @@ def shared_slices(dataset: Dataset) -> tuple[SharedSlices, ...]:
 def _near_pairs(
     grey: np.ndarray, informative: np.ndarray, patients: np.ndarray
 ) -> Iterator[tuple[int, int]]:
-    """Rows of slices in different folders that differ by less than compression does."""
+    """Pairs of rows, from different folders, that differ less than compression makes them differ."""
     if not len(informative):
         return
     small = np.concatenate([_small(grey[rows]) for rows in _blocks(informative)])
     for start in range(0, len(informative), _BLOCK):
-        alike = small[start : start + _BLOCK] @ small[start:].T > _NEAR
-        for i, j in np.argwhere(alike):
+        similar = small[start : start + _BLOCK] @ small[start:].T > _NEAR
+        for i, j in np.argwhere(similar):
             a, b = int(informative[start + i]), int(informative[start + j])
             if a < b and patients[a] != patients[b]:
                 difference = np.abs(grey[a].astype(np.int16) - grey[b]).mean()

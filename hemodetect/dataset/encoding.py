@@ -15,12 +15,12 @@ _MODES = ("L", "RGB", "RGBA", "P", "CMYK", "I;16")
 
 @dataclass(frozen=True)
 class Encoding:
-    """Attributes of one file, none of which is a pixel.
+    """Attributes of one file's header.
 
     Attributes:
         kind: "JPEG", "PNG", "TIFF", or "" where the header cannot be read.
         mode: Pillow's name of the pixel layout.
-        exif: whether it carries EXIF.
+        exif: whether it has EXIF.
         quantisation: mean of a JPEG's first quantisation table, 0 without one; grows as quality
             falls.
         tables: digest of all its quantisation tables, "" without.
@@ -34,7 +34,7 @@ class Encoding:
 
 
 def read_encoding(path: Path) -> Encoding:
-    """What the header says; an `Encoding` of empty values where there is no readable one."""
+    """The encoding in a file's header; empty values where the header cannot be read."""
     try:
         with Image.open(path, formats=["JPEG", "PNG", "TIFF"]) as image:
             tables = getattr(image, "quantization", None) or {}

@@ -1,4 +1,4 @@
-"""Facts about every slice beside its label: position, kind of hemorrhage, age and sex."""
+"""Facts about every slice other than its label: position, kind of hemorrhage, age and sex."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ def _subtypes(slices: pd.DataFrame) -> pd.Series:
         return pd.Series("", index=slices.index)
     rows = slices[list(SUBTYPES)].to_numpy() > 0
     names = [
-        " + ".join(n.lower() for n, on in zip(SUBTYPES, row, strict=True) if on) for row in rows
+        " + ".join(n.lower() for n, present in zip(SUBTYPES, row, strict=True) if present)
+        for row in rows
     ]
     return pd.Series(names, index=slices.index)
 

@@ -1,7 +1,7 @@
-"""Folders that are one person: a patient group is on one side of a patient split only.
+"""Patient groups: folders of one person, which a patient split keeps on one side.
 
-They are found from pixels alone, in three ways: the same pictures, the same head, or a large bleed
-in the same place. The last two are proposals. A wrong one costs a split little; a missed one leaks.
+Pixels alone show them, in three ways: the same pictures, the same head, or a large bleed in the same
+place. The last two are proposals. A wrong proposal costs a split little; a missed one causes leakage.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ PICTURES, HEAD, BLEED = "same pictures", "same head", "bleed in the same place"
 """Reasons why two folders are one person."""
 
 SAME_HEAD = 3.7
-"""Least likeness of one head. Above it on near-east: N6 and N27 8.0, N3 and N14 7.9 (one scan in
+"""Lowest likeness that counts as one head. Above it on near-east: N6 and N27 8.0, N3 and N14 7.9 (one scan in
 thin and thick slices), 1 and 4 6.7, 7 and 8 6.6, 11 and 12 4.0; the next pair, 3 and N19, has 3.0.
 On ct-ich: 069 and 072 6.0, 052 and 070 4.8; the next, 079 and 087, 3.35."""
 
 SAME_PLACE = 0.77
-"""Least overlap of two large bleeds. On near-east 19 and 21 have 0.80, of heads that cannot be
-compared (likeness 0.5: unlike tilt, thick cropped slices); the next pair, 2 and 14, has 0.71."""
+"""Lowest overlap of two large bleeds that counts as one person. On near-east 19 and 21 have 0.80, of heads that cannot be
+compared (likeness 0.5: different tilt, thick cropped slices); the next pair, 2 and 14, has 0.71."""
 
 _FEWEST_SHARED, _SHARE = 3, 0.25
 _PER_PATIENT, _IN_ALL, _LEAST_PER_PATIENT = 40, 2_400, 12
@@ -58,13 +58,13 @@ class Join:
 
 
 @dataclass(frozen=True)
-class Kinship:
-    """Which folders are one person.
+class PatientGrouping:
+    """Which folders belong to one person.
 
     Attributes:
         groups: patient group of every patient, named after its first member in natural order.
         joins: pairs that count as one person.
-        runners_up: the most alike pairs that are not, to judge the thresholds by.
+        runners_up: the most similar pairs that do not count as one, to judge the thresholds.
         shared: folders with pictures in common.
     """
 
@@ -76,22 +76,22 @@ class Kinship:
 
 def patient_groups(dataset: Dataset) -> dict[str, str]:
     """Name of the patient group of every patient: its first member's, in natural order."""
-    return kinship(dataset).groups
+    return patient_grouping(dataset).groups
 
 
-def kinship(dataset: Dataset) -> Kinship:
+def patient_grouping(dataset: Dataset) -> PatientGrouping:
     """Patient groups of `dataset`; computed on first use (near-east: 25 s on one core), then cached."""
     file = dataset.folder / "groups.json"
-    kept = _kept(file)
-    if kept is not None and set(kept.groups) == set(dataset.slices["patient"]):
-        return kept
-    found = _found(dataset)
+    cached = _cached_grouping(file)
+    if cached is not None and set(cached.groups) == set(dataset.slices["patient"]):
+        return cached
+    grouping = _computed_grouping(dataset)
     with whole_file(file) as partial:
-        partial.write_text(json.dumps({"version": VERSION, **asdict(found)}, ensure_ascii=False))
-    return found
+        partial.write_text(json.dumps({"version": VERSION, **asdict(grouping)}, ensure_ascii=False))
+    return grouping
 
 
-def _found(dataset: Dataset) -> Kinship:
+def _computed_grouping(dataset: Dataset) -> PatientGrouping:
     patients = [str(p) for p in dataset.slices["patient"].unique()]
     # The comparison grows with the square of the slices: large sets are sampled more thinly.
     per_patient = min(_PER_PATIENT, max(_LEAST_PER_PATIENT, _IN_ALL // len(patients)))
@@ -102,7 +102,7 @@ def _found(dataset: Dataset) -> Kinship:
             _ordered(s.patients),
             PICTURES,
             s.identical + s.near,
-            # One picture alike to the pixel is proof enough: noise does not repeat.
+            # One identical picture is proof enough: noise does not repeat.
             1 if s.identical else max(_FEWEST_SHARED, _SHARE * s.smaller),
         )
         for s in shared
@@ -117,22 +117,22 @@ def _found(dataset: Dataset) -> Kinship:
         for a, b in combinations(sites, 2)
     ]
     ranked = sorted(by_head, key=lambda j: -j.score)
-    sure = [j for j in by_picture if j.score >= j.threshold]
-    copied = {j.patients for j in sure}
-    sure += [j for j in ranked if j.score >= j.threshold and j.patients not in copied]
-    joins = [*sure, *_mutual(by_bleed, {j.patients for j in sure})]
+    proven = [j for j in by_picture if j.score >= j.threshold]
+    with_copies = {j.patients for j in proven}
+    proven += [j for j in ranked if j.score >= j.threshold and j.patients not in with_copies]
+    joins = [*proven, *_mutual(by_bleed, {j.patients for j in proven})]
     joined = {j.patients for j in joins}
-    apart = [j for j in ranked if j.patients not in joined][:_RUNNERS_UP]
+    heads_apart = [j for j in ranked if j.patients not in joined][:_RUNNERS_UP]
     bleeds_apart = sorted((j for j in by_bleed if j.patients not in joined), key=lambda j: -j.score)
-    return Kinship(
+    return PatientGrouping(
         groups=_groups(patients, (j.patients for j in joins)),
         joins=tuple(joins),
-        runners_up=(*apart, *bleeds_apart[:_RUNNERS_UP]),
+        runners_up=(*heads_apart, *bleeds_apart[:_RUNNERS_UP]),
         shared=shared,
     )
 
 
-def _mutual(by_bleed: list[Join], known: set[tuple[str, str]]) -> list[Join]:
+def _mutual(by_bleed: list[Join], joined: set[tuple[str, str]]) -> list[Join]:
     """Pairs above the threshold of which each is the other's best.
 
     Bleeds favour a few places: without this, every thalamic bleed of a large set would be one
@@ -147,7 +147,7 @@ def _mutual(by_bleed: list[Join], known: set[tuple[str, str]]) -> list[Join]:
         j
         for j in by_bleed
         if j.score >= j.threshold
-        and j.patients not in known
+        and j.patients not in joined
         and best[j.patients[0]] is best[j.patients[1]] is j
     ]
 
@@ -166,13 +166,13 @@ def _ordered(pair: tuple[str, str]) -> tuple[str, str]:
     return first, second
 
 
-def _kept(file: Path) -> Kinship | None:
+def _cached_grouping(file: Path) -> PatientGrouping | None:
     """The cached result of the same method; None where it is missing or damaged."""
     try:
         raw = json.loads(file.read_text())
         if raw["version"] != VERSION:
             return None
-        return Kinship(
+        return PatientGrouping(
             groups=dict(raw["groups"]),
             joins=tuple(_join(j) for j in raw["joins"]),
             runners_up=tuple(_join(j) for j in raw["runners_up"]),

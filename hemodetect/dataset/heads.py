@@ -1,7 +1,7 @@
-"""Where the head lies in a slice, and the slice turned, scaled and cut to it.
+"""Position of the head in a slice, and the slice turned, scaled and cut to the head.
 
-Poses and masks are found on the cached 128 x 128 pictures. A picture that was not square (a
-hand-cropped one) lies there squeezed; its aspect ratio is undone when it is cut.
+Poses and masks come from the cached 128 x 128 pictures. There a picture that was not square (a
+hand-cropped one) is squeezed; `Head.cut` restores its aspect ratio.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ class Head:
     """One slice with its head.
 
     Attributes:
-        row: of the data set's table.
+        row: row in the data set's table.
         grey: (128, 128) uint8.
         mask: (128, 128) bool, the head without holes.
         centre: (row, column) of the mask, in pixels of equal height and width.
         radius: square root of the mask's area.
-        turn: of the head against upright in radians, one value a patient.
+        turn: rotation of the head from upright in radians, one value a patient.
         aspect: the picture's rows over columns.
     """
 
@@ -44,9 +44,9 @@ class Head:
 
         Args:
             side: pixels.
-            turn: radians to turn further.
-            scale: factor on the width that is cut.
-            margin: width that is cut at scale 1, in radii.
+            turn: additional rotation in radians.
+            scale: factor on the width of the cut.
+            margin: width of the cut at scale 1, in radii.
         """
         step = self.radius * margin * scale / side
         cos, sin = math.cos(self.turn + turn), math.sin(self.turn + turn)

@@ -1,9 +1,9 @@
-"""How much two patients' heads look like one: a score against all other pairs of the set.
+"""How similar two patients' heads are: a score relative to all other pairs of the set.
 
-Every slice is cut to its head, band-passed and whitened, so that what all heads share (an oval of
-bone round grey) counts little and what one head has (its sinuses, sutures, asymmetry) counts much.
+Every slice is cut to its head, band-passed and whitened, so that features of all heads (an oval of
+bone around grey) count little and features of one head (its sinuses, sutures, asymmetry) count much.
 It is then compared with every slice of every other patient over small turns, scales and shifts.
-A slice's best match in another folder is expressed in spreads above its best matches elsewhere; a
+A slice's best match in another folder is expressed in spreads above its median match over all folders; a
 patient's score for another is the mean over the better half of the slices, and the score of a pair
 the lower of its two directions. Scores near 0 are chance, `LARGEST` is the ceiling.
 """
@@ -21,13 +21,15 @@ from hemodetect.dataset.heads import Head
 LARGEST = 8.0
 """Scores are clipped here."""
 FEWEST_PATIENTS = 8
-"""Below this there are too few other pairs to tell a likeness from chance; nothing is scored."""
+"""With fewer patients, likeness cannot be distinguished from chance; nothing is scored."""
 FEWEST_SLICES = 5
 """A patient with fewer slices that show a head is not compared."""
-_SIDE = 28  # at 32 the pair 11 and 12, a skull before and after an operation, stood out less
+_SIDE = 28  # at 32 the pair 11 and 12, a skull before and after an operation, scored lower
 _MARGIN = 1.2
 _BAND = (0.4, 2.0)  # standard deviations of the two Gaussians, in cut pixels
-_TURNS = tuple(math.radians(t) for t in (0, 5, 10, 15, 20))  # backwards comes from the other side
+_TURNS = tuple(
+    math.radians(t) for t in (0, 5, 10, 15, 20)
+)  # the opposite turns: the pair in the other order
 _SCALES = (0.93, 1.0, 1.07)
 _SHIFTS = (-1, 0, 1)
 _LEAST_SPREAD = 0.02

@@ -1,4 +1,4 @@
-"""Finds the pictures of a named data set on this machine.
+"""Finds the pictures of a data set on this machine by the set's name.
 
 Comparisons and review sessions store only names of slices; the pictures are found here.
 """
@@ -33,7 +33,7 @@ class LocatedSet:
 
     @classmethod
     def of(cls, root: Path, slices: pd.DataFrame) -> LocatedSet:
-        """From a folder and its `labelled_slices`."""
+        """The located set of a folder and its `labelled_slices`."""
         return cls(root, slices.set_index(["patient", "slice"])[["file", "series"]])
 
     def file(self, patient: str, name: str) -> Path:
@@ -79,8 +79,8 @@ class LocatedSet:
 
 def data_folders() -> list[Path]:
     """The existing folders that are searched for data sets."""
-    named = [Path(part).expanduser() for part in settings().data.split(os.pathsep) if part]
-    return [folder for folder in (*named, uploaded_sets()) if folder.is_dir()]
+    configured = [Path(part).expanduser() for part in settings().data.split(os.pathsep) if part]
+    return [folder for folder in (*configured, uploaded_sets()) if folder.is_dir()]
 
 
 def find_set(name: str, slices: pd.DataFrame) -> LocatedSet | None:
@@ -103,7 +103,7 @@ def find_set(name: str, slices: pd.DataFrame) -> LocatedSet | None:
 def named_sets(name: str) -> Iterator[tuple[Path, pd.DataFrame]]:
     """Folders called `name` in `data_folders` that hold a labelled set, with its slices.
 
-    `name` may come from an untrusted file: with anything but a plain name nothing is found.
+    `name` may come from an untrusted file: a name that is not a plain folder name finds nothing.
     """
     if name in ("", ".", "..") or Path(name).name != name:
         return

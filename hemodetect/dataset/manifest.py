@@ -4,8 +4,8 @@ Two layouts are known:
 
 - **ct-ich**: ``hemorrhage_diagnosis.csv`` with a row for every slice, images under
   ``Patients_CT/<patient>/brain/<slice>.jpg``;
-- **by class**: ``<class>/.../<patient>/*.jpg``, the first folder naming the class and the last the
-  patient. The near-east download is laid out like this.
+- **by class**: ``<class>/.../<patient>/*.jpg``, where the first folder names the class and the
+  last one the patient. The near-east download has this layout.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from hemodetect.imaging.pseudonym import pseudonym
 from hemodetect.settings import settings
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff"})
-"""Of the files that are slices, in small letters."""
+"""File name suffixes of slices, in lower case."""
 NORMAL_NAMES = frozenset({"normal", "no hemorrhage", "no_hemorrhage", "negative", "0"})
-"""Names of class folders of normal slices, in small letters."""
+"""Names of class folders of normal slices, in lower case."""
 HEMORRHAGE_NAMES = frozenset({"hemorrhage", "hemorrhagic", "haemorrhage", "positive", "1"})
-"""Names of class folders of hemorrhagic slices, in small letters."""
+"""Names of class folders of hemorrhagic slices, in lower case."""
 SUBTYPES = ("Intraventricular", "Intraparenchymal", "Subarachnoid", "Epidural", "Subdural")
 """Kinds of hemorrhage: columns of ct-ich's table of labels."""
 _CT_ICH_LABELS = "hemorrhage_diagnosis.csv"
@@ -100,8 +100,8 @@ def labelled_slices(root: Path, files: Iterable[FileStat]) -> pd.DataFrame:
     is_ct_ich = (root / _CT_ICH_LABELS).is_file()
     table = _ct_ich(root, pictures) if is_ct_ich else _by_class(root, pictures)
     if table["label"].nunique() < 2:
-        only = "hemorrhage" if table["label"].iloc[0] else "normal"
-        raise DatasetError(f"{root}: only {only} slices found, both classes are needed.")
+        class_name = "hemorrhage" if table["label"].iloc[0] else "normal"
+        raise DatasetError(f"{root}: only {class_name} slices found, both classes are needed.")
     key = [
         (natural_key(patient), natural_key(series), number, file)
         for patient, series, number, file in zip(
@@ -113,7 +113,7 @@ def labelled_slices(root: Path, files: Iterable[FileStat]) -> pd.DataFrame:
 
 
 def fingerprint(slices: pd.DataFrame) -> str:
-    """16 hexadecimal digits that stand for the files' paths, contents and labels."""
+    """Digest of the files' paths, contents and labels: 16 hexadecimal digits."""
     lines = "\n".join(sorted(slices["file"] + "\t" + slices["sha256"] + "\t" + _labels(slices)))
     return hashlib.sha256(lines.encode()).hexdigest()[:16]
 
@@ -123,27 +123,27 @@ def _labels(slices: pd.DataFrame) -> pd.Series:
 
 
 def _by_class(root: Path, pictures: list[FileStat]) -> pd.DataFrame:
-    rows, unknown = [], set()
+    rows, unknown_folders = [], set()
     for picture in pictures:
         parts = PurePosixPath(picture.file).parts
         label = class_label(parts[0])
         if label is None or len(parts) < 3:
-            unknown.add(parts[0])
+            unknown_folders.add(parts[0])
             continue
         series, number = series_and_number(parts[-1])
         rows.append((picture.file, parts[0], parts[-2], series, number, label, picture.size))
     if not rows:
-        names = ", ".join(sorted(unknown)[:5])
+        names = ", ".join(sorted(unknown_folders)[:5])
         raise DatasetError(f"{root}: found {names}; {CLASS_LAYOUT_HELP}.")
     columns = ["file", "class", "patient", "series", "number", "label", "size"]
     table = pd.DataFrame(rows, columns=columns)
-    # Two classes that number their folders alike do not mean one patient.
+    # A folder name that occurs in both classes does not mean one patient.
     classes = table.groupby("patient")["label"].nunique()
     shared = table["patient"].isin(classes[classes > 1].index)
     table.loc[shared, "patient"] = table["class"] + "/" + table["patient"]
     table["slice"] = table["file"]
     if was_uploaded(root) or not (root / "Hemorrhagic" / "KANAMA").is_dir():
-        # A hospital's folders may be called after its patients; those of near-east are public.
+        # A hospital's folders may have the names of its patients; those of near-east are public.
         alias = {name: pseudonym("patient", name) for name in table["patient"].unique()}
         table["patient"] = table["patient"].map(alias)
         # A bundle's predictions and split name slices, and a path could contain the patient's name.

@@ -30,11 +30,13 @@ def _by_series(dataset: Dataset) -> list[tuple[np.ndarray, SeriesPositions]]:
     """Row numbers of each series, and its positions."""
     grey = dataset.grey(MASK_SIDE)
     table = dataset.slices
-    # The cached pictures are squeezed to one size; hand-cropped ones differ in it from each other.
+    # The cached pictures are squeezed to one size; hand-cropped ones differ in their original size.
     pixels = (table["rows"] * table["columns"]).to_numpy(dtype=float)
-    of_series = table.groupby(["patient", "series"], sort=False, dropna=False).ngroup().to_numpy()
+    series_of_row = (
+        table.groupby(["patient", "series"], sort=False, dropna=False).ngroup().to_numpy()
+    )
     series_rows = []
-    for series in np.unique(of_series):
-        rows = np.flatnonzero(of_series == series)
+    for series in np.unique(series_of_row):
+        rows = np.flatnonzero(series_of_row == series)
         series_rows.append((rows, series_positions(grey[rows], pixels[rows])))
     return series_rows

@@ -1,7 +1,7 @@
 """How well labels can be predicted from properties that are not anatomy (shortcuts).
 
 From each property alone, a small model predicts the labels of patients it was not trained on. Where
-it does better than chance, an image model may learn this property instead of disease.
+it is better than chance, an image model may learn this property instead of disease.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ CHANCE = 0.5
 _PER_PATIENT = 40
 _FOLDS = 5
 _SHUFFLES = 2
-_FRAME = 4  # pixels of 128
-_TILE = 8  # pixels of 128: the grid on which frame and head-rest are averaged
+_BORDER = 4  # pixels of 128
+_TILE = 8  # pixels of 128: the grid on which border and head-rest are averaged
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,10 @@ class Shortcut:
 
 
 def shortcuts(dataset: Dataset, groups: Mapping[str, str]) -> tuple[Shortcut, ...]:
-    """One entry a source, on evenly spread slices; none where a class has under two patients."""
+    """One entry a source, on evenly spread slices; empty where a class has fewer than two patients."""
     rows = np.sort(np.concatenate(list(spread_rows(dataset.slices, _PER_PATIENT).values())))
     table = dataset.slices.iloc[rows].reset_index(drop=True)
-    labels, of_group = table["label"].to_numpy(), table["patient"].map(groups).to_numpy()
+    labels, row_groups = table["label"].to_numpy(), table["patient"].map(groups).to_numpy()
     by_group = group_labels(table, groups)
     positive, negative = int(by_group.sum()), int((by_group == 0).sum())
     if min(positive, negative) < 2:
@@ -70,7 +70,7 @@ def shortcuts(dataset: Dataset, groups: Mapping[str, str]) -> tuple[Shortcut, ..
     chance = (max(0.0, CHANCE - 1.96 * error), min(1.0, CHANCE + 1.96 * error))
     grey = np.asarray(dataset.grey(MASK_SIDE)[rows])
     sources = {
-        "image border": _frame(grey),
+        "image border": _border(grey),
         "head-rest": _head_rest(grey),
         "file size": np.log(table[["size"]].to_numpy(float)),
         "slice order": _order(dataset.slices, rows, dataset.grey(MASK_SIDE)),
@@ -80,10 +80,10 @@ def shortcuts(dataset: Dataset, groups: Mapping[str, str]) -> tuple[Shortcut, ..
     folds = min(_FOLDS, positive, negative)
     results = []
     for source, features in sources.items():
-        # Trees this small gain nothing from more threads, and beside a training on the same cores
-        # threads that wait for each other took over ten minutes for what takes one thread seconds.
+        # Trees this small gain nothing from more threads. While a training used the same cores, several
+        # threads took over ten minutes where one thread takes seconds.
         with threadpool_limits(1):
-            by_slice, by_patient = _predicted_auroc(features, labels, of_group, folds)
+            by_slice, by_patient = _predicted_auroc(features, labels, row_groups, folds)
         sentence = _sentence(source, by_patient, chance)
         results.append(
             Shortcut(source, by_slice, by_patient, chance, len(rows), len(by_group), sentence)
@@ -96,11 +96,11 @@ def _predicted_auroc(
 ) -> tuple[float, float]:
     """AUROC by slice and by patient group, each taken within a fold and averaged over folds.
 
-    Pooled over folds, a constant guess would score below chance: a fold that holds fewer bleeds
-    leaves more of them to the training.
+    Pooled over folds, a constant prediction would score below chance: a fold with fewer bleeds leaves
+    more of them for training, so its predictions are higher.
     """
     if (features == features[0]).all():
-        return CHANCE, CHANCE  # no tree can split what is the same in every slice
+        return CHANCE, CHANCE  # no tree can split a constant
     by_slice, by_patient = [], []
     for seed in range(_SHUFFLES):
         cut = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
@@ -110,16 +110,22 @@ def _predicted_auroc(
             model = HistGradientBoostingClassifier(
                 max_iter=60, max_depth=3, early_stopping=False, random_state=0
             )
-            guess = model.fit(features[train], labels[train]).predict_proba(features[test])[:, 1]
-            # Equal guesses must stay equal when averaged.
-            guess = guess.round(6)
-            by_slice.append(roc_auc_score(labels[test], guess))
-            table = pd.DataFrame({"group": groups[test], "label": labels[test], "guess": guess})
+            probability = model.fit(features[train], labels[train]).predict_proba(features[test])[
+                :, 1
+            ]
+            # Equal probabilities must stay equal when averaged.
+            probability = probability.round(6)
+            by_slice.append(roc_auc_score(labels[test], probability))
+            table = pd.DataFrame(
+                {"group": groups[test], "label": labels[test], "probability": probability}
+            )
             means = (
-                table.groupby("group").agg(label=("label", "max"), guess=("guess", "mean")).round(6)
+                table.groupby("group")
+                .agg(label=("label", "max"), probability=("probability", "mean"))
+                .round(6)
             )
             if means["label"].nunique() == 2:
-                by_patient.append(roc_auc_score(means["label"], means["guess"]))
+                by_patient.append(roc_auc_score(means["label"], means["probability"]))
     return _mean(by_slice), _mean(by_patient)
 
 
@@ -127,15 +133,15 @@ def _mean(values: list[float]) -> float:
     return round(float(np.mean(values)), 3) if values else CHANCE
 
 
-def _frame(grey: np.ndarray) -> np.ndarray:
+def _border(grey: np.ndarray) -> np.ndarray:
     """(n, 64): the four outer edges, averaged in tiles."""
     edges = (
-        grey[:, :_FRAME],
-        grey[:, -_FRAME:],
-        grey[:, :, :_FRAME].transpose(0, 2, 1),
-        grey[:, :, -_FRAME:].transpose(0, 2, 1),
+        grey[:, :_BORDER],
+        grey[:, -_BORDER:],
+        grey[:, :, :_BORDER].transpose(0, 2, 1),
+        grey[:, :, -_BORDER:].transpose(0, 2, 1),
     )
-    tiles = [e.reshape(len(grey), _FRAME, -1, _TILE).mean(axis=(1, 3)) for e in edges]
+    tiles = [e.reshape(len(grey), _BORDER, -1, _TILE).mean(axis=(1, 3)) for e in edges]
     return np.concatenate(tiles, axis=1)
 
 
@@ -164,11 +170,11 @@ def _order(slices: pd.DataFrame, rows: np.ndarray, grey: np.ndarray) -> np.ndarr
     for of_patient in slices.groupby("patient", sort=False).indices.values():
         numbers = slices["number"].to_numpy()[of_patient]
         place = np.linspace(0, 1, len(of_patient))
-        few = np.unique(np.linspace(0, len(of_patient) - 1, _PER_PATIENT).astype(int))
-        tissue = (np.asarray(grey[of_patient[few]]) > 45).mean(axis=(1, 2))
+        sampled = np.unique(np.linspace(0, len(of_patient) - 1, _PER_PATIENT).astype(int))
+        tissue = (np.asarray(grey[of_patient[sampled]]) > 45).mean(axis=(1, 2))
         direction = 0.0
-        if len(few) > 2 and np.ptp(tissue) > 0:
-            direction = float(spearmanr(place[few], tissue).statistic)
+        if len(sampled) > 2 and np.ptp(tissue) > 0:
+            direction = float(spearmanr(place[sampled], tissue).statistic)
         features[of_patient] = np.column_stack(
             [place, numbers, np.full_like(place, numbers[0]), np.full_like(place, direction)]
         )
@@ -178,10 +184,10 @@ def _order(slices: pd.DataFrame, rows: np.ndarray, grey: np.ndarray) -> np.ndarr
 def _sentence(source: str, by_patient: float, chance: tuple[float, float]) -> str:
     """What the AUROC means for a reader who does not know the term."""
     pairs = round(100 * by_patient)
-    right = (
+    sentence = (
         f"Shown one patient of each class, the {source} alone picks the bleeding one in {pairs} of"
         " 100 pairs"
     )
     if by_patient > chance[1]:
-        return f"{right} (chance: 50): a model may learn this instead of disease."
-    return f"{right}: no more than chance (50) could give among so few patients."
+        return f"{sentence} (chance: 50): a model may learn this instead of disease."
+    return f"{sentence}: not more than chance (50) can give with this number of patients."

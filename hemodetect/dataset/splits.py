@@ -2,8 +2,8 @@
 
 - ``patient``: five folds; a fold's test slices are all slices of its patient groups. Classes are
   balanced over the folds by patient group.
-- ``paper``: slices drawn at random within each class, as the study did it: neighbouring slices of
-  one patient fall on both sides, and what a model scores is leakage.
+- ``paper``: slices drawn at random within each class, as in the study: neighbouring slices of one
+  patient are on both sides, so a model's figures include leakage.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from hemodetect.errors import SplitError
 PAPER_TEST_SHARE = {"rnn": 0.2}
 """The study held out 30 % of the slices, for its RNN 20 %."""
 DEFAULT_PAPER_TEST_SHARE = 0.3
-"""For every family that `PAPER_TEST_SHARE` does not name."""
+"""Test share of every family that is not in `PAPER_TEST_SHARE`."""
 
 
 @dataclass(frozen=True)
 class Fold:
-    """What is tested in one fold; everything else is trained on.
+    """The test slices of one fold; all others are training slices.
 
     Attributes:
         test_groups: patient groups (``patient`` split), or empty.
@@ -45,7 +45,7 @@ class Split:
 
     Attributes:
         name: "patient" or "paper".
-        fingerprint: of the data set it was made for.
+        fingerprint: of its data set.
         seed: of the shuffle.
         groups: patient group of every patient.
         folds: in order.
@@ -71,7 +71,7 @@ class Split:
 
     @classmethod
     def read(cls, path: Path, dataset: Dataset) -> Split:
-        """The split in `path`; raises `SplitError` where it does not fit `dataset`."""
+        """The split in `path`; raises `SplitError` where it is of another data set."""
         try:
             raw = json.loads(path.read_text())
             folds = tuple(
@@ -82,7 +82,7 @@ class Split:
             raise SplitError(f"{path}: not a split ({error}); make it with `train`.") from error
         if split.fingerprint != dataset.fingerprint:
             raise SplitError(
-                f"{path}: made for data set {split.fingerprint}, this one is {dataset.fingerprint};"
+                f"{path}: is of data set {split.fingerprint}, this one is {dataset.fingerprint};"
                 " make a new split."
             )
         return split
@@ -97,19 +97,19 @@ def patient_split(
         SplitError: a patient has no group, or a class has fewer groups than there are folds.
     """
     positive = group_labels(dataset.slices, groups)
-    rarest = positive.value_counts().min()
-    if positive.nunique() < 2 or rarest < folds:
+    fewest = positive.value_counts().min()
+    if positive.nunique() < 2 or fewest < folds:
         raise SplitError(
-            f"{dataset.root}: {folds} folds need {folds} patients of each class, found {rarest}."
+            f"{dataset.root}: {folds} folds need {folds} patients of each class, found {fewest}."
         )
     names = positive.index.to_numpy()
-    cut = StratifiedKFold(folds, shuffle=True, random_state=seed).split(names, positive)
+    partition = StratifiedKFold(folds, shuffle=True, random_state=seed).split(names, positive)
     return Split(
         name="patient",
         fingerprint=dataset.fingerprint,
         seed=seed,
         groups=dict(groups),
-        folds=tuple(Fold(test_groups=tuple(names[test])) for _, test in cut),
+        folds=tuple(Fold(test_groups=tuple(names[test])) for _, test in partition),
     )
 
 
@@ -147,7 +147,7 @@ def inner_validation(
     """(n,) bool: training slices held out for validation during a training.
 
     Whole patient groups of both classes where `groups` is given; else slices drawn at random within
-    each class, as under the paper split.
+    each class, as in the paper split.
 
     Raises:
         SplitError: fewer than two patient groups in a class.

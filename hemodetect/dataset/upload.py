@@ -1,4 +1,4 @@
-"""Data sets uploaded as a zip: stored on this server until somebody removes them."""
+"""Data sets uploaded as a zip: stored on this server until a person removes them."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from hemodetect.storage.people import Person
 from hemodetect.storage.whole_file import whole_folder
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
-_DEEPEST = 12  # folders
-_LONGEST_PART = 200  # bytes; file systems take 255
+_MOST_FOLDERS = 12  # around a file
+_LONGEST_NAME = 200  # bytes; file systems take 255
 _SPARE_BYTES = 512 * MIB  # of the disk, left free
 
 
 def store_set(name: str, packed: BinaryIO, who: Person) -> Path:
-    """Unpacks a labelled set into a folder of its own, whole or not at all.
+    """Unpacks a labelled set into a new folder, whole or not at all.
 
     Only pictures and the table of labels are unpacked. A folder around the whole set is left out.
 
@@ -48,7 +48,7 @@ def store_set(name: str, packed: BinaryIO, who: Person) -> Path:
 
     Raises:
         NotAllowed: not a trainer.
-        DatasetError: the name is taken or no plain name; the zip is damaged, too large, or holds
+        DatasetError: the name is taken or not a plain name; the zip is damaged, too large, or holds
             a file that must not be unpacked; or its layout is unknown.
     """
     who.require("trainer")
@@ -57,7 +57,7 @@ def store_set(name: str, packed: BinaryIO, who: Person) -> Path:
             f"{name!r} cannot be a set's name; use up to 60 letters, digits, dots and dashes."
         )
     if any((folder / name).exists() for folder in data_folders()):
-        raise DatasetError(f"There is a set {name} already; choose another name.")
+        raise DatasetError(f"A set {name} exists already; choose another name.")
     limits = settings()
     zip_limits = ZipLimits(
         "set",
@@ -66,24 +66,24 @@ def store_set(name: str, packed: BinaryIO, who: Person) -> Path:
         limits.max_set_bytes,
         ("HEMODETECT_MAX_SET_FILES", "HEMODETECT_MAX_SET_BYTES"),
     )
-    home = uploaded_sets()
-    home.mkdir(parents=True, exist_ok=True)
+    sets_folder = uploaded_sets()
+    sets_folder.mkdir(parents=True, exist_ok=True)
     try:
         archive = Archive(packed, limits, zip_limits)
-        _check_disk_space(home, archive.unpacked_bytes)
+        _check_disk_space(sets_folder, archive.unpacked_bytes)
         # A set may have 100,000 files: flushing each would take minutes.
-        with whole_folder(home / name, flush=False) as growing:
-            _unpack_labelled(archive, growing)
+        with whole_folder(sets_folder / name, flush=False) as partial:
+            _unpack_labelled(archive, partial)
             audit_trail.record(who.name, "upload", name, {"files": len(archive.entries)})
     except UnreadableFile as error:
         raise DatasetError(str(error)) from None
     except FileExistsError:
-        raise DatasetError(f"There is a set {name} already; choose another name.") from None
+        raise DatasetError(f"A set {name} exists already; choose another name.") from None
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DatasetError("The disk of this server is full; make room first.") from None
         raise
-    return home / name
+    return sets_folder / name
 
 
 def remove_set(folder: Path, who: Person) -> None:
@@ -95,12 +95,12 @@ def remove_set(folder: Path, who: Person) -> None:
     """
     who.require("trainer")
     if folder.parent != uploaded_sets() or not folder.is_dir() or folder.is_symlink():
-        raise DatasetError(f"{folder.name} was not uploaded here and is not removed.")
+        raise DatasetError(f"{folder.name} was not uploaded here and cannot be removed.")
     # Hidden first, so that nobody opens a set that is partly removed.
-    leaving = folder.with_name(f".{secrets.token_hex(8)}")
+    hidden = folder.with_name(f".{secrets.token_hex(8)}")
     audit_trail.record(who.name, "remove", folder.name)
-    folder.rename(leaving)
-    shutil.rmtree(leaving)
+    folder.rename(hidden)
+    shutil.rmtree(hidden)
 
 
 def _unpack_labelled(archive: Archive, folder: Path) -> None:
@@ -142,13 +142,13 @@ def _path(info: ZipInfo) -> PurePosixPath:
     """Where an entry belongs under the set's folder; raises `DatasetError` where that is outside."""
     path = PurePosixPath(info.filename.replace("\\", "/"))
     has_bad_part = any(
-        part == ".." or len(os.fsencode(part)) > _LONGEST_PART or not part.isprintable()
+        part == ".." or len(os.fsencode(part)) > _LONGEST_NAME or not part.isprintable()
         for part in path.parts
     )
-    if path.is_absolute() or has_bad_part or not 0 < len(path.parts) <= _DEEPEST:
+    if path.is_absolute() or has_bad_part or not 0 < len(path.parts) <= _MOST_FOLDERS:
         raise DatasetError(
-            f"{info.filename[:80]!r}: no entry of a set's zip may lead out of it, be nameless, lie in"
-            f" more than {_DEEPEST} folders, or have a name that cannot be printed; pack it again."
+            f"{info.filename[:80]!r}: an entry of a set's zip must have a printable name, lie inside"
+            f" the set, and lie in at most {_MOST_FOLDERS} folders; pack it again."
         )
     return path
 

@@ -1,0 +1,1 @@
+"""Heat maps: the regions of a slice that a prediction depends on."""

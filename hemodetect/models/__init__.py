@@ -1,0 +1,1 @@
+"""The five families: recipes, networks and kernel models."""

@@ -1,0 +1,1 @@
+"""What the released models predict for a study."""

@@ -1,0 +1,1 @@
+"""Bundles on disk, releases, and their promotion."""

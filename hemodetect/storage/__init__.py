@@ -1,0 +1,1 @@
+"""Files, the database, people and the audit trail on disk."""

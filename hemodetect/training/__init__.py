@@ -1,0 +1,1 @@
+"""Fitting the five families: folds, tuning, searches, progress."""

@@ -1,0 +1,1 @@
+"""Bundles evaluated on data sets, and compared with the release."""

@@ -37,7 +37,7 @@ def test_a_set_is_uploaded_looked_at_and_removed(
     page.set_input_files("input[type=file]", packed)
     write(page, "Name of the data set", blob_folder.name)
     page.get_by_role("button", name="Save").click()
-    page.get_by_text(f"There is a set {blob_folder.name} already").wait_for()
+    page.get_by_text(f"A set {blob_folder.name} exists already").wait_for()
     write(page, "Name of the data set", "from-the-ward")
     page.get_by_role("button", name="Save").click()
     page.get_by_role("button", name="Remove this data set").wait_for()

@@ -1,4 +1,4 @@
-"""Data sets of drawn heads: every person has a skull of their own, every scan its pose and noise."""
+"""Data sets of drawn heads: each person has a different skull, each scan a different pose and noise."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SLICES = 12
 
 @dataclass(frozen=True)
 class Scan:
-    """One folder: whose head (a seed), how it lay, and where it bleeds."""
+    """One folder: the person (a seed), the pose of the head, and the location of a bleed."""
 
     person: int
     turn_degrees: float = 0.0

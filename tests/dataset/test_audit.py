@@ -1,4 +1,4 @@
-"""What the audit says of a set, and which labels can be guessed without anatomy."""
+"""Contents of an audit, and labels that can be predicted without anatomy."""
 
 from __future__ import annotations
 
@@ -28,34 +28,34 @@ def heads(tmp_path: Path) -> Dataset:
 
 
 def _by_source(dataset: Dataset) -> dict[str, Shortcut]:
-    alone = {p: p for p in dataset.slices["patient"]}
-    return {s.source: s for s in shortcuts(dataset, alone)}
+    groups = {p: p for p in dataset.slices["patient"]}
+    return {s.source: s for s in shortcuts(dataset, groups)}
 
 
 def test_without_a_shortcut_file_size_and_shape_are_at_chance(heads: Dataset) -> None:
-    found = _by_source(heads)
-    assert list(found) == SOURCES
+    by_source = _by_source(heads)
+    assert list(by_source) == SOURCES
     for source in ("file size", "image shape", "file encoding"):
-        assert found[source].auroc_patient == found[source].auroc_slice == 0.5
+        assert by_source[source].auroc_patient == by_source[source].auroc_slice == 0.5
 
 
 def test_a_mark_at_the_border_gives_the_labels_away(heads: Dataset) -> None:
     grey = np.load(heads.folder / "grey128.npy")
     grey[heads.labels == 1, :3, 100:] = 200
     np.save(heads.folder / "grey128.npy", grey)
-    found = _by_source(heads)
-    assert found["image border"].auroc_patient == 1.0
-    assert "may learn this" in found["image border"].sentence
-    assert "may learn this" not in found["image shape"].sentence
+    by_source = _by_source(heads)
+    assert by_source["image border"].auroc_patient == 1.0
+    assert "may learn this" in by_source["image border"].sentence
+    assert "may learn this" not in by_source["image shape"].sentence
 
 
 def test_a_head_rest_of_one_class_gives_the_labels_away(heads: Dataset) -> None:
     grey = np.load(heads.folder / "grey128.npy")
     grey[heads.labels == 1, 118:121, 20:108] = 220
     np.save(heads.folder / "grey128.npy", grey)
-    found = _by_source(heads)
-    assert found["head-rest"].auroc_patient == 1.0
-    assert found["image border"].auroc_patient < 1.0
+    by_source = _by_source(heads)
+    assert by_source["head-rest"].auroc_patient == 1.0
+    assert by_source["image border"].auroc_patient < 1.0
 
 
 def test_a_scan_direction_of_one_class_gives_the_labels_away(heads: Dataset) -> None:
@@ -72,7 +72,7 @@ def test_chance_grows_wide_where_patients_are_few(heads: Dataset) -> None:
     )
 
 
-def test_one_patient_group_in_a_class_leaves_nothing_to_guess(heads: Dataset) -> None:
+def test_one_patient_group_in_a_class_gives_no_shortcuts(heads: Dataset) -> None:
     joined = {p: "p1" if int(p[1:]) % 2 else p for p in heads.slices["patient"]}
     assert shortcuts(heads, joined) == ()
 
@@ -81,7 +81,7 @@ def test_one_patient_group_in_a_class_leaves_nothing_to_guess(heads: Dataset) ->
     "content",
     [b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", b"II*\x00\xff\xff\xff\xff"],
 )
-def test_a_header_that_cannot_be_read_says_nothing(tmp_path: Path, content: bytes) -> None:
+def test_a_header_that_cannot_be_read_gives_no_encoding(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "a.jpg"
     file.write_bytes(content)
     assert read_encoding(file).kind == ""
@@ -104,17 +104,17 @@ def test_the_audit_lists_what_is_odd_in_a_folder(blob_folder: Path, tmp_path: Pa
     shutil.copytree(root / "NORMAL" / "P01", root / "NORMAL" / "P99")
     Image.effect_noise((60, 50), 40).save(root / "NORMAL" / "P00" / "other_1.png")
     (root / "NORMAL" / "P02" / "3.png").write_bytes(b"\x89PNG\r\n\x1a\n nothing more")
-    found = audit(open_dataset(root))
-    assert (found.slices, found.patients, found.groups) == (78, 13, 12)
-    assert [(c.name, c.patients, c.groups) for c in found.classes] == [
+    result = audit(open_dataset(root))
+    assert (result.slices, result.patients, result.groups) == (78, 13, 12)
+    assert [(c.name, c.patients, c.groups) for c in result.classes] == [
         ("normal", 7, 6),
         ("hemorrhage", 6, 6),
     ]
-    assert [(s.identical, s.smaller) for s in found.shared] == [(6, 6)]
-    assert sorted(f.sizes for f in found.folders)[-2:] == [1, 2]
-    assert sorted(len(f.series) for f in found.folders)[-2:] == [1, 2]
-    assert [r.file for r in found.refused] == ["NORMAL/P02/3.png"]
-    text = audit_text(found)
+    assert [(s.identical, s.smaller) for s in result.shared] == [(6, 6)]
+    assert sorted(f.sizes for f in result.folders)[-2:] == [1, 2]
+    assert sorted(len(f.series) for f in result.folders)[-2:] == [1, 2]
+    assert [r.file for r in result.refused] == ["NORMAL/P02/3.png"]
+    text = audit_text(result)
     for words in ("6 pictures in common", "2 sizes", "Several series", "NORMAL/P02/3.png"):
         assert words in text
 

@@ -1,4 +1,4 @@
-"""Folders of one person are found from pixels, and strangers are left apart."""
+"""Pixels show which folders are one person; folders of different people are not joined."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hemodetect.dataset import groups as method
 from hemodetect.dataset.bleeds import LARGE, BleedSite, bleed_site
 from hemodetect.dataset.cache import Dataset, open_dataset
 from hemodetect.dataset.duplicates import shared_slices
-from hemodetect.dataset.groups import BLEED, HEAD, PICTURES, Join, kinship, patient_groups
+from hemodetect.dataset.groups import BLEED, HEAD, PICTURES, Join, patient_grouping, patient_groups
 from hemodetect.dataset.heads import patient_heads
 from hemodetect.dataset.splits import SplitError, patient_split
 
@@ -23,18 +23,18 @@ STRANGERS = [Scan(person, seed=person) for person in range(10)]
 
 
 def test_one_head_scanned_twice_is_one_patient_group(tmp_path: Path) -> None:
-    again = Scan(person=3, turn_degrees=9, scale=0.9, seed=77)
-    found = kinship(drawn_dataset(tmp_path, [*STRANGERS, again]))
-    assert [(j.patients, j.reason) for j in found.joins] == [(("p3", "p10"), HEAD)]
-    assert found.groups["p10"] == found.groups["p3"] == "p3"
+    second_scan = Scan(person=3, turn_degrees=9, scale=0.9, seed=77)
+    grouping = patient_grouping(drawn_dataset(tmp_path, [*STRANGERS, second_scan]))
+    assert [(j.patients, j.reason) for j in grouping.joins] == [(("p3", "p10"), HEAD)]
+    assert grouping.groups["p10"] == grouping.groups["p3"] == "p3"
 
 
-def test_strangers_stay_apart_and_the_most_alike_are_reported(tmp_path: Path) -> None:
-    found = kinship(drawn_dataset(tmp_path, STRANGERS))
-    assert found.joins == ()
-    assert found.groups == {f"p{i}": f"p{i}" for i in range(10)}
-    assert all(j.score < j.threshold for j in found.runners_up if j.reason == HEAD)
-    assert len(found.runners_up) >= 5
+def test_different_people_stay_apart_and_the_most_similar_are_reported(tmp_path: Path) -> None:
+    grouping = patient_grouping(drawn_dataset(tmp_path, STRANGERS))
+    assert grouping.joins == ()
+    assert grouping.groups == {f"p{i}": f"p{i}" for i in range(10)}
+    assert all(j.score < j.threshold for j in grouping.runners_up if j.reason == HEAD)
+    assert len(grouping.runners_up) >= 5
 
 
 def test_too_few_patients_to_compare_heads_are_joined_by_pictures_only(tmp_path: Path) -> None:
@@ -48,8 +48,8 @@ def test_one_picture_in_two_folders_joins_them(tmp_path: Path) -> None:
     grey = np.load(tmp_path / "grey128.npy")
     grey[5] = grey[100]
     np.save(tmp_path / "grey128.npy", grey)
-    found = kinship(dataset)
-    assert [(j.patients, j.reason) for j in found.joins] == [(("p0", "p8"), PICTURES)]
+    grouping = patient_grouping(dataset)
+    assert [(j.patients, j.reason) for j in grouping.joins] == [(("p0", "p8"), PICTURES)]
 
 
 def test_black_pictures_in_two_folders_join_nothing(tmp_path: Path) -> None:
@@ -73,10 +73,10 @@ def test_a_compressed_copy_of_a_folder_is_nearly_the_same(tmp_path: Path) -> Non
 def test_a_large_bleed_is_found_where_it_was_drawn(tmp_path: Path) -> None:
     left = Scan(0, bleed=(0.1, 0.3))
     heads = patient_heads(drawn_dataset(tmp_path, [Scan(0), left, Scan(0, bleed=(0.1, -0.3))]), 40)
-    none, one, other = (bleed_site(heads[p]) for p in ("p0", "p1", "p2"))
-    assert none.share < LARGE < one.share
-    assert one.overlap(other) < 0.1 < 0.9 < one.overlap(one)
-    assert one.map[:, 8:].sum() > 0.9 * one.map.sum()
+    no_bleed, left_bleed, right_bleed = (bleed_site(heads[p]) for p in ("p0", "p1", "p2"))
+    assert no_bleed.share < LARGE < left_bleed.share
+    assert left_bleed.overlap(right_bleed) < 0.1 < 0.9 < left_bleed.overlap(left_bleed)
+    assert left_bleed.map[:, 8:].sum() > 0.9 * left_bleed.map.sum()
 
 
 def test_a_bleed_joins_only_folders_that_are_each_others_best() -> None:
@@ -88,22 +88,22 @@ def test_a_bleed_joins_only_folders_that_are_each_others_best() -> None:
 
 
 def test_no_bleed_overlaps_nothing() -> None:
-    nothing = BleedSite(0.0, np.zeros((16, 16)))
-    assert nothing.overlap(nothing) == 0.0
+    empty = BleedSite(0.0, np.zeros((16, 16)))
+    assert empty.overlap(empty) == 0.0
 
 
-def test_what_was_found_is_kept_and_read_back(tmp_path: Path, monkeypatch) -> None:
+def test_a_grouping_is_cached_and_read_back(tmp_path: Path, monkeypatch) -> None:
     dataset = drawn_dataset(tmp_path, [*STRANGERS, Scan(3, turn_degrees=9, seed=77)])
-    first = kinship(dataset)
-    monkeypatch.setattr(method, "_found", lambda _: pytest.fail("looked for again"))
-    assert kinship(dataset) == first
+    first = patient_grouping(dataset)
+    monkeypatch.setattr(method, "_computed_grouping", lambda _: pytest.fail("computed twice"))
+    assert patient_grouping(dataset) == first
     assert [p.name for p in tmp_path.glob("groups*")] == ["groups.json"]
 
 
-@pytest.mark.parametrize("kept", ["", "[]", '{"version": 0}', '{"version": 1, "groups": 7}'])
-def test_a_damaged_or_older_file_is_replaced(tmp_path: Path, kept: str) -> None:
+@pytest.mark.parametrize("content", ["", "[]", '{"version": 0}', '{"version": 1, "groups": 7}'])
+def test_a_damaged_or_older_file_is_replaced(tmp_path: Path, content: str) -> None:
     dataset = drawn_dataset(tmp_path, STRANGERS[:4])
-    (tmp_path / "groups.json").write_text(kept)
+    (tmp_path / "groups.json").write_text(content)
     assert patient_groups(dataset) == {f"p{i}": f"p{i}" for i in range(4)}
     assert json.loads((tmp_path / "groups.json").read_text())["version"] == method.VERSION
 

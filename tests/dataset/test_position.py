@@ -1,4 +1,4 @@
-"""Vertex, mid and base are told from pixels, whichever way a series runs."""
+"""Vertex, mid and base are recognised from pixels, in either direction of a series."""
 
 from __future__ import annotations
 
@@ -47,21 +47,25 @@ def drawn_head(below: int = BELOW, vault: int = VAULT, scale: float = 1.0) -> np
     return np.stack(slices).astype(np.uint8)
 
 
-def mirrored(found: SeriesPositions) -> tuple[bool, list[str], list[float]]:
-    return not found.base_first, found.names[::-1].tolist(), found.heights[::-1].tolist()
+def mirrored(positions: SeriesPositions) -> tuple[bool, list[str], list[float]]:
+    return (
+        not positions.base_first,
+        positions.names[::-1].tolist(),
+        positions.heights[::-1].tolist(),
+    )
 
 
-def facts(found: SeriesPositions) -> tuple[bool | None, list[str], list[float]]:
-    return found.base_first, found.names.tolist(), found.heights.tolist()
+def facts(positions: SeriesPositions) -> tuple[bool | None, list[str], list[float]]:
+    return positions.base_first, positions.names.tolist(), positions.heights.tolist()
 
 
 def test_the_base_ends_at_the_vault_and_the_vertex_is_the_upper_half_of_a_round_one() -> None:
-    found = series_positions(drawn_head())
+    positions = series_positions(drawn_head())
     half = VAULT // 2 + 1  # at half its height a ball has exactly three quarters of its section
-    assert found.base_first is True
-    assert found.names.tolist() == [BASE] * BELOW + [MID] * half + [VERTEX] * (VAULT - half)
-    np.testing.assert_allclose(found.heights[:BELOW], 0)
-    np.testing.assert_allclose(found.heights[BELOW:], np.linspace(0, 1, VAULT))
+    assert positions.base_first is True
+    assert positions.names.tolist() == [BASE] * BELOW + [MID] * half + [VERTEX] * (VAULT - half)
+    np.testing.assert_allclose(positions.heights[:BELOW], 0)
+    np.testing.assert_allclose(positions.heights[BELOW:], np.linspace(0, 1, VAULT))
 
 
 def test_a_series_turned_round_has_the_mirrored_positions() -> None:
@@ -77,8 +81,8 @@ def test_a_long_series_is_sampled_and_its_limits_hold_to_three_slices() -> None:
 
 
 def test_a_series_that_stops_below_the_top_keeps_the_limit_of_its_vertex() -> None:
-    whole, cut = series_positions(drawn_head()), series_positions(drawn_head()[:-5])
-    assert cut.names.tolist() == whole.names[:-5].tolist()
+    complete, shortened = series_positions(drawn_head()), series_positions(drawn_head()[:-5])
+    assert shortened.names.tolist() == complete.names[:-5].tolist()
 
 
 def test_outlines_of_pictures_cropped_to_differing_sizes_are_compared_at_one_size() -> None:
@@ -106,12 +110,12 @@ def test_outlines_of_pictures_cropped_to_differing_sizes_are_compared_at_one_siz
         pytest.param(np.zeros((0, 128, 128), np.uint8), id="nothing"),
     ],
 )
-def test_where_the_direction_cannot_be_told_every_slice_is_unknown(pictures: np.ndarray) -> None:
-    found = series_positions(pictures)
-    assert found.base_first is None
-    assert found.names.tolist() == [UNKNOWN] * len(pictures)
-    assert np.isnan(found.heights).all()
-    assert len(found.heights) == len(pictures)
+def test_where_the_direction_is_unknown_every_slice_is_unknown(pictures: np.ndarray) -> None:
+    positions = series_positions(pictures)
+    assert positions.base_first is None
+    assert positions.names.tolist() == [UNKNOWN] * len(pictures)
+    assert np.isnan(positions.heights).all()
+    assert len(positions.heights) == len(pictures)
 
 
 @pytest.mark.parametrize("tilt_degrees", [0.0, 15.0])
@@ -120,14 +124,14 @@ def test_the_levels_of_a_phantom_are_named_as_its_anatomy_says(tilt_degrees: flo
         slices=32, size=256, pixel_spacing_mm=0.9, tilt_degrees=tilt_degrees, seed=3
     )
     pictures = np.stack([resized(windowed(hu, BRAIN), 128) for hu in head.hu])
-    found = series_positions(pictures)
+    positions = series_positions(pictures)
     # The slices run from 63 mm below the phantom's orbitomeatal plane to 92 mm above it.
     millimetres = -63 + 5 * np.arange(32)
-    assert found.base_first is True
-    assert set(found.names[millimetres < -10]) == {BASE}
-    assert set(found.names[(millimetres > 15) & (millimetres < 50)]) == {MID}
-    assert set(found.names[millimetres > 75]) == {VERTEX}
-    assert facts(series_positions(pictures[::-1])) == mirrored(found)
+    assert positions.base_first is True
+    assert set(positions.names[millimetres < -10]) == {BASE}
+    assert set(positions.names[(millimetres > 15) & (millimetres < 50)]) == {MID}
+    assert set(positions.names[millimetres > 75]) == {VERTEX}
+    assert facts(series_positions(pictures[::-1])) == mirrored(positions)
 
 
 def test_positions_are_aligned_with_the_table_and_found_a_series(tmp_path: Path) -> None:
@@ -147,10 +151,10 @@ def test_positions_are_aligned_with_the_table_and_found_a_series(tmp_path: Path)
     names, heights = slice_positions(dataset), slice_heights(dataset)
     assert names.index.equals(table.index)
     assert set(names) <= set(POSITIONS)
-    found = series_positions(up)
+    positions = series_positions(up)
     for series, onward in (("up", slice(None)), ("down", slice(None, None, -1))):
-        assert names[table["series"] == series].tolist() == found.names[onward].tolist()
-        np.testing.assert_allclose(heights[table["series"] == series], found.heights[onward])
+        assert names[table["series"] == series].tolist() == positions.names[onward].tolist()
+        np.testing.assert_allclose(heights[table["series"] == series], positions.heights[onward])
     assert names.iloc[-1] == UNKNOWN
     assert np.isnan(heights.iloc[-1])
 
@@ -167,27 +171,27 @@ def test_positions_are_aligned_with_the_table_and_found_a_series(tmp_path: Path)
         ("near-east/NORMAL/N8[N8]", True),  # down to the shoulders
         ("near-east/NORMAL/N10[N10]", False),
         ("near-east/NORMAL/N19[N19]", False),
-        ("ct-ich/Patients_CT/054/brain", True),  # the least sure of its set
+        ("ct-ich/Patients_CT/054/brain", True),  # the least certain of its set
         ("ct-ich/Patients_CT/086/brain", True),
     ],
 )
 def test_real_series_run_the_way_that_was_seen_by_eye(
     near_east: Path, folder: str, base_first: bool
 ) -> None:
-    place = near_east.parent / folder
-    if not place.is_dir():
+    series_folder = near_east.parent / folder
+    if not series_folder.is_dir():
         pytest.skip(f"{folder} is not beside the repository (shared/data)")
     files = sorted(
-        (f for f in place.iterdir() if f.suffix.lower() == ".jpg"),
+        (f for f in series_folder.iterdir() if f.suffix.lower() == ".jpg"),
         key=lambda file: series_and_number(file.name)[1],
     )
     files = files[:: max(1, len(files) // 24)]
     greys = [decode_grey(file.read_bytes(), 10**8) for file in files]
-    found = series_positions(
+    positions = series_positions(
         np.stack([resized(grey, 128) for grey in greys]), np.array([grey.size for grey in greys])
     )
-    assert found.base_first is base_first
-    upward = found.names if base_first else found.names[::-1]
+    assert positions.base_first is base_first
+    upward = positions.names if base_first else positions.names[::-1]
     assert len(files) >= FEWEST_SLICES
     assert upward.tolist() == sorted(upward)
     assert set(upward) == {BASE, MID, VERTEX}

@@ -130,7 +130,7 @@ def test_a_split_reads_back_and_fits_one_data_set_only(blobs: Dataset, tmp_path:
     split.write(tmp_path / "split.json")
     assert Split.read(tmp_path / "split.json", blobs) == split
     other = Dataset(blobs.root, "0" * 16, blobs.slices, (), blobs.folder)
-    with pytest.raises(SplitError, match="made for data set"):
+    with pytest.raises(SplitError, match="is of data set"):
         Split.read(tmp_path / "split.json", other)
 
 

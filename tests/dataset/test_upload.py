@@ -1,4 +1,4 @@
-"""An uploaded set is kept whole or not at all, and nothing of it leads anywhere else."""
+"""An uploaded set is stored whole or not at all, and no entry is written outside its folder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Entries = list[tuple[str, bytes]]
 ADA = local_person("ada")
 
 
-def kept(name: str, zipped: io.BytesIO) -> Path:
+def stored(name: str, zipped: io.BytesIO) -> Path:
     return store_set(name, zipped, ADA)
 
 
@@ -42,51 +42,51 @@ def entries(blob_folder: Path) -> Entries:
 
 
 def packed(entries: Entries) -> io.BytesIO:
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+    zipped = io.BytesIO()
+    with zipfile.ZipFile(zipped, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in entries:
             archive.writestr(name, data)
-    return made
+    return zipped
 
 
-def assert_nothing_kept() -> None:
+def assert_nothing_stored() -> None:
     assert not list(uploaded_sets().glob("*"))
     assert not list(uploaded_sets().glob(".*"))
 
 
 @pytest.mark.parametrize("around", ["", "download/set/"])
-def test_a_set_is_kept_as_it_was_whatever_folder_lay_around_it(
+def test_a_set_is_stored_unchanged_without_the_folders_around_it(
     around: str, entries: Entries, blob_folder: Path
 ) -> None:
     rest = [("readme.txt", b"x"), ("__MACOSX/NORMAL/._1.png", b"x")]
-    found = kept("mine", packed([(around + name, data) for name, data in entries] + rest))
-    assert found.parent in data_folders()
+    folder = stored("mine", packed([(around + name, data) for name, data in entries] + rest))
+    assert folder.parent in data_folders()
     files = {
-        f.relative_to(found).as_posix(): f.read_bytes() for f in found.rglob("*") if f.is_file()
+        f.relative_to(folder).as_posix(): f.read_bytes() for f in folder.rglob("*") if f.is_file()
     }
     assert files == dict(entries)
-    assert open_dataset(found).fingerprint == open_dataset(blob_folder).fingerprint
+    assert open_dataset(folder).fingerprint == open_dataset(blob_folder).fingerprint
 
 
-def test_a_name_is_given_once(entries: Entries) -> None:
-    kept("mine", packed(entries))
-    with pytest.raises(DatasetError, match="There is a set mine already"):
-        kept("mine", packed(entries))
+def test_a_name_is_used_once(entries: Entries) -> None:
+    stored("mine", packed(entries))
+    with pytest.raises(DatasetError, match="A set mine exists already"):
+        stored("mine", packed(entries))
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", ".hidden", "a" * 61, "a b", "x\n"])
 def test_a_name_that_is_no_plain_name_is_refused(name: str, entries: Entries) -> None:
     with pytest.raises(DatasetError, match="cannot be a set's name"):
-        kept(name, packed(entries))
+        stored(name, packed(entries))
 
 
 @pytest.mark.parametrize(
     "name", ["../../evil.png", "/etc/evil.png", "NORMAL/..\\..\\evil.png", "NORMAL/a\x07b.png"]
 )
 def test_an_entry_that_leads_out_is_refused(name: str, entries: Entries, tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="lead out of it"):
-        kept("mine", packed([*entries, (name, b"x")]))
-    assert_nothing_kept()
+    with pytest.raises(DatasetError, match="lie inside the set"):
+        stored("mine", packed([*entries, (name, b"x")]))
+    assert_nothing_stored()
     assert not list(tmp_path.rglob("evil*"))
 
 
@@ -97,57 +97,57 @@ def test_a_link_a_bomb_and_an_entry_given_twice_are_refused_by_name(entries: Ent
     with zipfile.ZipFile(with_link, "a") as archive:
         archive.writestr(link, "/etc/passwd")
     with pytest.raises(DatasetError, match=r"link\.png: It is a symbolic link"):
-        kept("mine", with_link)
+        stored("mine", with_link)
     bomb = packed([*entries, ("NORMAL/p/bomb.png", bytes(64 * 1024 * 1024))])
     with pytest.raises(DatasetError, match=r"bomb\.png: It unpacks to"):
-        kept("mine", bomb)
+        stored("mine", bomb)
     with pytest.warns(UserWarning, match="Duplicate"):
         twice = packed([*entries, entries[0]])
     with pytest.raises(DatasetError, match="is in the zip twice"):
-        kept("mine", twice)
-    assert_nothing_kept()
+        stored("mine", twice)
+    assert_nothing_stored()
 
 
-def test_what_is_no_set_or_damaged_or_too_much_is_refused(
+def test_a_zip_that_is_no_set_damaged_or_too_large_is_refused(
     entries: Entries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(DatasetError, match="holds no JPEG"):
-        kept("mine", packed([("notes.txt", b"x")]))
+        stored("mine", packed([("notes.txt", b"x")]))
     with pytest.raises(DatasetError, match="The zip: only normal slices"):
-        kept("mine", packed([e for e in entries if e[0].startswith("NORMAL")]))
+        stored("mine", packed([e for e in entries if e[0].startswith("NORMAL")]))
     with pytest.raises(DatasetError, match="damaged"):
-        kept("mine", io.BytesIO(b"PK\x03\x04 no zip at all"))
+        stored("mine", io.BytesIO(b"PK\x03\x04 no zip at all"))
     monkeypatch.setenv("HEMODETECT_MAX_SET_FILES", "10")
     settings.cache_clear()
     with pytest.raises(DatasetError, match=r"a set may have.*HEMODETECT_MAX_SET_FILES"):
-        kept("mine", packed(entries))
-    assert_nothing_kept()
+        stored("mine", packed(entries))
+    assert_nothing_stored()
 
 
 def test_only_an_uploaded_set_is_removed(entries: Entries, blob_folder: Path) -> None:
-    found = kept("mine", packed(entries))
+    folder = stored("mine", packed(entries))
     with pytest.raises(DatasetError, match="was not uploaded here"):
         remove_set(blob_folder, ADA)
-    remove_set(found, ADA)
-    assert_nothing_kept()
+    remove_set(folder, ADA)
+    assert_nothing_stored()
     assert blob_folder.is_dir()
 
 
-def test_only_a_trainer_keeps_or_removes_a_set(entries: Entries) -> None:
+def test_only_a_trainer_stores_or_removes_a_set(entries: Entries) -> None:
     reader = Person("eve", frozenset({"reader", "lead"}))
     with pytest.raises(NotAllowed):
         store_set("mine", packed(entries), reader)
-    found = kept("mine", packed(entries))
+    folder = stored("mine", packed(entries))
     with pytest.raises(NotAllowed):
-        remove_set(found, reader)
-    assert found.is_dir()
+        remove_set(folder, reader)
+    assert folder.is_dir()
 
 
 def test_an_uploaded_set_is_never_taken_for_a_public_one_whose_names_are_kept(
     entries: Entries,
 ) -> None:
-    named = [(name.replace("P10", "KANAMA").replace("P11", "DOE^JOHN"), d) for name, d in entries]
-    table = labelled_slices(found := kept("mine", packed(named)), listed_files(found))
+    renamed = [(name.replace("P10", "KANAMA").replace("P11", "DOE^JOHN"), d) for name, d in entries]
+    table = labelled_slices(folder := stored("mine", packed(renamed)), listed_files(folder))
     assert all(name.startswith("patient-") for name in table["patient"])
     assert all(name.startswith("slice-") for name in table["slice"])
     header = b"PatientNumber,SliceNumber,Intraventricular,Intraparenchymal,Subarachnoid,Epidural,"
@@ -157,7 +157,7 @@ def test_an_uploaded_set_is_never_taken_for_a_public_one_whose_names_are_kept(
         ("Patients_CT/12345678/brain/1.png", entries[0][1]),
         ("Patients_CT/87654321/brain/1.png", entries[1][1]),
     ]
-    table = labelled_slices(found := kept("other", packed(ct_ich)), listed_files(found))
+    table = labelled_slices(folder := stored("other", packed(ct_ich)), listed_files(folder))
     assert all(name.startswith("patient-") for name in table["patient"])
 
 
@@ -174,5 +174,5 @@ def test_what_would_break_a_page_is_refused_with_a_sentence(
     entries: Entries, extra: tuple[str, bytes]
 ) -> None:
     with pytest.raises(DatasetError):
-        kept("mine", packed([*entries, ("NORMAL/b/1.png", b"x"), extra]))
-    assert_nothing_kept()
+        stored("mine", packed([*entries, ("NORMAL/b/1.png", b"x"), extra]))
+    assert_nothing_stored()

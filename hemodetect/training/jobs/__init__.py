@@ -1,0 +1,1 @@
+"""Trainings that run in processes of their own and outlive the page."""
