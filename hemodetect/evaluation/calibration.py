@@ -18,15 +18,15 @@ class Reliability:
     """Predicted against observed share of hemorrhages, by bins of the probability.
 
     Attributes:
-        predicted: (k,) float64, mean probability of each bin that holds a case, rising.
-        observed: (k,) float64, share of positives in it.
-        low, high: (k,) interval of that share, NaN where none can be made.
-        n: (k,) int, cases in it.
+        predicted: (k,) float64, mean probability of each bin that is not empty, rising.
+        observed: (k,) float64, share of positives in the bin.
+        low, high: (k,) interval of that share, NaN if none can be computed.
+        n: (k,) int, cases in the bin.
         brier: mean squared difference of probability and label, 0 (best) to 1 (G. Brier, Mon.
             Weather Rev. 1950, 78, 1; the form for two classes, half of the original).
         expected_calibration_error: mean over cases of |predicted - observed| of their bin (M.
-            Naeini et al., AAAI 2015, 2901). Chance alone lifts it above 0, the more so the fewer
-            patients there are.
+            Naeini et al., AAAI 2015, 2901). Chance alone makes it larger than 0, and more so with
+            fewer patients.
     """
 
     predicted: np.ndarray
@@ -40,11 +40,11 @@ class Reliability:
 
 @dataclass(frozen=True, eq=False)
 class ScoreHistogram:
-    """How the probabilities of either class are spread.
+    """How the probabilities of each class are distributed.
 
     Attributes:
-        edges: (bins + 1,) float64 from 0 to 1. A bin holds its lower edge and not its upper one
-            (the last holds both), so a threshold on an edge calls exactly the bins above it.
+        edges: (bins + 1,) float64 from 0 to 1. A bin includes its lower edge but not its upper edge
+            (the last includes both), so a threshold on an edge calls exactly the bins above it.
         negative, positive: (bins,) int, cases without and with hemorrhage.
     """
 
@@ -61,18 +61,18 @@ def reliability(
     confidence: float = 0.95,
     bins: int = 10,
 ) -> Reliability:
-    """Calibration in bins of equal width, each holding its upper edge, as in scikit-learn.
+    """Calibration in bins of equal width. Each bin includes its upper edge, as in scikit-learn.
 
-    Intervals are percentiles of the resamples; a bin is left out of those that draw none of its
-    groups. Where all cases of a bin have one label, its interval ends at the exact binomial bound
-    for its number of groups. The interval of the calibration error is moved so that the mean of
-    its resamples is the figure itself: every resample adds chance to that which is already in it.
+    Intervals are percentiles of the resamples; a resample does not count for a bin if it draws
+    none of its groups. If all cases of a bin have one label, its interval ends at the exact binomial bound
+    for its number of groups. The interval of the calibration error is shifted so that the mean of
+    its resamples equals the error itself, because resampling adds chance to the error.
 
     Args:
         labels: (n,) 0 or 1.
         probabilities: (n,) float32 in [0, 1].
-        codes: (n,) int, patient group from 0, none left out.
-        drawn: (resamples, groups), of `intervals.draws`.
+        codes: (n,) int, patient group, numbered from 0 without gaps.
+        drawn: (resamples, groups), from `intervals.draws`.
         confidence: share of resamples inside an interval.
         bins: number of bins, empty ones included.
 
@@ -125,9 +125,11 @@ def score_histogram(
 
 def _observed(cases: Cases, n: np.ndarray, positives: np.ndarray) -> list[Metric]:
     """Share of positives of every bin, from (groups, bins) counts, no bin empty."""
-    drawn = cases.drawn @ n
-    resampled = np.full_like(drawn, np.nan)
-    np.divide(cases.drawn @ positives, drawn, out=resampled, where=drawn > 0)
+    cases_per_resample = cases.drawn @ n
+    resampled = np.full_like(cases_per_resample, np.nan)
+    np.divide(
+        cases.drawn @ positives, cases_per_resample, out=resampled, where=cases_per_resample > 0
+    )
     return [
         cases.metric(
             float(positives[:, b].sum() / n[:, b].sum()),

@@ -1,4 +1,4 @@
-"""Labels, probabilities and patient groups, checked once, with intervals of what is made of them."""
+"""Labels, probabilities and patient groups, checked once, and intervals of figures based on them."""
 
 from __future__ import annotations
 
@@ -46,27 +46,27 @@ class Cases:
 
     @property
     def both_classes_vary(self) -> bool:
-        """Whether resamples can show how a figure varies that rests on both classes."""
+        """Whether resamples can show how a figure that uses both classes varies."""
         positive = self.positive
         return can_vary(positive, positive) and can_vary(positive, self.negative)
 
     @property
     def fewest_groups(self) -> int:
-        """Number of groups with a positive, or with a negative where those are fewer."""
+        """Number of groups with a positive, or with a negative, whichever is smaller."""
         return int(min(self.positive.sum(), self.negative.sum()))
 
     def by_group(self, column: np.ndarray, columns: int, weights: np.ndarray) -> np.ndarray:
         """(groups, columns) float64: sums of weights (n,) by group and column (n,) of every case."""
         cell = self.codes * columns + column
         groups = self.drawn.shape[1]
-        summed = np.bincount(cell, weights=weights, minlength=groups * columns)
-        return summed.reshape(groups, columns)
+        sums = np.bincount(cell, weights=weights, minlength=groups * columns)
+        return sums.reshape(groups, columns)
 
     def metric(self, value: float, resampled: np.ndarray, varies: bool, groups: int) -> Metric:
-        """`value` with the interval of `resampled`, (resamples,) with NaN where it is undefined.
+        """`value` with the interval of `resampled`, (resamples,), NaN where it is undefined.
 
-        Where every resample gives 0 or 1, the interval ends at the exact binomial bound for
-        `groups` groups that agree. None where the figure does not vary.
+        If every resample gives 0 or 1, the interval ends at the exact binomial bound for
+        `groups` groups that agree. There is no interval if the figure cannot vary.
         """
         if not varies or np.isnan(resampled).all():
             return Metric(value)
@@ -80,35 +80,35 @@ def checked_cases(
     drawn: np.ndarray,
     confidence: float,
 ) -> Cases:
-    """Cases that figures with intervals can be made of.
+    """Checked cases, ready for figures with intervals.
 
     Args:
         labels: (n,) 0 or 1, both present.
         probabilities: (n,) in [0, 1].
-        codes: (n,) int, patient group from 0, none left out.
-        drawn: (resamples, groups), how often each group is drawn; of `intervals.draws`.
+        codes: (n,) int, patient group, numbered from 0 without gaps.
+        drawn: (resamples, groups), how often each group is drawn, from `intervals.draws`.
         confidence: between 0 and 1.
 
     Raises:
-        EvaluationError: anything else.
+        EvaluationError: the arguments are not as described.
     """
     positive = checked_labels(labels)
     check_both_classes(positive, "Every case")
     chances = checked_probabilities(probabilities, len(positive))
     check_resampling(codes, drawn, len(positive), confidence)
     per_group = np.stack([np.bincount(codes, weights=c) for c in (positive, ~positive)], axis=1)
-    whole = (drawn @ per_group > 0).all(axis=1)
+    has_both_classes = (drawn @ per_group > 0).all(axis=1)
     return Cases(
         labels=positive,
         probabilities=chances,
         codes=codes.astype(np.intp),
-        drawn=drawn[whole].astype(np.float64),
+        drawn=drawn[has_both_classes].astype(np.float64),
         confidence=confidence,
     )
 
 
 def check_resampling(codes: np.ndarray, drawn: np.ndarray, cases: int, confidence: float) -> None:
-    """Raises `EvaluationError` unless the arguments are as `checked_cases` wants them."""
+    """Raises `EvaluationError` unless the arguments fit the description of `checked_cases`."""
     if codes.shape != (cases,) or codes.dtype.kind not in "iu":
         raise EvaluationError(
             f"The group codes are {codes.dtype} of the shape {codes.shape}; expected {cases:,} "
@@ -118,7 +118,7 @@ def check_resampling(codes: np.ndarray, drawn: np.ndarray, cases: int, confidenc
     if groups[0] != 0 or groups[-1] != len(groups) - 1:
         raise EvaluationError(
             f"The group codes run from {groups[0]} to {groups[-1]} over {len(groups):,} groups; "
-            "expected every number from 0, so number the groups of these cases anew."
+            "expected every number from 0; renumber the groups of these cases."
         )
     if drawn.ndim != 2 or not len(drawn) or drawn.shape[1] != len(groups):
         raise EvaluationError(

@@ -23,7 +23,7 @@ Origin = Literal["out-of-fold", "outside"]
 
 NO_FOLD = -1
 FACTS = ("position", "subtype", "age", "sex")
-"""Columns a case may have beside its label; text, "" where it is not known."""
+"""Optional text columns of a case, "" where the value is unknown."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ class ComparedModel:
     """One model of a comparison.
 
     Attributes:
-        key: names its column; the family's key, with the recipe where a family stands twice.
-        family, recipe, version: of its bundle.
+        key: name of its column: the family's key, with the recipe if a family occurs twice.
+        family, recipe, version: those of its bundle.
         threshold, threshold_reason: its operating point.
-        origins: set -> whether its predictions there are out-of-fold or of a set it never saw.
+        origins: data set -> "out-of-fold", or "outside" for a set it was not trained on.
     """
 
     key: str
@@ -47,7 +47,7 @@ class ComparedModel:
 
     @property
     def name(self) -> str:
-        """E.g. ``CNN``, or ``CNN (paper)`` where the key holds the recipe."""
+        """E.g. ``CNN``, or ``CNN (paper)`` if the key contains the recipe."""
         name = FAMILY_NAMES[self.family]
         return name if self.key == self.family else f"{name} ({self.recipe})"
 
@@ -58,48 +58,52 @@ class Comparison:
 
     Attributes:
         models: in the usual order of families.
-        fingerprints: set -> fingerprint of its data.
-        slices: a row a slice: set, patient, slice, label (int8), group, fold (int16, `NO_FOLD`
-            outside), the columns of `FACTS`, and a probability (float32) a model, named by its key;
-            beside it, named by `patient_column`, the model's own for the patient where it has one.
-        made: day, ISO 8601.
+        fingerprints: data set -> fingerprint of its data.
+        slices: one row per slice: set, patient, slice, label (int8), group, fold (int16, `NO_FOLD`
+            on outside sets), the columns of `FACTS`, and for each model a probability (float32) in
+            the column of its key. If a model predicts patients itself, the column `patient_column`
+            has its probability of the patient.
+        date: day of the comparison, ISO 8601.
     """
 
     models: tuple[ComparedModel, ...]
     fingerprints: dict[str, str]
     slices: pd.DataFrame
-    made: str
+    date: str
 
     def model(self, key: str) -> ComparedModel:
-        """The model with this key; raises `StopIteration` where there is none."""
+        """The model with this key; raises `StopIteration` if there is none."""
         return next(model for model in self.models if model.key == key)
 
     def only(self, rows: np.ndarray) -> Comparison:
         """The comparison of some slices, (n,) bool.
 
         Raises:
-            EvaluationError: none is left.
+            EvaluationError: no slice is selected.
         """
         if not rows.any():
             raise EvaluationError("No case is left; choose other sets or a wider filter.")
-        kept = self.slices[rows].reset_index(drop=True)
-        sets = set(kept["set"])
-        prints = {name: found for name, found in self.fingerprints.items() if name in sets}
-        return Comparison(self.models, prints, kept, self.made)
+        slices = self.slices[rows].reset_index(drop=True)
+        sets = set(slices["set"])
+        fingerprints = {
+            name: fingerprint for name, fingerprint in self.fingerprints.items() if name in sets
+        }
+        return Comparison(self.models, fingerprints, slices, self.date)
 
     def cases(self, level: Level) -> pd.DataFrame:
-        """A row a case, columns as in `slices`.
+        """One row per case, columns as in `slices`.
 
-        A patient's probability is the model's own, without one the mean of its slices'; the label is
-        1 where any slice's is; there is no slice name, and a fact only where all slices share it.
+        A patient's probability is the one that the model predicts for the patient, or else the mean of
+        its slices. The label is 1 if any slice has label 1. The slice name is empty, and so is a fact
+        in which the slices differ.
         """
         if level == "slice":
             return self.slices
         by_patient = self.slices.groupby(["set", "patient"], sort=False)
         keys = [model.key for model in self.models]
         table = by_patient[keys].mean()
-        own = [key for key in keys if patient_column(key) in self.slices]
-        for key in own:
+        patient_models = [key for key in keys if patient_column(key) in self.slices]
+        for key in patient_models:
             table[key] = by_patient[patient_column(key)].first()
             table[patient_column(key)] = table[key]
         table = table.astype(np.float32)
@@ -114,7 +118,7 @@ class Comparison:
 
 
 def patient_column(key: str) -> str:
-    """Column of model `key`'s own probability for the patient."""
+    """Column of the probability that model `key` predicts for the patient."""
     return f"{key} (patient)"
 
 
@@ -123,10 +127,10 @@ def judged_models(
 ) -> dict[str, Judged]:
     """Every model's cases, prepared for figures at any threshold; rows as in `Comparison.cases`.
 
-    All models are resampled alike, so that their differences are paired.
+    All models use the same resamples, so their differences are paired.
 
     Raises:
-        EvaluationError: all labels are alike.
+        EvaluationError: all cases have one label.
     """
     cases = comparison.cases(level)
     codes = np.unique(cases["group"].to_numpy(dtype=str), return_inverse=True)[1]
@@ -148,21 +152,21 @@ def compared(
     fingerprints: Mapping[str, str],
     facts: pd.DataFrame,
     predictions: Mapping[str, pd.DataFrame],
-    made: str,
+    date: str,
 ) -> Comparison:
     """Joins predictions of the same slices.
 
     Args:
         models: at least one.
-        fingerprints: set -> fingerprint.
-        facts: a row a slice: set, patient, slice, label, group, fold, and columns of `FACTS`.
+        fingerprints: data set -> fingerprint.
+        facts: one row per slice: set, patient, slice, label, group, fold, and columns of `FACTS`.
         predictions: key of a model -> table with set, patient, slice, label, probability, and
-            patient_probability where the model has its own in all sets.
-        made: day, ISO 8601.
+            patient_probability if the model predicts patients itself in all sets.
+        date: day of the comparison, ISO 8601.
 
     Raises:
-        EvaluationError: a model predicts a slice that is not among the facts, leaves one out, or
-            has another label for it; or values that `slice_level` refuses.
+        EvaluationError: a model predicts a slice that is not among the facts, lacks one of them, or
+            has a different label for it; or `slice_level` refuses its values.
     """
     if not models:
         raise EvaluationError("There is nothing to compare; give at least one bundle.")
@@ -172,52 +176,54 @@ def compared(
     index = pd.MultiIndex.from_frame(table[["set", "patient", "slice"]])
     columns = ["set", "patient", "slice", "label", "group", "fold", *FACTS]
     for model in models:
-        found = predictions[model.key].reset_index(drop=True)
-        _check(found, model.name)
-        rows = index.get_indexer(pd.MultiIndex.from_frame(found[["set", "patient", "slice"]]))
-        _check_same_cases(found, rows, table, model.name)
-        told = [("probability", model.key)]
-        if PATIENT_PROBABILITY in found and found[PATIENT_PROBABILITY].notna().all():
-            told.append((PATIENT_PROBABILITY, patient_column(model.key)))
-        for source, target in told:
+        model_table = predictions[model.key].reset_index(drop=True)
+        _check(model_table, model.name)
+        rows = index.get_indexer(pd.MultiIndex.from_frame(model_table[["set", "patient", "slice"]]))
+        _check_same_cases(model_table, rows, table, model.name)
+        column_pairs = [("probability", model.key)]
+        if PATIENT_PROBABILITY in model_table and model_table[PATIENT_PROBABILITY].notna().all():
+            column_pairs.append((PATIENT_PROBABILITY, patient_column(model.key)))
+        for source, target in column_pairs:
             column = np.empty(len(table), np.float32)
-            column[rows] = found[source].to_numpy()
+            column[rows] = model_table[source].to_numpy()
             table[target] = column
             columns.append(target)
     table = table[columns]
     types = {"label": np.int8, "fold": np.int16, "group": str}
-    return Comparison(tuple(models), dict(fingerprints), table.astype(types), made)
+    return Comparison(tuple(models), dict(fingerprints), table.astype(types), date)
 
 
-def _check(predictions: pd.DataFrame, who: str) -> None:
+def _check(predictions: pd.DataFrame, model_name: str) -> None:
     named = predictions.assign(patient=predictions["set"] + "/" + predictions["patient"])
     try:
         slice_level(named)
         if PATIENT_PROBABILITY in named and named[PATIENT_PROBABILITY].notna().all():
             patient_probabilities(named)
     except EvaluationError as error:
-        raise EvaluationError(f"{who}: {error}") from error
+        raise EvaluationError(f"{model_name}: {error}") from error
 
 
-def _check_same_cases(found: pd.DataFrame, rows: np.ndarray, table: pd.DataFrame, who: str) -> None:
+def _check_same_cases(
+    predictions: pd.DataFrame, rows: np.ndarray, table: pd.DataFrame, model_name: str
+) -> None:
     unknown = rows < 0
     if unknown.any():
-        first = found[unknown].iloc[0]
+        first = predictions[unknown].iloc[0]
         raise EvaluationError(
-            f"{who} has predictions of {first['slice']} of patient {first['patient']}, which the "
-            f"set {first['set']} does not hold; evaluate it on the same data as the others."
+            f"{model_name} has predictions of {first['slice']} of patient {first['patient']}, which the "
+            f"set {first['set']} does not contain; evaluate it on the same data as the others."
         )
-    if len(found) != len(table):
-        lost = np.setdiff1d(np.arange(len(table)), rows)
-        first = table.iloc[lost[0]]
+    if len(predictions) != len(table):
+        missing = np.setdiff1d(np.arange(len(table)), rows)
+        first = table.iloc[missing[0]]
         raise EvaluationError(
-            f"{who} lacks predictions of {len(lost)} of {len(table)} slices, {first['slice']} of "
+            f"{model_name} lacks predictions of {len(missing)} of {len(table)} slices, {first['slice']} of "
             f"patient {first['patient']} among them; evaluate it on the same data as the others."
         )
-    other = found["label"].to_numpy() != table["label"].to_numpy()[rows]
-    if other.any():
-        first = found[other].iloc[0]
+    differs = predictions["label"].to_numpy() != table["label"].to_numpy()[rows]
+    if differs.any():
+        first = predictions[differs].iloc[0]
         raise EvaluationError(
-            f"{who}: {first['slice']} of patient {first['patient']} is labelled {first['label']}, "
-            "and the set says otherwise; evaluate it anew on this data."
+            f"{model_name}: {first['slice']} of patient {first['patient']} is labelled {first['label']}, "
+            "but the set has another label; evaluate it again on this data."
         )

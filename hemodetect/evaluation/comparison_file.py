@@ -1,7 +1,7 @@
-"""The file that carries a comparison.
+"""The file of a comparison.
 
-Parquet: a row a slice, a column of probabilities a model, and in its metadata, under
-``hemodetect``, what the models and sets are. It holds names of slices and numbers, no image.
+It is a Parquet file with one row per slice and a column of probabilities for each model. Its metadata
+under ``hemodetect`` describes the models and data sets. It contains slice names and numbers, no image.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def write_comparison(comparison: Comparison, path: Path) -> None:
         "format": FORMAT,
         "models": [asdict(model) for model in comparison.models],
         "fingerprints": comparison.fingerprints,
-        "made": comparison.made,
+        "made": comparison.date,
     }
     names = {model.key: _PREFIX + model.key for model in comparison.models}
     names |= {patient_column(model.key): _PATIENT + model.key for model in comparison.models}
@@ -58,55 +58,55 @@ def write_comparison(comparison: Comparison, path: Path) -> None:
 
 
 def read_comparison(source: Path | BinaryIO, name: str) -> Comparison:
-    """The comparison in a file; every value is checked, for the file may come from anywhere.
+    """The comparison in a file; every value is checked, because the file may come from anywhere.
 
     Args:
         source: the file.
         name: what to call it in errors.
 
     Raises:
-        EvaluationError: missing, not such a file, or values that no honest figure can be made from.
+        EvaluationError: the file is missing, is not a comparison, or has invalid values.
     """
-    again = "make it with `hemodetect evaluate BUNDLE... --data DIR --out FILE`."
+    remedy = "make it with `hemodetect evaluate BUNDLE... --data DIR --out FILE`."
     try:
-        # As dictionaries, so that a long text which a million rows refer to stays one text.
+        # As dictionaries, so that a long text in a million rows is stored once.
         file = pq.ParquetFile(source, read_dictionary=list(_TEXTS))
         parts = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
-        cells = file.metadata.num_rows * max(file.metadata.num_columns, 1)
-        if max(8 * cells, sum(part.total_byte_size for part in parts)) > _LARGEST:
-            raise EvaluationError(f"{name}: {file.metadata.num_rows:,} rows are too many to show.")
+        values = file.metadata.num_rows * max(file.metadata.num_columns, 1)
+        if max(8 * values, sum(part.total_byte_size for part in parts)) > _LARGEST:
+            raise EvaluationError(f"{name}: {file.metadata.num_rows:,} rows are too many.")
         about = json.loads((file.schema_arrow.metadata or {})[_KEY])
         if about["format"] != FORMAT:
-            raise EvaluationError(f"{name}: format {about['format']}; {again}")
+            raise EvaluationError(f"{name}: format {about['format']}; {remedy}")
         models = tuple(ComparedModel(**model) for model in about["models"])
         table = _checked_texts(file.read()).to_pandas()
         names = {_PREFIX + model.key: model.key for model in models}
         table = table.rename(columns=names)
-        fingerprints, made = dict(about["fingerprints"]), str(about["made"])
+        fingerprints, date = dict(about["fingerprints"]), str(about["made"])
         table["fold"] = table["fold"].astype(np.int16)
         facts = table[["set", "patient", "slice", "label", "group", "fold", *FACTS]]
         base = table[["set", "patient", "slice", "label"]]
         predictions = {key: base.assign(probability=table[key]) for key in names.values()}
         for model in models:
             if _PATIENT + model.key in table:
-                own = {PATIENT_PROBABILITY: table[_PATIENT + model.key]}
-                predictions[model.key] = predictions[model.key].assign(**own)
+                patient_probability = {PATIENT_PROBABILITY: table[_PATIENT + model.key]}
+                predictions[model.key] = predictions[model.key].assign(**patient_probability)
     except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
-        raise EvaluationError(f"{name}: not a comparison of models; {again}") from error
-    strange = [model.key for model in models if not _sound(model)]
-    if strange:
+        raise EvaluationError(f"{name}: not a comparison of models; {remedy}") from error
+    invalid = [model.key for model in models if not _is_valid(model)]
+    if invalid:
         raise EvaluationError(
-            f"{name}: holds no sound description of model {strange[0]!r}; {again}"
+            f"{name}: the description of model {invalid[0]!r} is invalid; {remedy}"
         )
-    for one in sorted(set(facts["set"])):
-        told = [model.origins.get(one) in get_args(Origin) for model in models]
-        if not isinstance(fingerprints.get(one), str) or not all(told):
-            raise EvaluationError(f"{name}: says nothing of the set {one!r}; {again}")
-    return compared(models, fingerprints, facts, predictions, made)
+    for set_name in sorted(set(facts["set"])):
+        has_origin = [model.origins.get(set_name) in get_args(Origin) for model in models]
+        if not isinstance(fingerprints.get(set_name), str) or not all(has_origin):
+            raise EvaluationError(f"{name}: does not describe the set {set_name!r}; {remedy}")
+    return compared(models, fingerprints, facts, predictions, date)
 
 
 def _checked_texts(table: pa.Table) -> pa.Table:
-    """The table; raises `ValueError` unless its names and facts are texts of a sane length."""
+    """The table; raises `ValueError` unless its names and facts are texts of at most `_LONGEST` characters."""
     for column in _TEXTS:
         kind = table.schema.field(column).type
         text = pa.types.is_dictionary(kind) and (
@@ -117,12 +117,14 @@ def _checked_texts(table: pa.Table) -> pa.Table:
         for chunk in table.column(column).chunks:
             longest = pc.max(pc.utf8_length(chunk.dictionary)).as_py() or 0
             if chunk.null_count or longest > _LONGEST:
-                raise ValueError(f"{column} holds nothing, or a text of more than {_LONGEST}")
+                raise ValueError(
+                    f"{column} has an empty value or a text of more than {_LONGEST} characters"
+                )
     plain = [pa.field(f.name, pa.string()) if f.name in _TEXTS else f for f in table.schema]
     return table.cast(pa.schema(plain))
 
 
-def _sound(model: ComparedModel) -> bool:
+def _is_valid(model: ComparedModel) -> bool:
     texts = (model.key, model.family, model.recipe, model.version, model.threshold_reason)
     return (
         all(isinstance(text, str) for text in texts)

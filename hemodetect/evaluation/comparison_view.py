@@ -46,7 +46,7 @@ class ComparisonView:
         return {key: self.judged[key].at(thresholds[key]) for key in self.judged}
 
     def cell(self, key: str, cell: Cell, thresholds: Thresholds) -> np.ndarray:
-        """Row numbers (int64) of the cases in a cell of the confusion matrix, the surest first."""
+        """Row numbers (int64) of the cases in a cell of the confusion matrix, most confident first."""
         probability, limit = self.cases[key].to_numpy(), thresholds[key]
         call = called(probability, limit)
         cells = {"tn": (0, False), "fp": (0, True), "fn": (1, False), "tp": (1, True)}
@@ -59,8 +59,8 @@ class ComparisonView:
         """Row numbers (int64) of the cases where A is right and B wrong, largest difference first."""
         calls = self._calls(thresholds)
         rows = np.flatnonzero(cell_mask(self.labels, calls[a], calls[b], "only_a"))
-        apart = np.abs(self.cases[a].to_numpy() - self.cases[b].to_numpy())[rows]
-        return rows[np.argsort(-apart, kind="stable")]
+        difference = np.abs(self.cases[a].to_numpy() - self.cases[b].to_numpy())[rows]
+        return rows[np.argsort(-difference, kind="stable")]
 
     def agreements(self, thresholds: Thresholds) -> dict[tuple[str, str], Agreement]:
         """Every ordered pair of model keys -> how many cases each of the two has right."""

@@ -19,7 +19,7 @@ def stamp_lines(view: ComparisonView) -> list[str]:
     comparison = view.comparison
     data = ", ".join(f"{name} {found}" for name, found in comparison.fingerprints.items())
     bundles = ", ".join(f"{model.name} {model.version}" for model in comparison.models)
-    return [f"Made {comparison.made}", f"Data: {data}", f"Bundles: {bundles}", RESEARCH_USE_ONLY]
+    return [f"Made {comparison.date}", f"Data: {data}", f"Bundles: {bundles}", RESEARCH_USE_ONLY]
 
 
 def comparison_csv(view: ComparisonView, scores: Mapping[str, Scores]) -> str:

@@ -91,10 +91,10 @@ def test_a_file_gives_back_what_was_written(tmp_path: Path) -> None:
     write_comparison(whole, tmp_path / "new" / "c.parquet")
     again = read_comparison(tmp_path / "new" / "c.parquet", "c.parquet")
     pd.testing.assert_frame_equal(again.slices, whole.slices)
-    assert (again.models, again.fingerprints, again.made) == (
+    assert (again.models, again.fingerprints, again.date) == (
         whole.models,
         whole.fingerprints,
-        whole.made,
+        whole.date,
     )
     assert [file.name for file in (tmp_path / "new").iterdir()] == ["c.parquet"]
 
@@ -108,7 +108,7 @@ def altered(change, change_slices=lambda slices: slices) -> io.BytesIO:
         "format": 1,
         "models": [vars(m) for m in whole.models],
         "fingerprints": whole.fingerprints,
-        "made": whole.made,
+        "made": whole.date,
     }
     change(about)
     table = pa.Table.from_pandas(
