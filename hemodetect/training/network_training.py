@@ -142,7 +142,11 @@ def fit_network(
         trained.compile(
             optimizer=keras.optimizers.Adam(recipe.learning_rate, clipnorm=recipe.clip_norm),
             loss="binary_crossentropy",
-            metrics=[keras.metrics.BinaryAccuracy("accuracy"), keras.metrics.AUC(name=AUROC), *_counts()],
+            metrics=[
+                keras.metrics.BinaryAccuracy("accuracy"),
+                keras.metrics.AUC(name=AUROC),
+                *_counts(),
+            ],
             # XLA on TensorFlow's CPU is 3-5 times slower.
             jit_compile=keras.backend.backend() == "jax",
         )
