@@ -1,1 +1,1 @@
-"""Review sessions: readers first, models after."""
+"""Review sessions: readers call studies, without or with the models."""

@@ -1,4 +1,4 @@
-"""What the models said of a session's studies, kept as it was first shown or judged by."""
+"""The models' answers for a session's studies, stored once and never changed."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ class ModelRead:
     """One model's answer for one study of a session.
 
     Attributes:
-        family: its key.
-        version: of the bundle; where another came into use in mid-session, a study has both.
-        probability: for the patient.
+        family: key of the model family.
+        version: of the bundle; a study has one answer per version if the model in use changed during
+            the session.
+        probability: of a hemorrhage, for the patient.
         threshold: the bundle's operating point.
-        undecided: it could not tell (`FamilyPrediction.undecided`).
-        trained_on: whether it was trained on this patient, so that its answer is no test of it; None
-            where that is not known.
+        undecided: the model could not tell (`FamilyPrediction.undecided`).
+        trained_on: whether the model was trained on this patient, so that its answer does not test
+            it; None where this is unknown.
     """
 
     study: int
@@ -43,49 +44,56 @@ class ModelRead:
 def keep_model_reads(
     session_id: str, study: int, prediction: StudyPrediction, trained_on: Mapping[str, bool]
 ) -> None:
-    """Keeps what these versions of the models say of a study; what was kept before stays as it is.
+    """Stores the answers of these versions for a study; answers already stored do not change.
 
     Args:
-        session_id, study: of the session.
-        prediction: what they say.
-        trained_on: version -> whether it was trained on this patient, where that is known.
+        session_id, study: id of the session and number of the study in it.
+        prediction: the models' answers.
+        trained_on: version -> whether it was trained on this patient, where this is known.
     """
     with writing() as connection:
-        kept = {
+        stored_versions = {
             (read.family, read.version)
-            for read in _kept(connection, session_id)
+            for read in _stored_reads(connection, session_id)
             if read.study == study
         }
-        new = [
+        new_rows = [
             {
                 "session": session_id,
                 "study": study,
                 "family": family,
-                "version": found.version,
-                "probability": float(found.patient),
-                "threshold": float(found.threshold),
-                "undecided": found.undecided,
-                "trained_on": trained_on.get(found.version),
+                "version": family_prediction.version,
+                "probability": float(family_prediction.patient),
+                "threshold": float(family_prediction.threshold),
+                "undecided": family_prediction.undecided,
+                "trained_on": trained_on.get(family_prediction.version),
             }
-            for family, found in prediction.families.items()
-            if (family, found.version) not in kept
+            for family, family_prediction in prediction.families.items()
+            if (family, family_prediction.version) not in stored_versions
         ]
-        if new:
-            connection.execute(sql.insert(tables.model_reads), new)
+        if new_rows:
+            connection.execute(sql.insert(tables.model_reads), new_rows)
 
 
 def model_reads(session_id: str) -> list[ModelRead]:
-    """Of every study that the models have been asked about, by study, family and version."""
+    """All stored answers of a session, ordered by study, family and version."""
     with reading() as connection:
-        return _kept(connection, session_id)
+        return _stored_reads(connection, session_id)
 
 
-def _kept(connection: sql.Connection, session_id: str) -> list[ModelRead]:
-    kept = tables.model_reads.c
-    columns = (kept.study, kept.family, kept.version, kept.probability, kept.threshold)
+def _stored_reads(connection: sql.Connection, session_id: str) -> list[ModelRead]:
+    column = tables.model_reads.c
     query = (
-        sql.select(*columns, kept.undecided, kept.trained_on)
-        .where(kept.session == session_id)
-        .order_by(kept.study, kept.family, kept.version)
+        sql.select(
+            column.study,
+            column.family,
+            column.version,
+            column.probability,
+            column.threshold,
+            column.undecided,
+            column.trained_on,
+        )
+        .where(column.session == session_id)
+        .order_by(column.study, column.family, column.version)
     )
     return [ModelRead(**row) for row in connection.execute(query).mappings()]

@@ -1,7 +1,7 @@
-"""Studies saved to a review session: without names, for a time, in a folder of this server.
+"""Studies saved for a review session: without names, for a limited time, in a folder of this server.
 
-A study holds no name, id or date when it comes here (`hemodetect.imaging`), but its files' names may
-be a patient's: they are counted instead. What is burnt into pixels stays.
+`hemodetect.imaging` has already removed names, ids and dates from a study. Its file names may still
+name a patient, so slices are saved under numbers. Text burnt into the pixels stays.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ class StudyGone(HemodetectError):
 
 
 def saved_studies() -> Path:
-    """The folder that they are kept in."""
+    """The folder of the saved studies."""
     return settings().state / "studies"
 
 
 def save_study(study: Study, who: Person) -> str:
-    """Keeps the chosen series of a study; its key, by which `saved_study` gives it back."""
+    """Saves the chosen series of a study; returns the key for `saved_study`."""
     who.require("lead")
     folder, key = saved_studies(), secrets.token_hex(12)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     series = study.series[study.chosen]
-    about = {
+    facts = {
         "id": study.id,
         "series": series.id,
         "description": series.description,
@@ -54,7 +54,7 @@ def save_study(study: Study, who: Person) -> str:
             for image in series.slices
         ],
     }
-    arrays: dict[str, Any] = {"about": np.array(json.dumps(about))}
+    arrays: dict[str, Any] = {"about": np.array(json.dumps(facts))}
     arrays |= {f"slice-{number:05}": image.values for number, image in enumerate(series.slices, 1)}
     with whole_file(folder / f"{key}{_SUFFIX}") as partial:
         np.savez_compressed(partial, **arrays)
@@ -65,7 +65,7 @@ def save_study(study: Study, who: Person) -> str:
 
 
 def remove_saved(key: str, who: Person) -> None:
-    """Removes a saved study that no session has."""
+    """Removes a saved study that no session uses."""
     who.require("lead")
     if _KEY.fullmatch(key):
         audit_trail.record(who.name, "remove", key)
@@ -73,47 +73,51 @@ def remove_saved(key: str, who: Person) -> None:
 
 
 def saved_study(key: str) -> Study:
-    """The study that `save_study` kept.
+    """The study that `save_study` saved.
 
     Raises:
-        StudyGone: its time is over, or its file is damaged.
-        OSError: the disk does not give it now.
+        StudyGone: it was removed after its retention time, or its file is damaged.
+        OSError: the disk cannot read it now.
     """
     if not _KEY.fullmatch(key):
-        raise StudyGone("This is no key of a saved study.")
+        raise StudyGone("This is not the key of a saved study.")
     path = saved_studies() / f"{key}{_SUFFIX}"
     try:
-        with np.load(path, allow_pickle=False) as kept:
-            about = json.loads(str(kept["about"]))
+        with np.load(path, allow_pickle=False) as archive:
+            facts = json.loads(str(archive["about"]))
             slices = tuple(
-                _slice(kept[f"slice-{number:05}"], told, number)
-                for number, told in enumerate(about["slices"], 1)
+                _slice(archive[f"slice-{number:05}"], slice_facts, number)
+                for number, slice_facts in enumerate(facts["slices"], 1)
             )
     except FileNotFoundError:
-        if not path.parent.is_dir():  # all of them are away, and may be back
+        if not path.parent.is_dir():  # the whole folder is missing, perhaps for a time
             raise
         raise StudyGone(
-            "The images of this study were removed when their time was over; what was read of it is"
+            "The images of this study were removed at the end of their retention time; its reads are"
             " kept."
         ) from None
     except OSError:
         raise
-    except Exception as error:  # of damaged bytes numpy raises anything, SyntaxError among it
+    except Exception as error:  # numpy raises any error on damaged bytes, even SyntaxError
         raise StudyGone(
             f"The images of this study are damaged ({type(error).__name__})."
         ) from error
-    return Study(about["id"], (Series(about["series"], about["description"], slices),))
+    return Study(facts["id"], (Series(facts["series"], facts["description"], slices),))
 
 
 def sweep(now: datetime | None = None) -> int:
-    """Removes the studies whose time is over, and what a kill left of one half saved; how many."""
+    """Removes studies whose retention time is over, and partial files of a killed process.
+
+    Returns:
+        Number of studies removed.
+    """
     moment, removed = now or datetime.now(UTC), 0
     for path in saved_studies().glob(f"[!.]*{_SUFFIX}"):
         try:
-            over = _expires(path) <= moment
+            expired = _expires(path) <= moment
         except OSError:
-            continue  # gone, or not to be opened just now: its time is not known to be over
-        if over:
+            continue  # removed, or cannot be opened now: its retention time is unknown
+        if expired:
             audit_trail.record("hemodetect", "sweep", path.name.removesuffix(_SUFFIX))
             path.unlink(missing_ok=True)
             removed += 1
@@ -125,19 +129,23 @@ def sweep(now: datetime | None = None) -> int:
 
 
 def _expires(path: Path) -> datetime:
-    """When a study's time is over; raises `OSError` where its file cannot be opened."""
+    """End of a study's retention time; raises `OSError` where its file cannot be opened."""
     try:
-        with np.load(path, allow_pickle=False) as kept:
-            return datetime.fromisoformat(json.loads(str(kept["about"]))["expires"])
+        with np.load(path, allow_pickle=False) as archive:
+            return datetime.fromisoformat(json.loads(str(archive["about"]))["expires"])
     except OSError:
         raise
     except Exception:  # noqa: BLE001  see above
-        # Damaged: nobody can read it, and nothing says how long it may stay.
+        # The file is damaged: nobody can read it, and its retention time is unknown.
         return datetime.min.replace(tzinfo=UTC)
 
 
-def _slice(values: np.ndarray, told: dict, number: int) -> Slice:
+def _slice(values: np.ndarray, facts: dict, number: int) -> Slice:
     values.setflags(write=False)
-    place = told["geometry"]
-    geometry = SliceGeometry(**place | {"normal": tuple(place["normal"])}) if place else None
-    return Slice(values, told["units"], f"slice {number}", geometry)
+    geometry_facts = facts["geometry"]
+    geometry = (
+        SliceGeometry(**geometry_facts | {"normal": tuple(geometry_facts["normal"])})
+        if geometry_facts
+        else None
+    )
+    return Slice(values, facts["units"], f"slice {number}", geometry)

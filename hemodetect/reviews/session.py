@@ -1,9 +1,9 @@
-"""What a review session is made of: its studies and readers, and what a reader says of a study.
+"""The parts of a review session: its studies, its readers, and the readers' answers.
 
-In mode *blind-first* a reader calls a study without the models, sees what they say, and calls it again.
-With *models-at-once* there is one call, the models beside it. *Crossed* gives every reader half of the
-studies with the models and half without, and the next reader the other half: each study is read both
-ways by about as many readers.
+In mode *blind-first* a reader calls a study without the models, then sees their answers and calls it
+again. In mode *models-at-once* there is one call, with the models' answers on the screen. In mode
+*crossed* every reader reads half of the studies with the models and half without, and the next reader
+the other way round, so that about half of the readers read a study with the models.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ LONGEST_NOTE = 10_000
 
 
 class ReviewError(HemodetectError):
-    """A session or a read that is not possible as it was asked for."""
+    """A session or a read is not valid."""
 
 
 @dataclass(frozen=True)
 class ReviewStudy:
-    """A study of a session; readers see its number and never its source or its truth."""
+    """A study of a session; readers see its number, never its source or its truth."""
 
     number: int
     source: Source
@@ -43,12 +43,12 @@ class ReviewStudy:
 
 @dataclass(frozen=True)
 class ReviewSession:
-    """A session as it was made; nothing of it changes.
+    """A session; it never changes after it was created.
 
     Attributes:
-        id: names it in addresses.
-        seed: of every reader's order and of who reads what with the models.
-        readers: in the order given; in mode crossed their place decides their half.
+        id: used in addresses.
+        seed: decides every reader's order, and in mode crossed which studies come with the models.
+        readers: in the order entered; in mode crossed a reader's place decides the half.
         studies: numbered from 1.
     """
 
@@ -62,13 +62,13 @@ class ReviewSession:
     studies: tuple[ReviewStudy, ...]
 
     def order(self, reader: str) -> tuple[int, ...]:
-        """Numbers of the studies as this reader meets them; the same on every machine."""
+        """Numbers of the studies in this reader's order; the same on every machine."""
         digest = hashlib.sha256(f"{self.seed}/{reader}".encode()).digest()
         shuffled = np.random.default_rng(list(digest)).permutation(len(self.studies))
         return tuple(self.studies[index].number for index in shuffled)
 
     def stages(self, reader: str, number: int) -> tuple[Stage, ...]:
-        """What this reader is asked of a study, in order."""
+        """The stages at which this reader reads a study, in order."""
         if self.mode == "blind-first":
             return ("blind", "shown")
         if self.mode == "models-at-once":
@@ -79,31 +79,31 @@ class ReviewSession:
         return ("shown",) if aided else ("blind",)
 
     def reader_named(self, name: str) -> str | None:
-        """The reader of this name as the session has it, however it is capitalised."""
-        wanted = name.strip().casefold()
-        return next((own for own in self.readers if own.casefold() == wanted), None)
+        """The reader of this name as the session spells it; capitals do not matter."""
+        casefolded = name.strip().casefold()
+        return next((reader for reader in self.readers if reader.casefold() == casefolded), None)
 
     def still_due(
         self, reader: str, reads: Iterable[Read], skips: Iterable[Skip]
     ) -> list[Assignment]:
-        """What this reader has not read of what is asked of them, in order.
+        """The reads that this reader has still to do, in order.
 
         Args:
-            reader: name, as the session has it.
+            reader: name, as the session spells it.
             reads, skips: of all readers so far.
         """
-        read = {(one.study, one.stage) for one in reads if one.reader == reader}
-        skipped = {one.study for one in skips if one.reader == reader}
+        done_stages = {(record.study, record.stage) for record in reads if record.reader == reader}
+        skipped = {record.study for record in skips if record.reader == reader}
         return [
             Assignment(self.study(number), stage, place)
             for place, number in enumerate(self.order(reader), start=1)
             if number not in skipped
             for stage in self.stages(reader, number)
-            if (number, stage) not in read
+            if (number, stage) not in done_stages
         ]
 
     def study(self, number: int) -> ReviewStudy:
-        """Raises `ReviewError` where there is none of this number."""
+        """The study of this number; raises `ReviewError` where there is none."""
         for study in self.studies:
             if study.number == number:
                 return study
@@ -112,13 +112,13 @@ class ReviewSession:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a reader says of a study.
+    """A reader's answer for a study.
 
     Attributes:
         confidence: 1 (guess) to 5 (certain).
-        slices: numbers from 1 of those that show it.
+        slices: numbers, from 1, of the slices that show the hemorrhage.
         types: of `TYPES`.
-        note: as written.
+        note: free text.
     """
 
     call: Call
@@ -128,16 +128,18 @@ class Answer:
     note: str = ""
 
     def check(self) -> None:
-        """Raises `ReviewError` with what is wrong."""
+        """Raises `ReviewError` where the answer is not valid."""
         if self.call not in get_args(Call):
-            raise ReviewError("A call is needed: hemorrhage, none, or not sure.")
+            raise ReviewError("A call is needed: hemorrhage, none or not sure.")
         if not 1 <= self.confidence <= 5:
-            raise ReviewError(f"How sure is {self.confidence}; expected 1 to 5.")
+            raise ReviewError(f"The confidence is {self.confidence}; expected 1 to 5.")
         if any(number < 1 for number in self.slices):
-            raise ReviewError("Slices are counted from 1.")
-        strange = set(self.types) - set(TYPES)
-        if strange:
-            raise ReviewError(f"{', '.join(sorted(strange))}: not a type of hemorrhage known here.")
+            raise ReviewError("A slice number is below 1; slices are counted from 1.")
+        unknown_types = set(self.types) - set(TYPES)
+        if unknown_types:
+            raise ReviewError(
+                f"{', '.join(sorted(unknown_types))} is not a type; expected {', '.join(TYPES)}."
+            )
         if self.call == "none" and (self.slices or self.types):
             raise ReviewError("No hemorrhage was called, but slices or types of one were given.")
         if len(self.note) > LONGEST_NOTE:
@@ -146,11 +148,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class Read:
-    """One reader's answer on one study at one stage.
+    """One reader's answer for one study at one stage.
 
     Attributes:
-        seconds: that the study was in view.
-        bundles: versions of the models that were shown with it, in the order of families.
+        seconds: how long the study was on the screen.
+        bundles: versions of the models on the screen, in the order of families.
     """
 
     study: int
@@ -164,7 +166,7 @@ class Read:
 
 @dataclass(frozen=True)
 class Skip:
-    """A study that a reader went past, for its images were not there any more."""
+    """A study that a reader skipped because its images are gone."""
 
     study: int
     reader: str
@@ -174,7 +176,7 @@ class Skip:
 
 @dataclass(frozen=True)
 class Assignment:
-    """What a reader is to do next.
+    """The next read of a reader.
 
     Attributes:
         place: of the study in the reader's own order, from 1.

@@ -1,6 +1,6 @@
-"""Review sessions in the database: made once, and read one answer after the other.
+"""Review sessions in the database: created once, then filled with one read after the other.
 
-A read is added and never changed. What `answer` has returned is on disk.
+A read is added and never changed. It is on disk when `answer` returns.
 """
 
 from __future__ import annotations
@@ -44,19 +44,19 @@ def create(
     mode: Mode,
     seed: int | None = None,
 ) -> ReviewSession:
-    """Makes a session.
+    """Creates a session.
 
     Args:
         who: needs the role lead.
-        title: for people.
-        studies: with the answer where it is known.
-        readers: names, as they sign in or name themselves.
+        title: shown on the pages.
+        studies: each with its label where the label is known.
+        readers: their names, as they sign in or enter them.
         mode: see `hemodetect.reviews.session`.
-        seed: drawn where not given; kept.
+        seed: drawn at random where None; stored with the session.
 
     Raises:
         NotAllowed: not a lead.
-        ReviewError: no title, study or reader, too many of them, or one twice.
+        ReviewError: a title, study or reader is missing, repeated or too long, or there are too many.
     """
     who.require("lead")
     title, names = title.strip(), [name.strip() for name in readers]
@@ -65,7 +65,7 @@ def create(
     if not 0 < len(studies) <= MOST_STUDIES:
         raise ReviewError(f"A session has 1 to {MOST_STUDIES} studies; {len(studies)} were given.")
     if len({source for source, _ in studies}) < len(studies):
-        raise ReviewError("A study was given twice; every reader reads a study once.")
+        raise ReviewError("A study was given twice; every reader reads a study only once.")
     if not 0 < len(names) <= MOST_READERS:
         raise ReviewError(f"A session has 1 to {MOST_READERS} readers; {len(names)} were given.")
     if len({name.casefold() for name in names}) < len(names):
@@ -74,7 +74,7 @@ def create(
         raise ReviewError(f"A reader's name has 1 to {LONGEST_NAME} characters.")
     if mode not in get_args(Mode):
         raise ReviewError(f"The mode is {mode!r}; expected {', '.join(get_args(Mode))}.")
-    made = ReviewSession(
+    created_session = ReviewSession(
         id=secrets.token_hex(6),
         title=title,
         mode=mode,
@@ -82,43 +82,49 @@ def create(
         created=datetime.now(UTC),
         created_by=who.name,
         readers=tuple(names),
-        studies=tuple(ReviewStudy(n, *given) for n, given in enumerate(studies, start=1)),
+        studies=tuple(
+            ReviewStudy(number, source, truth)
+            for number, (source, truth) in enumerate(studies, start=1)
+        ),
     )
     with writing() as connection:
         connection.execute(
             sql.insert(tables.sessions).values(
-                id=made.id,
-                title=made.title,
-                mode=made.mode,
-                seed=made.seed,
-                created=made.created,
-                created_by=made.created_by,
+                id=created_session.id,
+                title=created_session.title,
+                mode=created_session.mode,
+                seed=created_session.seed,
+                created=created_session.created,
+                created_by=created_session.created_by,
             )
         )
         connection.execute(
             sql.insert(tables.readers),
-            [{"session": made.id, "reader": name, "place": n} for n, name in enumerate(names)],
+            [
+                {"session": created_session.id, "reader": name, "place": n}
+                for n, name in enumerate(names)
+            ],
         )
         connection.execute(
             sql.insert(tables.studies),
             [
                 {
-                    "session": made.id,
+                    "session": created_session.id,
                     "number": study.number,
                     "source": as_json(study.source),
                     "truth": study.truth,
                 }
-                for study in made.studies
+                for study in created_session.studies
             ],
         )
         audit_trail.record(
             who.name,
             "session",
-            made.id,
+            created_session.id,
             {"title": title, "mode": mode, "studies": len(studies), "readers": names},
             connection=connection,
         )
-    return made
+    return created_session
 
 
 def sessions() -> list[ReviewSession]:
@@ -141,51 +147,58 @@ def reads(session_id: str) -> list[Read]:
 
 
 def skips(session_id: str) -> list[Skip]:
-    """Every study that a reader of the session had to go past, in the order they did."""
+    """Every study that a reader of the session had to skip, in the order of the skips."""
     with reading() as connection:
         return _skips(connection, session_id)
 
 
-def next_assignment(of: ReviewSession, reader: str) -> Assignment | None:
-    """Where this reader goes on; None where all is read."""
+def next_assignment(review_session: ReviewSession, reader: str) -> Assignment | None:
+    """The next read of this reader; None where everything is read."""
     with reading() as connection:
-        return _next(connection, of, reader)
+        return _next(connection, review_session, reader)
 
 
 def reading_from(sets: Collection[str], reader: str | None = None) -> list[ReviewSession]:
-    """Sessions with studies of these sets that are not read to their end, by anybody or by `reader`."""
-    found = []
-    for one in sessions():
-        named = None if reader is None else one.reader_named(reader)
-        readers = one.readers if reader is None else (named,) if named else ()
-        sources = (study.source for study in one.studies)
+    """Sessions with studies of these sets in which any reader, or `reader`, still has reads to do."""
+    unfinished = []
+    for listed_session in sessions():
+        own_name = None if reader is None else listed_session.reader_named(reader)
+        readers = listed_session.readers if reader is None else (own_name,) if own_name else ()
+        sources = (study.source for study in listed_session.studies)
         if any(isinstance(source, OfSet) and source.set in sets for source in sources) and any(
-            next_assignment(one, name) for name in readers
+            next_assignment(listed_session, name) for name in readers
         ):
-            found.append(one)
-    return found
+            unfinished.append(listed_session)
+    return unfinished
 
 
-def shares_read(of: ReviewSession) -> dict[str, float]:
-    """Reader -> how much of what can be asked of them they have read, 0 to 1: what they had to skip
-    is not asked any more.
-    """
+def shares_read(review_session: ReviewSession) -> dict[str, float]:
+    """Reader -> share of their reads that are done, 0 to 1; a skipped study no longer counts."""
     with reading() as connection:
-        made, gone = _reads(connection, of.id), _skips(connection, of.id)
-    done = {reader: sum(read.reader == reader for read in made) for reader in of.readers}
-    due = {reader: len(of.still_due(reader, made, gone)) for reader in of.readers}
+        session_reads, session_skips = (
+            _reads(connection, review_session.id),
+            _skips(connection, review_session.id),
+        )
+    done = {
+        reader: sum(read.reader == reader for read in session_reads)
+        for reader in review_session.readers
+    }
+    due = {
+        reader: len(review_session.still_due(reader, session_reads, session_skips))
+        for reader in review_session.readers
+    }
     return {
         reader: done[reader] / (done[reader] + due[reader]) if due[reader] else 1.0
-        for reader in of.readers
+        for reader in review_session.readers
     }
 
 
 def answer(
     who: Person,
-    of: ReviewSession,
+    review_session: ReviewSession,
     study: int,
     stage: Stage,
-    given: Answer,
+    new_answer: Answer,
     seconds: float,
     bundles: Sequence[str] = (),
 ) -> Read:
@@ -193,140 +206,160 @@ def answer(
 
     Args:
         who: needs the role reader and to be one of the session's readers.
-        of: the session.
-        study, stage: what is answered; must be what `next_assignment` says.
-        given: the answer.
-        seconds: that the study was in view.
-        bundles: versions of the models shown with it, whose answers are kept (`keep_model_reads`).
+
+        review_session: the session.
+        study, stage: must be the reader's `next_assignment`.
+        new_answer: the reader's answer.
+        seconds: how long the study was on the screen.
+        bundles: versions of the models on the screen; their answers must be stored before
+            (`keep_model_reads`).
 
     Raises:
-        NotAllowed: no reader of this session.
-        ReviewError: the answer is not possible, was given before, or another one comes first; or
-            what a shown model said of the study is not kept.
+        NotAllowed: the person does not have the role reader.
+        ReviewError: the person is not a reader of this session; the answer is not valid, was given
+            before, or another read comes first; or the answer of a shown model is not stored.
     """
-    reader = _reader(who, of)
-    given.check()
+    reader = _reader(who, review_session)
+    new_answer.check()
     if not 0 <= seconds <= _SLOWEST:
         raise ReviewError(f"The time is {seconds:.0f} s; expected 0 to {_SLOWEST:.0f}.")
     with writing() as connection:
-        before = _reads(connection, of.id)
-        mine = [r for r in before if (r.reader, r.study, r.stage) == (reader, study, stage)]
-        if mine:
-            raise ReviewError("This was answered before; a read is kept as it was first given.")
-        _check_due(_next(connection, of, reader), study, stage)
-        if lost := set(bundles) - set(_versions(connection, of.id, study)):
-            raise ReviewError(f"What {', '.join(sorted(lost))} said of this study was not kept.")
-        added = Read(
-            study, reader, stage, given, round(seconds, 1), datetime.now(UTC), tuple(bundles)
+        session_reads = _reads(connection, review_session.id)
+        earlier_reads = [
+            r for r in session_reads if (r.reader, r.study, r.stage) == (reader, study, stage)
+        ]
+        if earlier_reads:
+            raise ReviewError("This was answered before; the first answer is kept.")
+        _check_due(_next(connection, review_session, reader), study, stage)
+        if unsaved := set(bundles) - set(_versions(connection, review_session.id, study)):
+            raise ReviewError(
+                f"The answer of {', '.join(sorted(unsaved))} for this study is not stored."
+            )
+        new_read = Read(
+            study, reader, stage, new_answer, round(seconds, 1), datetime.now(UTC), tuple(bundles)
         )
         connection.execute(
             sql.insert(tables.reads).values(
-                session=of.id,
+                session=review_session.id,
                 study=study,
                 reader=reader,
                 stage=stage,
-                call=given.call,
-                confidence=given.confidence,
-                slices=list(given.slices),
-                types=list(given.types),
-                note=given.note,
-                seconds=added.seconds,
-                at=added.at,
+                call=new_answer.call,
+                confidence=new_answer.confidence,
+                slices=list(new_answer.slices),
+                types=list(new_answer.types),
+                note=new_answer.note,
+                seconds=new_read.seconds,
+                at=new_read.at,
                 bundles=list(bundles),
             )
         )
         audit_trail.record(
             who.name,
             "read",
-            f"{of.id}/{study}",
-            {"stage": stage, "call": given.call, "bundles": list(bundles)},
+            f"{review_session.id}/{study}",
+            {"stage": stage, "call": new_answer.call, "bundles": list(bundles)},
             connection=connection,
         )
-    return added
+    return new_read
 
 
-def skip(who: Person, of: ReviewSession, study: int) -> Skip:
-    """Lets a reader go past a study whose images are gone for good; it is kept that they did.
+def skip(who: Person, review_session: ReviewSession, study: int) -> Skip:
+    """Records that a reader skips a study whose images are gone for good.
 
     Args:
         who: needs the role reader and to be one of the session's readers.
-        of: the session.
-        study: what `next_assignment` says.
+
+        review_session: the session.
+        study: number of the study of `next_assignment`.
 
     Raises:
-        NotAllowed: no reader of this session.
-        ReviewError: the study can be opened, or may be again, or another one comes first.
+        NotAllowed: the person does not have the role reader.
+        ReviewError: the person is not a reader of this session, another study comes first, or the
+            study can be opened now or perhaps later.
     """
-    reader = _reader(who, of)
+    reader = _reader(who, review_session)
     try:
-        open_source(of.study(study).source)
+        open_source(review_session.study(study).source)
     except StudyGone as error:
-        added = Skip(study, reader, str(error), datetime.now(UTC))
+        new_skip = Skip(study, reader, str(error), datetime.now(UTC))
     except HemodetectError as error:
-        raise ReviewError(f"{error} That may pass, so the study is not skipped.") from error
+        raise ReviewError(f"{error} This may be temporary, so the study is not skipped.") from error
     else:
-        raise ReviewError("The images of this study are there; it can be read.")
+        raise ReviewError("The images of this study can be opened; read it instead of skipping it.")
     with writing() as connection:
-        _check_due(_next(connection, of, reader), study)
-        connection.execute(sql.insert(tables.skips).values(session=of.id, **asdict(added)))
-        told = {"reason": added.reason}
-        audit_trail.record(who.name, "skip", f"{of.id}/{study}", told, connection=connection)
-    return added
+        _check_due(_next(connection, review_session, reader), study)
+        connection.execute(
+            sql.insert(tables.skips).values(session=review_session.id, **asdict(new_skip))
+        )
+        detail = {"reason": new_skip.reason}
+        audit_trail.record(
+            who.name, "skip", f"{review_session.id}/{study}", detail, connection=connection
+        )
+    return new_skip
 
 
-def may_read(who: Person, of: ReviewSession) -> bool:
+def may_read(who: Person, review_session: ReviewSession) -> bool:
     """Whether this person is one of the session's readers."""
-    return "reader" in who.roles and of.reader_named(who.name) is not None
+    return "reader" in who.roles and review_session.reader_named(who.name) is not None
 
 
-def may_see_results(who: Person, of: ReviewSession) -> bool:
-    """Whether nothing they see can change a read: a reader of it who has read all, the lead who made
-    it and does not read in it, or any lead when all is read.
+def may_see_results(who: Person, review_session: ReviewSession) -> bool:
+    """Whether the results can no longer influence a read of this person.
+
+    True for a reader who has read everything, for the lead who created the session and is not one of
+    its readers, and for any other lead once everything is read.
     """
-    reader = of.reader_named(who.name)
+    reader = review_session.reader_named(who.name)
     if reader is not None and "reader" in who.roles:
-        return next_assignment(of, reader) is None
+        return next_assignment(review_session, reader) is None
     if "lead" not in who.roles or reader is not None:
         return False
-    made_it = who.name.strip().casefold() == of.created_by.strip().casefold()
-    return made_it or all(next_assignment(of, name) is None for name in of.readers)
+    is_creator = who.name.strip().casefold() == review_session.created_by.strip().casefold()
+    return is_creator or all(
+        next_assignment(review_session, name) is None for name in review_session.readers
+    )
 
 
-def _reader(who: Person, of: ReviewSession) -> str:
-    """The person's name as the session has it."""
+def _reader(who: Person, review_session: ReviewSession) -> str:
+    """The person's name as the session spells it."""
     who.require("reader")
-    name = of.reader_named(who.name)
+    name = review_session.reader_named(who.name)
     if name is None:
         raise ReviewError(f"{who.name} is not one of the readers of this session.")
     return name
 
 
-def _next(connection: sql.Connection, of: ReviewSession, reader: str) -> Assignment | None:
-    due = of.still_due(reader, _reads(connection, of.id), _skips(connection, of.id))
+def _next(
+    connection: sql.Connection, review_session: ReviewSession, reader: str
+) -> Assignment | None:
+    due = review_session.still_due(
+        reader, _reads(connection, review_session.id), _skips(connection, review_session.id)
+    )
     return due[0] if due else None
 
 
 def _check_due(due: Assignment | None, study: int, stage: Stage | None = None) -> None:
-    """Raises `ReviewError` where something else is to be read; of any stage where none is given."""
+    """Raises `ReviewError` where the next read is not of this study and, if given, this stage."""
     if due is None or due.study.number != study or stage not in (None, due.stage):
-        raise ReviewError("Another read comes first; open the session again to go on there.")
+        raise ReviewError("Another read comes first; open the session again to continue with it.")
 
 
 def _session(connection: sql.Connection, session_id: str) -> ReviewSession:
-    kept = connection.execute(
+    row = connection.execute(
         sql.select(tables.sessions).where(tables.sessions.c.id == session_id)
     ).one_or_none()
-    if kept is None:
+    if row is None:
         raise ReviewError("There is no such review session.")
     names = sql.select(tables.readers.c.reader).where(tables.readers.c.session == session_id)
     studies = sql.select(tables.studies).where(tables.studies.c.session == session_id)
     return ReviewSession(
-        id=kept.id,
-        title=kept.title,
-        mode=kept.mode,
-        seed=kept.seed,
-        created=_aware(kept.created),
-        created_by=kept.created_by,
+        id=row.id,
+        title=row.title,
+        mode=row.mode,
+        seed=row.seed,
+        created=_aware(row.created),
+        created_by=row.created_by,
         readers=tuple(connection.scalars(names.order_by(tables.readers.c.place))),
         studies=tuple(
             ReviewStudy(row.number, from_json(row.source), row.truth)
@@ -360,11 +393,11 @@ def _skips(connection: sql.Connection, session_id: str) -> list[Skip]:
 
 
 def _versions(connection: sql.Connection, session_id: str, study: int) -> list[str]:
-    kept = tables.model_reads.c
-    query = sql.select(kept.version).where(kept.session == session_id, kept.study == study)
-    return list(connection.scalars(query.order_by(kept.family)))
+    columns = tables.model_reads.c
+    query = sql.select(columns.version).where(columns.session == session_id, columns.study == study)
+    return list(connection.scalars(query.order_by(columns.family)))
 
 
 def _aware(time: datetime) -> datetime:
-    """SQLite keeps no zone."""
+    """The time with its time zone, which SQLite does not store."""
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time

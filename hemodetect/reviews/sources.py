@@ -1,6 +1,6 @@
 """Where the studies of a review session come from, and how they are opened again.
 
-What is shown of a study while it is read must not tell its label: no folder, no file name.
+Folder names and file names may tell a study's label, so a reader must not see them.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ Truth = Literal["hemorrhage", "none"]
 
 
 class SourceGone(HemodetectError):
-    """A study of a session is not where it was; it may come back."""
+    """The images of a session's study cannot be found now; they may become available again."""
 
 
 @dataclass(frozen=True)
-class MadeUp:
-    """A made-up head: with the same numbers the same again."""
+class SyntheticPhantom:
+    """A synthetic phantom of a head; the same numbers give the same images."""
 
     seed: int
     bleed: str | None = None
@@ -48,37 +48,37 @@ class OfSet:
 
 @dataclass(frozen=True)
 class Saved:
-    """An upload that was saved."""
+    """A saved upload."""
 
     key: str
 
 
-Source = MadeUp | OfSet | Saved
-_KINDS: dict[str, type[MadeUp] | type[OfSet] | type[Saved]] = {
-    "made-up": MadeUp,
+Source = SyntheticPhantom | OfSet | Saved
+_KINDS: dict[str, type[SyntheticPhantom] | type[OfSet] | type[Saved]] = {
+    "made-up": SyntheticPhantom,
     "set": OfSet,
     "saved": Saved,
 }
 
 
 def as_json(source: Source) -> dict[str, Any]:
-    """As the database keeps it."""
-    kind = next(name for name, made in _KINDS.items() if isinstance(source, made))
+    """The source as it is stored in the database."""
+    kind = next(name for name, source_type in _KINDS.items() if isinstance(source, source_type))
     return {"kind": kind, **asdict(source)}
 
 
 def from_json(raw: Mapping[str, Any]) -> Source:
-    """What `as_json` gave."""
+    """The source that `as_json` stored."""
     values = dict(raw)
     return _KINDS[values.pop("kind")](**values)
 
 
 def open_source(source: Source) -> Study:
-    """The study; its slices are named by their number alone.
+    """The study; its slices are named only by their number.
 
     Raises:
         StudyGone: its images are gone for good, or cannot be read.
-        SourceGone: they are not there now.
+        SourceGone: its images cannot be opened now.
     """
     with _from_disk():
         return _opened(source)
@@ -86,7 +86,7 @@ def open_source(source: Source) -> Study:
 
 @contextmanager
 def _from_disk() -> Iterator[None]:
-    """A disk that fails is one that may be back in a moment."""
+    """Raises `SourceGone` where the disk fails, because that may be temporary."""
     try:
         yield
     except OSError as error:
@@ -98,30 +98,30 @@ def _from_disk() -> Iterator[None]:
 def _opened(source: Source) -> Study:
     if isinstance(source, Saved):
         return saved_study(source.key)
-    if isinstance(source, MadeUp):
-        return _made_up_head(source)
-    found = _found(source)
-    names = found.page_names(source.patient)
+    if isinstance(source, SyntheticPhantom):
+        return _phantom_study(source)
+    located_set = _located_set(source)
+    names = located_set.page_names(source.patient)
     pictures = [
         UploadedFile(names[name], file.read_bytes())
-        for name, file in found.patient_files(source.patient).items()
+        for name, file in located_set.patient_files(source.patient).items()
     ]
     try:
         return _unnamed(read_study(pictures))
     except EmptyStudy as error:
-        # Without its words: they name files, and in some sets a file's name tells the label.
+        # The text of `error` is left out: it names files, and in some sets file names tell the label.
         raise StudyGone("The images of this study are damaged; none can be read.") from error
 
 
-@lru_cache(maxsize=4)  # 34 MB each; a head takes 2 s to make, and readers meet the same few
-def _made_up_head(source: MadeUp) -> Study:
+@lru_cache(maxsize=4)  # 34 MB each; a phantom takes 2 s to make, and readers open the same few
+def _phantom_study(source: SyntheticPhantom) -> Study:
     bleeds = [Bleed(source.bleed, source.millilitres)] if source.bleed else []  # type: ignore[arg-type]
     files = dicom_files(head_phantom(bleeds, seed=source.seed))
     return _unnamed(read_study([UploadedFile(name, data) for name, data in files]))
 
 
 def trained_on_source(source: Source) -> dict[str, bool]:
-    """Version -> whether that model in use was trained on this patient; an upload is not known.
+    """Version of a model in use -> whether it was trained on this patient; empty for an upload.
 
     Raises:
         StudyGone, SourceGone: as `open_source`.
@@ -134,7 +134,7 @@ def trained_on_source(source: Source) -> dict[str, bool]:
 
 
 def labelled_patients(name: str) -> dict[str, Truth]:
-    """Patient -> label of a set by its folder's name; hemorrhage where any slice is labelled so.
+    """Patient -> label, of the set in this folder; hemorrhage where any slice is labelled so.
 
     Raises:
         SourceGone: there is no such set.
@@ -146,30 +146,36 @@ def labelled_patients(name: str) -> dict[str, Truth]:
 
 
 def _slices_of(source: Source) -> tuple[str, ...] | None:
-    """Names of the slices of a study in its set, none of a made-up head's; None of an upload.
+    """Names of a study's slices in its set; empty for a synthetic phantom, None for an upload.
 
     Raises:
         StudyGone, SourceGone: as `open_source`.
     """
     if isinstance(source, Saved):
         return None
-    if isinstance(source, MadeUp):
+    if isinstance(source, SyntheticPhantom):
         return ()
     with _from_disk():
-        return tuple(_found(source).patient_files(source.patient))
+        return tuple(_located_set(source).patient_files(source.patient))
 
 
-_NO_SET = "The set {} is not on this server; put it back into a folder that HEMODETECT_DATA names."
+_NO_SET = "The set {} is not on this server; restore it to a folder listed in HEMODETECT_DATA."
 
 
-def _found(source: OfSet) -> LocatedSet:
-    there = False
+def _located_set(source: OfSet) -> LocatedSet:
+    """The set on this server that holds the patient.
+
+    Raises:
+        StudyGone: the set no longer has this patient, or was removed.
+        SourceGone: there is no such set.
+    """
+    set_exists = False
     for root, table in named_sets(source.set):
         if (table["patient"] == source.patient).any():
             return LocatedSet.of(root, table)
-        there = True
-    if there:
-        raise StudyGone(f"The set {source.set} has lost this patient.")
+        set_exists = True
+    if set_exists:
+        raise StudyGone(f"The set {source.set} no longer has this patient.")
     if any(
         entry.action == "remove" and entry.subject == source.set for entry in audit_trail.entries()
     ):

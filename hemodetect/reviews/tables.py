@@ -1,4 +1,4 @@
-"""Tables of review sessions; `hemodetect/storage/migrations` makes them."""
+"""Tables of review sessions; created by `hemodetect/storage/migrations`."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import streamlit as st
 from hemodetect.errors import HemodetectError
 from hemodetect.imaging import UploadedFile, read_study
 from hemodetect.reports.review import MODES
-from hemodetect.reviews.choosing import Given, drawn_from, made_up_heads, shuffled
+from hemodetect.reviews.choosing import LabelledSources, drawn_from, shuffled, synthetic_phantoms
 from hemodetect.reviews.saved import remove_saved, save_study
 from hemodetect.reviews.sessions import MOST_STUDIES, create
 from hemodetect.reviews.sources import Saved, Truth, labelled_patients
@@ -33,7 +33,7 @@ def new_session(lead: Person) -> None:
         "Order of readers and models", list(MODES), format_func=MODES.get, key="review_mode"
     )
     kinds = [_FROM_SET, _FROM_UPLOAD, _MADE_UP]
-    cases: Given = list(st.session_state.get("review_cases", []))
+    cases: LabelledSources = list(st.session_state.get("review_cases", []))
     uploads: list[tuple[UploadedFile, Truth | None]] = []
     if cases:
         st.markdown(f":material/grid_view: {len(cases)} cases from the comparison.")
@@ -55,7 +55,7 @@ def new_session(lead: Person) -> None:
     )
     if not st.button("Create session", type="primary", icon=":material/add:", key="review_make"):
         return
-    saved: Given = []
+    saved: LabelledSources = []
     try:
         lead.require("lead")
         if uploads:
@@ -79,7 +79,7 @@ def _drop_cases() -> None:
     st.session_state.pop("review_cases", None)
 
 
-def _of_a_set() -> tuple[int, Callable[[], Given]]:
+def _of_a_set() -> tuple[int, Callable[[], LabelledSources]]:
     sets = labelled_sets()
     if not sets:
         st.caption("No labelled set is on this server.")
@@ -97,7 +97,7 @@ def _of_a_set() -> tuple[int, Callable[[], Given]]:
         " them."
     )
 
-    def chosen() -> Given:
+    def chosen() -> LabelledSources:
         with st.spinner(
             "Looking for folders of the same person; the first time takes half a minute"
         ):
@@ -111,12 +111,12 @@ def _truth(name: str) -> dict[str, Truth]:
     return labelled_patients(name)
 
 
-def _made_up() -> tuple[int, Callable[[], Given]]:
+def _made_up() -> tuple[int, Callable[[], LabelledSources]]:
     number, seed = st.columns(2)
     n = int(number.number_input("Phantoms", 1, 40, 6, key="review_heads"))
     first = int(seed.number_input("First seed", 0, 10_000, 1, key="review_head_seed"))
     st.caption("Not patients; every second phantom has a bleed of 5 to 40 ml.")
-    return n, lambda: made_up_heads(n, first)
+    return n, lambda: synthetic_phantoms(n, first)
 
 
 def _uploads() -> list[tuple[UploadedFile, Truth | None]]:
@@ -141,7 +141,7 @@ def _uploads() -> list[tuple[UploadedFile, Truth | None]]:
     return given
 
 
-def _saved(uploads: list[tuple[UploadedFile, Truth | None]], lead: Person) -> Given:
+def _saved(uploads: list[tuple[UploadedFile, Truth | None]], lead: Person) -> LabelledSources:
     """All are read before the first is saved: one that cannot be read leaves nothing behind."""
     studies = []
     for number, (file, truth) in enumerate(uploads, start=1):

@@ -15,7 +15,7 @@ from hemodetect.reports.review import figure_rows, reads_csv, review_pdf, senten
 from hemodetect.reviews.model_reads import ModelRead
 from hemodetect.reviews.results import Results, results
 from hemodetect.reviews.session import Answer, Call, Read, ReviewSession, ReviewStudy
-from hemodetect.reviews.sources import MadeUp
+from hemodetect.reviews.sources import SyntheticPhantom
 
 WHEN = datetime(2026, 11, 25, 12, tzinfo=UTC)
 HOSTILE = "=HYPERLINK(1)\n<b>&amp; 😀"
@@ -23,7 +23,8 @@ HOSTILE = "=HYPERLINK(1)\n<b>&amp; 😀"
 
 def session(readers: tuple[str, ...] = ("Ada", "Bo", "Cleo"), n: int = 12) -> ReviewSession:
     studies = tuple(
-        ReviewStudy(k, MadeUp(k), "hemorrhage" if k % 2 else "none") for k in range(1, n + 1)
+        ReviewStudy(k, SyntheticPhantom(k), "hemorrhage" if k % 2 else "none")
+        for k in range(1, n + 1)
     )
     return ReviewSession("abc", "Tuesday <b>", "blind-first", 1, WHEN, "Lena", readers, studies)
 

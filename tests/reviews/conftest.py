@@ -7,7 +7,7 @@ from made_sessions import Make
 
 from hemodetect.reviews.session import Mode, ReviewSession
 from hemodetect.reviews.sessions import create
-from hemodetect.reviews.sources import MadeUp, Source, Truth
+from hemodetect.reviews.sources import Source, SyntheticPhantom, Truth
 from hemodetect.storage.people import Person, local_person
 
 
@@ -18,17 +18,17 @@ def lead() -> Person:
 
 @pytest.fixture
 def make(lead: Person) -> Make:
-    """Makes a session of made-up heads, the first half with a bleed."""
+    """Creates a session of synthetic phantoms, the first half with a bleed."""
 
-    def made(
+    def created(
         readers: tuple[str, ...] = ("Ada", "Bo"), mode: Mode = "blind-first", n: int = 4
     ) -> ReviewSession:
         studies: list[tuple[Source, Truth | None]] = [
-            (MadeUp(seed, "subdural", 20.0), "hemorrhage")
+            (SyntheticPhantom(seed, "subdural", 20.0), "hemorrhage")
             if seed < n / 2
-            else (MadeUp(seed), "none")
+            else (SyntheticPhantom(seed), "none")
             for seed in range(n)
         ]
         return create(lead, "A session", studies, readers, mode, seed=7)
 
-    return made
+    return created

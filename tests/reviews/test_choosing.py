@@ -1,4 +1,4 @@
-"""Studies of a session are drawn in equal parts, and the same again."""
+"""Half of a session's studies bleed, and the same seed draws the same studies."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from hemodetect.reviews.choosing import balanced_patients, drawn_from, made_up_heads, one_a_person
+from hemodetect.reviews.choosing import (
+    balanced_patients,
+    drawn_from,
+    one_per_person,
+    synthetic_phantoms,
+)
 from hemodetect.reviews.sources import OfSet, Truth
 from hemodetect.settings import settings
 
@@ -32,16 +37,16 @@ def test_where_the_others_run_out_more_are_labelled_hemorrhage() -> None:
 def test_a_seed_draws_the_same_again_and_another_seed_others() -> None:
     assert balanced_patients(TRUTH, 8, 3) == balanced_patients(TRUTH, 8, 3)
     assert balanced_patients(TRUTH, 8, 3) != balanced_patients(TRUTH, 8, 4)
-    assert made_up_heads(6, 1) == made_up_heads(6, 1)
+    assert synthetic_phantoms(6, 1) == synthetic_phantoms(6, 1)
 
 
 def test_of_folders_of_one_person_one_is_drawn_not_always_the_same() -> None:
     groups = {name: name for name in TRUTH} | {"b1": "b0", "n7": "b0"}
-    drawn = [one_a_person(TRUTH, groups, seed) for seed in range(20)]
-    assert all(len(set(one) & {"b0", "b1", "n7"}) == 1 for one in drawn)
-    assert all(len(one) == len(TRUTH) - 2 for one in drawn)
+    drawn = [one_per_person(TRUTH, groups, seed) for seed in range(20)]
+    assert all(len(set(patients) & {"b0", "b1", "n7"}) == 1 for patients in drawn)
+    assert all(len(patients) == len(TRUTH) - 2 for patients in drawn)
     assert set().union(*drawn) == set(TRUTH)
-    assert all(one[name] == TRUTH[name] for one in drawn for name in one)
+    assert all(patients[name] == TRUTH[name] for patients in drawn for name in patients)
 
 
 def test_a_copied_folder_is_not_read_twice(
@@ -57,8 +62,8 @@ def test_a_copied_folder_is_not_read_twice(
     assert all(isinstance(source, OfSet) for source, _ in drawn)
 
 
-def test_every_second_made_up_head_bleeds() -> None:
-    heads = made_up_heads(6, 10)
-    assert [truth for _, truth in heads] == ["hemorrhage", "none"] * 3
-    assert len({source for source, _ in heads}) == 6
-    assert all(5 <= source.millilitres <= 40 for source, _ in heads[::2])  # type: ignore[union-attr]
+def test_every_second_synthetic_phantom_bleeds() -> None:
+    phantoms = synthetic_phantoms(6, 10)
+    assert [truth for _, truth in phantoms] == ["hemorrhage", "none"] * 3
+    assert len({source for source, _ in phantoms}) == 6
+    assert all(5 <= source.millilitres <= 40 for source, _ in phantoms[::2])  # type: ignore[union-attr]

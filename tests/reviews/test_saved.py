@@ -52,7 +52,7 @@ def test_a_study_is_swept_when_its_time_is_over_and_says_so(study: Study) -> Non
     key = save_study(study, local_person("Lena"))
     assert sweep() == 0
     assert sweep(datetime.now(UTC) + timedelta(days=91)) == 1
-    with pytest.raises(StudyGone, match="when their time was over"):
+    with pytest.raises(StudyGone, match="at the end of their retention time"):
         saved_study(key)
     assert sweep(datetime.now(UTC) + timedelta(days=91)) == 0
 
@@ -67,7 +67,7 @@ def test_a_damaged_study_is_named_and_swept(study: Study) -> None:
 
 
 def test_a_key_that_is_a_path_opens_nothing(tmp_path: Path) -> None:
-    with pytest.raises(StudyGone, match="no key"):
+    with pytest.raises(StudyGone, match="not the key"):
         saved_study("../../etc/passwd")
 
 

@@ -1,4 +1,4 @@
-"""Studies of a session open again, and nothing that is shown of them tells their label."""
+"""Studies of a session open again, and nothing on the screen tells their label."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from hemodetect.phantom.head import Bleed, Phantom, head_phantom
 from hemodetect.reviews import sources
 from hemodetect.reviews.saved import StudyGone
 from hemodetect.reviews.sources import (
-    MadeUp,
     OfSet,
     Saved,
     SourceGone,
+    SyntheticPhantom,
     as_json,
     from_json,
     labelled_patients,
@@ -31,24 +31,26 @@ def blobs(blob_folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return blob_folder.name
 
 
-@pytest.mark.parametrize("source", [MadeUp(3, "epidural", 9.5), OfSet("s", "p"), Saved("k")])
-def test_a_source_comes_back_from_the_database(source: MadeUp | OfSet | Saved) -> None:
+@pytest.mark.parametrize(
+    "source", [SyntheticPhantom(3, "epidural", 9.5), OfSet("s", "p"), Saved("k")]
+)
+def test_a_source_comes_back_from_the_database(source: SyntheticPhantom | OfSet | Saved) -> None:
     assert from_json(as_json(source)) == source
 
 
-def test_a_made_up_head_has_the_bleed_it_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+def test_a_synthetic_phantom_has_the_requested_bleed(monkeypatch: pytest.MonkeyPatch) -> None:
+    phantoms = []
 
     def small(bleeds: list[Bleed], *, seed: int) -> Phantom:
-        asked.append((bleeds, seed))
+        phantoms.append((bleeds, seed))
         return head_phantom(bleeds, slices=4, size=128, pixel_spacing_mm=2.0, seed=seed)
 
     monkeypatch.setattr(sources, "head_phantom", small)
-    sources._made_up_head.cache_clear()
-    study = open_source(MadeUp(3, "subdural", 25.0))
-    open_source(MadeUp(4))
-    sources._made_up_head.cache_clear()
-    assert asked == [([Bleed("subdural", 25.0)], 3), ([], 4)]
+    sources._phantom_study.cache_clear()
+    study = open_source(SyntheticPhantom(3, "subdural", 25.0))
+    open_source(SyntheticPhantom(4))
+    sources._phantom_study.cache_clear()
+    assert phantoms == [([Bleed("subdural", 25.0)], 3), ([], 4)]
     assert [image.source for image in study.slices] == [f"slice {n}" for n in range(1, 5)]
 
 
@@ -76,9 +78,9 @@ def test_images_that_cannot_be_read_are_gone_and_their_files_are_not_named(
     patient = sorted(labelled_patients_of(tmp_path, "torn", monkeypatch))[0]
     for picture in (tmp_path / "torn").rglob("*.png"):
         picture.write_bytes(b"torn")
-    with pytest.raises(StudyGone) as told:
+    with pytest.raises(StudyGone) as raised:
         open_source(OfSet("torn", patient))
-    assert str(told.value) == "The images of this study are damaged; none can be read."
+    assert str(raised.value) == "The images of this study are damaged; none can be read."
 
 
 def labelled_patients_of(root: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -88,5 +90,5 @@ def labelled_patients_of(root: Path, name: str, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_patient_that_left_the_set_is_named(blobs: str) -> None:
-    with pytest.raises(HemodetectError, match="has lost this patient"):
+    with pytest.raises(HemodetectError, match="no longer has this patient"):
         open_source(OfSet(blobs, "P99"))

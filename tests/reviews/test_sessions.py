@@ -35,7 +35,7 @@ from hemodetect.reviews.sessions import (
     skip,
     skips,
 )
-from hemodetect.reviews.sources import MadeUp, OfSet, Saved
+from hemodetect.reviews.sources import OfSet, Saved, SyntheticPhantom
 from hemodetect.storage import audit_trail
 from hemodetect.storage.database import engine
 from hemodetect.storage.people import NotAllowed, Person, local_person
@@ -49,12 +49,12 @@ def test_a_session_comes_back_as_it_was_made(make: Make) -> None:
     made = make()
     assert session(made.id) == made
     assert sessions() == [made]
-    assert session(made.id).studies[0].source == MadeUp(0, "subdural", 20.0)
+    assert session(made.id).studies[0].source == SyntheticPhantom(0, "subdural", 20.0)
 
 
 def test_each_reader_has_an_order_of_their_own_which_stays() -> None:
     made = create(
-        local_person("Lena"), "t", [(MadeUp(n), None) for n in range(20)], ["Ada", "Bo"],
+        local_person("Lena"), "t", [(SyntheticPhantom(n), None) for n in range(20)], ["Ada", "Bo"],
         "blind-first", seed=1,
     )  # fmt: skip
     orders = {made.order("Ada"), made.order("Bo"), tuple(range(1, 21))}
@@ -137,13 +137,13 @@ def test_a_study_that_is_gone_is_skipped_and_no_other(lead: Person) -> None:
     if made.order("Ada")[0] == there:
         for stage in ("blind", "shown"):
             answer(ada, made, there, stage, NONE, 1)  # type: ignore[arg-type]
-    with pytest.raises(ReviewError, match="can be read"):
+    with pytest.raises(ReviewError, match="can be opened"):
         skip(ada, made, there)
     with pytest.raises(ReviewError, match="Eve is not one of the readers"):
         skip(local_person("Eve"), made, 1)
     kept = skip(ada, made, 1)
     assert skips(made.id) == [kept]
-    assert "removed when their time was over" in kept.reason
+    assert "removed at the end of their retention time" in kept.reason
     with pytest.raises(ReviewError, match="Another read comes first"):
         skip(ada, made, 1)
     if made.order("Ada")[0] != there:
@@ -161,7 +161,7 @@ def test_a_read_keeps_the_versions_that_were_shown_with_it(make: Make) -> None:
     made = make()
     ada, first = local_person("Ada"), made.order("Ada")[0]
     answer(ada, made, first, "blind", NONE, 1)
-    with pytest.raises(ReviewError, match="What svm-2 said of this study was not kept"):
+    with pytest.raises(ReviewError, match="The answer of svm-2 for this study is not stored"):
         answer(ada, made, first, "shown", NONE, 1, ["svm-2"])
     for version in ("svm-1", "svm-2"):  # another came into use in between
         keep_model_reads(made.id, first, predicted(version), {"svm-1": True})
@@ -182,9 +182,9 @@ def predicted(version: str) -> StudyPrediction:
 
 
 def test_a_session_is_read_from_a_set_until_each_reader_has_read_it(lead: Person) -> None:
-    of_set = [(OfSet("ours", "p1"), None), (MadeUp(1), None)]
+    of_set = [(OfSet("ours", "p1"), None), (SyntheticPhantom(1), None)]
     made = create(lead, "t", of_set, ["Ada", "Bo"], "models-at-once")
-    create(lead, "u", [(MadeUp(1), None)], ["Ada", "Cleo"], "models-at-once")
+    create(lead, "u", [(SyntheticPhantom(1), None)], ["Ada", "Cleo"], "models-at-once")
     assert reading_from({"ours", "theirs"}) == [made]
     assert reading_from({"theirs"}) == []
     assert reading_from({"ours"}, " ada ") == [made]
@@ -238,7 +238,7 @@ def test_an_answer_that_cannot_be_is_refused(make: Make, change: dict, match: st
     [
         ({"title": " "}, "needs a title"),
         ({"studies": []}, "1 to 500 studies; 0"),
-        ({"studies": [(MadeUp(1), None)] * 2}, "given twice"),
+        ({"studies": [(SyntheticPhantom(1), None)] * 2}, "given twice"),
         ({"readers": []}, "1 to 50 readers"),
         ({"readers": ["Ada", "ada "]}, "named twice"),
         ({"readers": [""]}, "A reader's name"),
@@ -251,7 +251,7 @@ def test_a_session_that_cannot_be_is_refused(change: dict, match: str) -> None:
     good = {
         "who": local_person("Lena"),
         "title": "t",
-        "studies": [(MadeUp(1), None)],
+        "studies": [(SyntheticPhantom(1), None)],
         "readers": ["Ada"],
         "mode": "blind-first",
     }

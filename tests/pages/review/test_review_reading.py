@@ -35,7 +35,7 @@ def opened(*sources: Source) -> tuple[AppTest, ReviewSession]:
 def test_a_reader_goes_past_studies_that_are_gone_and_it_is_kept() -> None:
     saved_studies().mkdir(parents=True)
     seen, made = opened(Saved("0" * 24), Saved("1" * 24))
-    assert "removed when their time was over" in seen.error[0].value
+    assert "removed at the end of their retention time" in seen.error[0].value
     seen.button(key="review_skip").click().run()
     assert len(skips(made.id)) == 1
     seen.button(key="review_skip").click().run()

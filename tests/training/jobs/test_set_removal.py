@@ -34,7 +34,7 @@ def test_readers_go_past_the_studies_of_a_set_that_was_removed(uploaded: Path) -
     made = create(TRAINER, "Tuesday", [(OfSet("theirs", patient), None)], ["Ada"], "models-at-once")
     ada = local_person("Ada")
     uploaded.rename(uploaded.with_name("elsewhere"))  # a disk that is away may come back
-    with pytest.raises(ReviewError, match="That may pass"):
+    with pytest.raises(ReviewError, match="This may be temporary"):
         skip(ada, made, 1)
     uploaded.with_name("elsewhere").rename(uploaded)
     assert reading_from({"theirs"}) == [made]
