@@ -24,15 +24,15 @@ from hemodetect.settings import settings
 from pages.common.charts import chart_config
 from pages.common.text import plain
 from pages.compare.gallery import gallery
-from pages.compare.sections import EACH, RULE, SECTIONS, threshold_key
+from pages.compare.sections import ONE_PER_MODEL, RULE_KEY, SECTIONS, threshold_key
 
-RELEASED, ONE = "as released", "same for all"
+RELEASED, SAME_FOR_ALL = "as released", "same for all"
 YOUDEN, SENSITIVITY, COST = "balanced (Youden)", "target sensitivity", "cost of a miss"
 UPLOAD = "Upload a file"
 
 
 def _comparison() -> tuple[Comparison, str]:
-    """The comparison in view and a name that tells it from others."""
+    """The comparison in view, and a name that only it has."""
     folder = settings().artifacts / "comparisons"
     files = sorted(folder.glob("[!.]*.parquet")) if folder.is_dir() else []
     chosen = st.selectbox(
@@ -41,7 +41,8 @@ def _comparison() -> tuple[Comparison, str]:
         format_func=lambda item: item if isinstance(item, str) else item.stem,
         key="compare_file",
         on_change=_other_file,
-        help="Made by `hemodetect evaluate BUNDLE... --data DIR --out FILE`.",
+        help="A file with the predictions of several models. The command"
+        " `hemodetect evaluate BUNDLE... --data DIR --out FILE` writes it.",
     )
     try:
         if isinstance(chosen, Path):
@@ -51,12 +52,12 @@ def _comparison() -> tuple[Comparison, str]:
         )
         if upload is None:
             st.stop()
-        # Kept for this session alone: what a reader brings is nobody else's.
-        kept = st.session_state.get("compare_uploaded")
-        if kept is None or kept[1] != upload.file_id:
-            read = read_comparison(io.BytesIO(upload.getvalue()), upload.name)
-            kept = st.session_state["compare_uploaded"] = (read, upload.file_id)
-        return kept
+        # Stays in this session: an uploaded file is shown to nobody else.
+        uploaded = st.session_state.get("compare_uploaded")
+        if uploaded is None or uploaded[1] != upload.file_id:
+            comparison = read_comparison(io.BytesIO(upload.getvalue()), upload.name)
+            uploaded = st.session_state["compare_uploaded"] = (comparison, upload.file_id)
+        return uploaded
     except (HemodetectError, OSError) as error:
         st.error(str(error), icon=":material/error:")
         st.stop()
@@ -67,7 +68,7 @@ def _read(path: Path, changed_ns: int) -> Comparison:
     return read_comparison(path, path.name)
 
 
-@st.cache_resource(show_spinner="Counting", max_entries=16)
+@st.cache_resource(show_spinner="Computing the results", max_entries=16)
 def _view(
     _comparison: Comparison, name: str, level: Level, sets: tuple[str, ...], positions: tuple
 ) -> ComparisonView:
@@ -91,30 +92,32 @@ def _rule_thresholds(
 def _filters(comparison: Comparison) -> tuple[Level, tuple[str, ...], tuple[str, ...]]:
     left, middle, right = st.columns([2, 3, 3])
     level = left.segmented_control(
-        "Counted by",
+        "Count by",
         ["slice", "patient"],
         default="slice",
         required=True,
         key="compare_level",
         on_change=_close_cell,
-        help="A patient's probability is the model's for the whole study; if it gives none, the mean"
-        " over the slices.",
+        help="A patient's probability is the model's probability for the whole study. If the model"
+        " gives none, it is the mean over the slices.",
     )
     names = list(comparison.fingerprints)
     sets = middle.pills(
-        "Sets",
+        "Data sets",
         names,
         selection_mode="multi",
         default=names[:1],
         key="compare_sets",
         on_change=_close_cell,
     )
-    known = [p for p in ("vertex", "mid", "base") if (comparison.slices["position"] == p).any()]
+    known_positions = [
+        p for p in ("vertex", "mid", "base") if (comparison.slices["position"] == p).any()
+    ]
     positions: list[str] = []
-    if known:
+    if known_positions:
         positions = right.pills(
             "Part of the head",
-            known,
+            known_positions,
             selection_mode="multi",
             key="compare_positions",
             on_change=_close_cell,
@@ -122,13 +125,13 @@ def _filters(comparison: Comparison) -> tuple[Level, tuple[str, ...], tuple[str,
     return cast(Level, level), tuple(sets), tuple(positions)
 
 
-def _origin_words(comparison: Comparison, sets: tuple[str, ...]) -> None:
+def _show_origins(comparison: Comparison, sets: tuple[str, ...]) -> None:
     for name in sets:
         origins = {model.origins[name] for model in comparison.models}
         if origins == {"out-of-fold"}:
             st.caption(
-                f":material/verified: **{plain(name)}**: out-of-fold predictions; no model was trained"
-                " on the patient it predicts."
+                f":material/verified: **{plain(name)}**: out-of-fold predictions; each probability"
+                " comes from a model that was not trained on that patient."
             )
         elif origins == {"outside"}:
             st.caption(
@@ -138,30 +141,34 @@ def _origin_words(comparison: Comparison, sets: tuple[str, ...]) -> None:
         else:
             st.caption(
                 f":material/info: **{plain(name)}**: some models were trained on this set (out-of-fold"
-                " predictions), others never saw it."
+                " predictions), the others were not."
             )
 
 
 def _thresholds(comparison: Comparison, name: str, view: ComparisonView) -> Thresholds:
-    """The thresholds in force; draws their controls."""
+    """Draws the controls of the thresholds; returns the chosen thresholds."""
     keys = list(view.judged)
     # A click on a ROC curve sets this and the sliders, so their first value comes from here too.
-    st.session_state.setdefault(RULE, RELEASED)
+    st.session_state.setdefault(RULE_KEY, RELEASED)
     kind = st.segmented_control(
         "Threshold",
-        [RELEASED, ONE, EACH, YOUDEN, SENSITIVITY, COST],
+        [RELEASED, SAME_FOR_ALL, ONE_PER_MODEL, YOUDEN, SENSITIVITY, COST],
         required=True,
-        key=RULE,
+        key=RULE_KEY,
+        help="A model calls hemorrhage when its probability reaches the threshold. Balanced (Youden):"
+        " the highest sum of sensitivity and specificity. Cost of a miss: the lowest total cost of"
+        " missed bleeds and false alarms.",
     )
     if kind == RELEASED:
-        found = {model.key: model.threshold for model in comparison.models}
         reasons = {model.threshold_reason for model in comparison.models}
         st.caption(plain("; ".join(sorted(reasons)).capitalize()) + ".")
-        return found
-    if kind == ONE:
-        one = st.slider("Threshold", 0.0, 1.0, 0.5, 0.005, format="percent", key="compare_one")
-        return dict.fromkeys(keys, one)
-    if kind == EACH:
+        return {model.key: model.threshold for model in comparison.models}
+    if kind == SAME_FOR_ALL:
+        threshold = st.slider(
+            "Threshold", 0.0, 1.0, 0.5, 0.005, format="percent", key="compare_one"
+        )
+        return dict.fromkeys(keys, threshold)
+    if kind == ONE_PER_MODEL:
         for model in comparison.models:
             st.session_state.setdefault(threshold_key(model.key), model.threshold)
         columns = st.columns(len(keys))
@@ -172,36 +179,40 @@ def _thresholds(comparison: Comparison, name: str, view: ComparisonView) -> Thre
             for column, model in zip(columns, comparison.models, strict=True)
         }
     rule = _rule(cast(str, kind))
-    every = _rule_thresholds(comparison, name, view.level, rule)
+    all_thresholds = _rule_thresholds(comparison, name, view.level, rule)
     index = pd.MultiIndex.from_frame(view.cases[["set", "patient", "slice"]])
-    by_case = {key: every[key].reindex(index).to_numpy(np.float32) for key in keys}
-    spans = ", ".join(
+    by_case = {key: all_thresholds[key].reindex(index).to_numpy(np.float32) for key in keys}
+    ranges = ", ".join(
         f"{model.name} {by_case[model.key].min():.0%} to {by_case[model.key].max():.0%}"
         for model in comparison.models
     )
     st.caption(
         f"{rule.words.capitalize()}. Each patient's threshold was chosen on other patients (those of"
-        f" the other folds; for an external set, all training patients): {spans}."
+        f" the other folds; for an external set, all training patients): {ranges}."
     )
     return by_case
 
 
 def _rule(kind: str) -> Rule:
     if kind == SENSITIVITY:
-        wanted = st.slider(
+        sensitivity = st.slider(
             "Target sensitivity", 0.5, 1.0, 0.95, 0.01, format="percent", key="compare_sensitivity"
         )
-        return WantedSensitivity(wanted)
+        return WantedSensitivity(sensitivity)
     if kind == COST:
         ratio = st.slider(
-            "False alarms that weigh as much as one missed bleed", 1, 100, 10, key="compare_cost"
+            "Number of false alarms that cost as much as one missed bleed",
+            1,
+            100,
+            10,
+            key="compare_cost",
         )
         return CostRatio(float(ratio))
     return Youden()
 
 
 def _other_file() -> None:
-    """Forgets what was chosen among the sets and cases of another file."""
+    """Clears the choices that were made for another file."""
     _close_cell()
     for key in ("compare_sets", "compare_positions"):
         st.session_state.pop(key, None)
@@ -223,7 +234,7 @@ def _matrices(view: ComparisonView, scores: dict[str, Scores]) -> None:
     models = view.comparison.models
     st.plotly_chart(
         confusion_matrices(
-            {key: found.confusion for key, found in scores.items()},
+            {key: model_scores.confusion for key, model_scores in scores.items()},
             {model.key: model.name for model in models},
             st.session_state.get("compare_open"),
         ),
@@ -233,23 +244,23 @@ def _matrices(view: ComparisonView, scores: dict[str, Scores]) -> None:
         selection_mode="points",
         config=chart_config("confusion"),
     )
-    st.caption("Click a cell to see its cases. Percentages are of the row.")
+    st.caption("Click a cell to see its cases. Each percentage is a share of its row.")
 
 
 def _figures_table(view: ComparisonView, scores: dict[str, Scores]) -> pd.DataFrame:
-    """A row a model."""
+    """One row per model."""
     rows: list[dict[str, Any]] = []
     for model in view.comparison.models:
-        found = scores[model.key]
+        model_scores = scores[model.key]
         rows.append(
             {
                 "Model": model.name,
-                "Accuracy": percent(found.accuracy),
-                "Majority-class baseline": f"{100 * found.majority_baseline:.1f} %",
-                "Balanced accuracy": percent(found.balanced_accuracy),
-                "Sensitivity": percent(found.sensitivity),
-                "Specificity": percent(found.specificity),
-                "AUROC": area(found.auroc),
+                "Accuracy": percent(model_scores.accuracy),
+                "Majority-class baseline": f"{100 * model_scores.majority_baseline:.1f} %",
+                "Balanced accuracy": percent(model_scores.balanced_accuracy),
+                "Sensitivity": percent(model_scores.sensitivity),
+                "Specificity": percent(model_scores.specificity),
+                "AUROC": area(model_scores.auroc),
             }
         )
     return pd.DataFrame(rows)
@@ -264,30 +275,35 @@ def _fragment(comparison: Comparison, name: str, view: ComparisonView) -> None:
         st.error(str(error), icon=":material/error:")
         return
     _matrices(view, scores)
-    opened = st.session_state.get("compare_open")
-    if opened:
-        gallery(view, thresholds, opened, _close_cell)
+    open_cell = st.session_state.get("compare_open")
+    if open_cell:
+        gallery(view, thresholds, open_cell, _close_cell)
     st.dataframe(_figures_table(view, scores), hide_index=True, width="stretch")
     first = next(iter(scores.values()))
     st.caption(
-        f"{first.n:,} {'slices' if view.level == 'slice' else 'patient folders'},"
-        f" {first.n_positive:,} labelled hemorrhage, of {first.n_groups} people (folders of one person"
-        " counted once). In brackets 95 % intervals from resampling"
-        " patients."
+        f"{first.n:,} {'slices' if view.level == 'slice' else 'patient folders'} of"
+        f" {first.n_groups} people, {first.n_positive:,} of them labelled hemorrhage. A person with"
+        " several folders counts as one person. Brackets: 95 % intervals from resampling patients."
     )
     chosen = st.segmented_control(
-        "More", list(SECTIONS), default=next(iter(SECTIONS)), required=True, key="compare_section"
+        "More results",
+        list(SECTIONS),
+        default=next(iter(SECTIONS)),
+        required=True,
+        key="compare_section",
     )
     SECTIONS[chosen](view, thresholds, scores)
 
 
 st.title("Compare the models")
-in_view, its_name = _comparison()
-level_in_view, sets_in_view, positions_in_view = _filters(in_view)
-_origin_words(in_view, sets_in_view)
+comparison_in_view, comparison_name = _comparison()
+level_in_view, sets_in_view, positions_in_view = _filters(comparison_in_view)
+_show_origins(comparison_in_view, sets_in_view)
 try:
-    shown = _view(in_view, its_name, level_in_view, sets_in_view, positions_in_view)
+    current_view = _view(
+        comparison_in_view, comparison_name, level_in_view, sets_in_view, positions_in_view
+    )
 except EvaluationError as error:
     st.warning(str(error), icon=":material/filter_alt_off:")
     st.stop()
-_fragment(in_view, its_name, shown)
+_fragment(comparison_in_view, comparison_name, current_view)

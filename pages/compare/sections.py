@@ -1,4 +1,4 @@
-"""The sections below the matrices: curves, differences, leakage gap, subgroups, export."""
+"""The sections below the confusion matrices: curves, differences, leakage gap, subgroups, export."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ from pages.common.charts import chart_config
 from pages.common.exports import export_button
 
 Section = Callable[[ComparisonView, Thresholds, dict[str, Scores]], None]
-EACH, RULE = "one per model", "compare_rule"
-"""The choice of a threshold for each model, and the widget that it is made with."""
+ONE_PER_MODEL, RULE_KEY = "one per model", "compare_rule"
+"""The choice "one threshold per model", and the key of the widget that offers it."""
 _MEASURES = {"accuracy": "accuracy", "sensitivity": "sensitivity", "specificity": "specificity"}
 
 
@@ -62,17 +62,18 @@ def _families(view: ComparisonView) -> dict[str, str]:
 
 def _curves(view: ComparisonView, thresholds: Thresholds, scores: dict[str, Scores]) -> None:
     names, families = _names(view), _families(view)
-    roc, recall, calibrated, spread = _all_curves(view, _stamp(view))
-    banded = st.selectbox(
-        "Interval for", list(names), format_func=names.__getitem__, key="compare_banded",
+    roc, recall, calibrated, histograms = _all_curves(view, _cache_key(view))
+    model_with_band = st.selectbox(
+        "Show the interval of", list(names), format_func=names.__getitem__, key="compare_banded",
         index=list(families.values()).index("cnn") if "cnn" in families.values() else 0, width=220,
     )  # fmt: skip
     points = {
-        key: (1 - found.specificity.value, found.sensitivity.value) for key, found in scores.items()
+        key: (1 - model_scores.specificity.value, model_scores.sensitivity.value)
+        for key, model_scores in scores.items()
     }
     columns = st.columns(3)
     columns[0].plotly_chart(
-        roc_figure(roc, names, families, points, banded),
+        roc_figure(roc, names, families, points, model_with_band),
         theme=None,
         key="compare_roc",
         on_select=_roc_clicked,
@@ -80,23 +81,23 @@ def _curves(view: ComparisonView, thresholds: Thresholds, scores: dict[str, Scor
         config=chart_config("roc"),
     )
     columns[1].plotly_chart(
-        precision_recall_figure(recall, names, families, banded),
+        precision_recall_figure(recall, names, families, model_with_band),
         theme=None,
         key="compare_recall",
         config=chart_config("precision-recall"),
     )
     columns[2].plotly_chart(
-        reliability_figure(calibrated, names, families, banded),
+        reliability_figure(calibrated, names, families, model_with_band),
         theme=None,
         key="compare_reliability",
         config=chart_config("reliability"),
     )
     st.caption(
-        "Click a point of a ROC curve to take its threshold. Right chart: below the diagonal"
-        " the model's probability is too high."
+        "Click a point of a ROC curve to use its threshold. Right chart: where a curve lies below"
+        " the diagonal, the model's probabilities are too high."
     )
     st.plotly_chart(
-        histogram_figure(spread, names),
+        histogram_figure(histograms, names),
         theme=None,
         key="compare_histograms",
         config=chart_config("histograms"),
@@ -105,18 +106,18 @@ def _curves(view: ComparisonView, thresholds: Thresholds, scores: dict[str, Scor
 
 @st.cache_resource(show_spinner="Drawing the curves", max_entries=8)
 def _all_curves(_view: ComparisonView, stamp: tuple) -> tuple[dict, dict, dict, dict]:
-    found: tuple[dict, dict, dict, dict] = ({}, {}, {}, {})
+    curves: tuple[dict, dict, dict, dict] = ({}, {}, {}, {})
     for key, judged in _view.judged.items():
-        given = (judged.labels, judged.probabilities, judged.codes, judged.drawn)
-        found[0][key] = roc_curve_with_band(*given)
-        found[1][key] = precision_recall_with_band(*given)
-        found[2][key] = reliability(*given)
-        found[3][key] = score_histogram(judged.labels, judged.probabilities)
-    return found
+        predictions = (judged.labels, judged.probabilities, judged.codes, judged.drawn)
+        curves[0][key] = roc_curve_with_band(*predictions)
+        curves[1][key] = precision_recall_with_band(*predictions)
+        curves[2][key] = reliability(*predictions)
+        curves[3][key] = score_histogram(judged.labels, judged.probabilities)
+    return curves
 
 
-def _stamp(view: ComparisonView) -> tuple:
-    """Tells the boards of one process apart, for the cache."""
+def _cache_key(view: ComparisonView) -> tuple:
+    """A key of this view for the cache."""
     return (
         view.level,
         tuple(model.version for model in view.comparison.models),
@@ -129,7 +130,7 @@ def _roc_clicked() -> None:
     if not points or "customdata" not in points[0]:
         return
     key, threshold = points[0]["customdata"]
-    st.session_state[RULE] = EACH
+    st.session_state[RULE_KEY] = ONE_PER_MODEL
     st.session_state[threshold_key(key)] = round(float(threshold) * 200) / 200
 
 
@@ -137,10 +138,10 @@ def _differences(view: ComparisonView, thresholds: Thresholds, scores: dict[str,
     names = _names(view)
     agreements = view.agreements(thresholds)
     left, right = st.columns([5, 6])
-    opened = st.session_state.get("compare_open")
+    open_cell = st.session_state.get("compare_open")
     left.plotly_chart(
         difference_matrix(
-            agreements, names, opened[1:] if opened and opened[0] == "difference" else None
+            agreements, names, open_cell[1:] if open_cell and open_cell[0] == "difference" else None
         ),
         theme=None,
         key="compare_differences",
@@ -149,15 +150,15 @@ def _differences(view: ComparisonView, thresholds: Thresholds, scores: dict[str,
         config=chart_config("differences"),
     )
     left.caption(
-        f"{view.level.capitalize()}s that the model of the row has right and the model of the column"
-        " wrong. Click a number to see them above."
+        f"Number of {view.level}s that the row's model calls correctly and the column's model does"
+        " not. Click a number to see them above."
     )
     with right:
         for sentence in _difference_sentences(view, thresholds):
             st.markdown(f"- {sentence}")
         st.caption(
-            "Intervals resample patients, the same for both models. With ten pairs compared, about"
-            " one in twenty equal pairs looks different by chance."
+            "The intervals come from resampling patients, the same for both models. Of twenty"
+            " comparisons of equal models, about one shows a difference by chance."
         )
 
 
@@ -170,11 +171,11 @@ def _difference_clicked() -> None:
 
 def _difference_sentences(view: ComparisonView, thresholds: Thresholds) -> list[str]:
     names, sentences = _names(view), []
-    people = view.agreements_by_person(thresholds) if view.level == "patient" else {}
-    ranked = _auroc_differences(view, _stamp(view))
+    agreements_by_person = view.agreements_by_person(thresholds) if view.level == "patient" else {}
+    ranked = _auroc_differences(view, _cache_key(view))
     for a, b in combinations(view.judged, 2):
         first, second = view.judged[a], view.judged[b]
-        right = accuracy_difference(
+        difference = accuracy_difference(
             first.labels,
             called(first.probabilities, thresholds[a]),
             called(second.probabilities, thresholds[b]),
@@ -183,11 +184,13 @@ def _difference_sentences(view: ComparisonView, thresholds: Thresholds) -> list[
         )
         sentence = difference_sentence(names[a], names[b], ranked[a, b], "AUROC")
         interval = (
-            f" ({100 * right.low:.1f} to {100 * right.high:.1f})" if right.has_interval else ""
+            f" ({100 * difference.low:.1f} to {100 * difference.high:.1f})"
+            if difference.has_interval
+            else ""
         )
-        sentence += f" Share called right: {100 * right.value:+.1f} points{interval}"
-        if (a, b) in people:
-            sentence += f"; McNemar p = {mcnemar(people[a, b]).p_value:.2g}"
+        sentence += f" Share of correct calls: {100 * difference.value:+.1f} points{interval}"
+        if (a, b) in agreements_by_person:
+            sentence += f"; McNemar p = {mcnemar(agreements_by_person[a, b]).p_value:.2g}"
         sentences.append(sentence + ".")
     return sentences
 
@@ -196,7 +199,7 @@ def _difference_sentences(view: ComparisonView, thresholds: Thresholds) -> list[
 def _auroc_differences(
     _view: ComparisonView, stamp: tuple
 ) -> dict[tuple[str, str], PairedDifference]:
-    """No threshold changes these, and for many patients they take a second."""
+    """Cached: they do not depend on a threshold, and take a second for many patients."""
     return {
         (a, b): auroc_difference(
             _view.labels,
@@ -213,8 +216,8 @@ def _leakage(view: ComparisonView, thresholds: Thresholds, scores: dict[str, Sco
     gaps = _gaps(str(settings().artifacts))
     if not gaps:
         st.info(
-            "No family has figures under both splits here. Train one with `--split paper` and one with"
-            " `--split patient`."
+            "This section compares a model trained with both splits, and there is none on this server."
+            " Train a model with `--split paper` and with `--split patient`."
         )
         return
     for sentence in gap_sentences(gaps):
@@ -226,8 +229,8 @@ def _leakage(view: ComparisonView, thresholds: Thresholds, scores: dict[str, Sco
         [
             {
                 "Model": FAMILY_NAMES[gap.family],
-                "Same patients in training": percent(gap.paper_accuracy),
-                "Patients never seen": percent(gap.patient_accuracy),
+                "Accuracy, same patients in training": percent(gap.paper_accuracy),
+                "Accuracy, other patients": percent(gap.patient_accuracy),
                 "Majority-class baseline": f"{100 * gap.majority_baseline:.1f} %",
                 "Gap": f"{100 * gap.accuracy:.1f} points",
             }
@@ -238,9 +241,9 @@ def _leakage(view: ComparisonView, thresholds: Thresholds, scores: dict[str, Sco
     )
 
 
-@st.cache_data(show_spinner="Reading the bundles", max_entries=2, ttl=300)
+@st.cache_data(show_spinner="Reading the results of the models", max_entries=2, ttl=300)
 def _gaps(artifacts: str) -> list[LeakageGap]:
-    found = []
+    gaps = []
     for family in FAMILY_NAMES:
         try:
             patient, paper = (
@@ -250,7 +253,7 @@ def _gaps(artifacts: str) -> list[LeakageGap]:
         except BundleError:
             continue
         if patient.recipe == paper.recipe:
-            found.append(
+            gaps.append(
                 leakage_gap(
                     family,
                     paper.recipe,
@@ -258,37 +261,37 @@ def _gaps(artifacts: str) -> list[LeakageGap]:
                     scores_of_card(patient.metrics["slice"]),
                 )
             )
-    return found
+    return gaps
 
 
-def _parts(view: ComparisonView, thresholds: Thresholds, scores: dict[str, Scores]) -> None:
-    known = known_dimensions(view.cases)
-    if not known:
+def _subgroups(view: ComparisonView, thresholds: Thresholds, scores: dict[str, Scores]) -> None:
+    dimensions = known_dimensions(view.cases)
+    if not dimensions:
         st.info("Only the labels of these cases are known, so there are no subgroups.")
         return
     left, right = st.columns(2)
-    by = left.segmented_control(
-        "By", known, default=known[0], required=True, key="compare_dimension"
+    dimension = left.segmented_control(
+        "Group by", dimensions, default=dimensions[0], required=True, key="compare_dimension"
     )
-    shown = right.segmented_control(
+    measure = right.segmented_control(
         "Measure", list(_MEASURES), default="accuracy", required=True, key="compare_measure"
     )
-    parts = subsets(view.cases, thresholds, by)
+    subgroups = subsets(view.cases, thresholds, dimension)
     names = _names(view)
     rows = [
         {
-            by.capitalize(): part.name,
-            f"{view.level.capitalize()}s": part.n,
-            "Hemorrhage": part.positives,
-            "Patients": part.groups,
+            dimension.capitalize(): subgroup.name,
+            f"{view.level.capitalize()}s": subgroup.n,
+            "Hemorrhage": subgroup.positives,
+            "Patients": subgroup.groups,
         }
-        | {names[key]: value for key, value in getattr(part, _MEASURES[shown]).items()}
-        for part in parts
+        | {names[key]: value for key, value in getattr(subgroup, _MEASURES[measure]).items()}
+        for subgroup in subgroups
     ]
     table = pd.DataFrame(rows)
-    faint = [part.too_few for part in parts]
+    too_few = [subgroup.too_few for subgroup in subgroups]
     styled = table.style.format(dict.fromkeys(names.values(), _share)).apply(
-        lambda column: ["color: #6b7580" if few else "" for few in faint], axis=0
+        lambda column: ["color: #6b7580" if few else "" for few in too_few], axis=0
     )
     st.dataframe(styled, hide_index=True, width="stretch")
     st.caption(f"Grey: fewer than {FEWEST} {view.level}s, too few to draw conclusions.")
@@ -321,7 +324,7 @@ def _export(view: ComparisonView, thresholds: Thresholds, scores: dict[str, Scor
             view,
             thresholds,
             scores,
-            _all_curves(view, _stamp(view))[0],
+            _all_curves(view, _cache_key(view))[0],
             _gaps(str(settings().artifacts)),
             _difference_sentences(view, thresholds),
         ),
@@ -329,8 +332,8 @@ def _export(view: ComparisonView, thresholds: Thresholds, scores: dict[str, Scor
         detail,
     )
     st.caption(
-        "Both name the bundles' versions, the fingerprint of the data and the date. They do not list"
-        " single cases."
+        "Both files contain the versions of the models, the fingerprint of the data and the date. They"
+        " do not list single cases."
     )
 
 
@@ -338,6 +341,6 @@ SECTIONS: dict[str, Section] = {
     "Curves": _curves,
     "Differences": _differences,
     "Leakage gap": _leakage,
-    "Subgroups": _parts,
+    "Subgroups": _subgroups,
     "Export": _export,
 }

@@ -26,78 +26,87 @@ from pages.common.slice_viewer import viewer
 from pages.common.text import plain
 
 CALLS: dict[Call, str] = {"hemorrhage": "Hemorrhage", "none": "None", "unsure": "Not sure"}
-SURE = {1: "1 (guess)", 2: "2", 3: "3", 4: "4", 5: "5 (certain)"}
-_VIEWER = 520
-"""Pixels: about one of the screen for one of the slice, and the whole slice on a small laptop."""
+CONFIDENCES = {1: "1 (guess)", 2: "2", 3: "3", 4: "4", 5: "5 (certain)"}
+_VIEWER_HEIGHT = 520
+"""Pixels: the slice is shown at about its own size, and fits the screen of a small laptop."""
 
 
-def reading(of: ReviewSession, reader: Person, place: DeltaGenerator) -> None:
-    """What this reader is to read next, until all is read; `place` says how far they are."""
-    due = next_assignment(of, reader.name)
-    if due is None:
+def reading(review_session: ReviewSession, reader: Person, place: DeltaGenerator) -> None:
+    """Shows the next study of this reader, until all are read; `place` shows the progress."""
+    assignment = next_assignment(review_session, reader.name)
+    if assignment is None:
         _close_study()
-        place.subheader(plain(of.title))
-        gone = sum(one.reader == reader.name for one in skips(of.id))
+        place.subheader(plain(review_session.title))
+        skipped = sum(entry.reader == reader.name for entry in skips(review_session.id))
         st.success(
             "All studies of this session are read. Thank you."
-            + (f" {gone} could not be opened." if gone else ""),
+            + (f" {skipped} could not be opened." if skipped else ""),
             icon=":material/check_circle:",
         )
         return
-    n = len(of.studies)
-    place.progress((due.place - 1) / n, f"**{plain(of.title)}**, study {due.place} of {n}")
+    n = len(review_session.studies)
+    place.progress(
+        (assignment.place - 1) / n,
+        f"**{plain(review_session.title)}**, study {assignment.place} of {n}",
+    )
     try:
-        study = _study(of, due, reader)
+        study = _study(review_session, assignment, reader)
     except HemodetectError as error:
-        _study_unavailable(of, due, reader, error)
+        _study_unavailable(review_session, assignment, reader, error)
         return
-    if due.stage == "blind":
+    if assignment.stage == "blind":
         left, right = st.columns([7, 4])
         with left:
             _without_models(study)
         with right:
-            _form(of, due, reader)
+            _form(review_session, assignment, reader)
         return
     prediction, maps, used = answers(study, "review_read")
     if not st.session_state.get("review_read_bundles"):
-        seen = st.session_state["review_read_trained_on"]
-        keep_model_reads(of.id, due.study.number, prediction, seen)
-        shown = tuple(found.version for found in prediction.families.values())
-        st.session_state["review_read_bundles"] = shown
+        trained_on = st.session_state["review_read_trained_on"]
+        keep_model_reads(review_session.id, assignment.study.number, prediction, trained_on)
+        versions = tuple(
+            family_prediction.version for family_prediction in prediction.families.values()
+        )
+        st.session_state["review_read_bundles"] = versions
     summary(prediction, used)
     if sentence := trained_on_sentence(prediction, st.session_state["review_read_trained_on"]):
         st.caption(f":material/school: {sentence}")
     model_cards(prediction, used)
     with st.container(border=True):
-        _form(of, due, reader)
+        _form(review_session, assignment, reader)
     viewer(prediction, maps, used.models.get("cnn"), "review_read")
 
 
-def _study(of: ReviewSession, due: Assignment, reader: Person) -> Study:
-    """The study in view; opened once, and its time taken from when it was first shown."""
-    opened = (of.id, due.study.number, due.stage, reader.name)
-    before = st.session_state.get("review_read_opened")
-    if before == opened:
+def _study(review_session: ReviewSession, assignment: Assignment, reader: Person) -> Study:
+    """The study in view; it is opened once, and the reading time starts when it is first shown."""
+    current = (review_session.id, assignment.study.number, assignment.stage, reader.name)
+    previous = st.session_state.get("review_read_opened")
+    if previous == current:
         return st.session_state["review_read_study"]
-    if before is None or before[:2] != opened[:2]:
+    if previous is None or previous[:2] != current[:2]:
         _close_study()
         with st.spinner("Opening the study"):
-            study = open_source(due.study.source)
-            seen = trained_on_source(due.study.source)
-        if due.stage == "blind":  # with the models, the entry is made with their versions
-            record_event("open", f"{of.id}/{due.study.number}", {"stage": due.stage})
-        st.session_state["review_read_trained_on"] = seen
+            study = open_source(assignment.study.source)
+            trained_on = trained_on_source(assignment.study.source)
+        if assignment.stage == "blind":  # with the models, `answers` records it with their versions
+            record_event(
+                "open",
+                f"{review_session.id}/{assignment.study.number}",
+                {"stage": assignment.stage},
+            )
+        st.session_state["review_read_trained_on"] = trained_on
         st.session_state["review_read_study"] = study
         st.session_state["review_read_slice"] = len(study.slices) // 2 + 1
-    st.session_state["review_read_opened"] = opened
+    st.session_state["review_read_opened"] = current
     st.session_state["review_read_began"] = time.monotonic()
     return st.session_state["review_read_study"]
 
 
 def _study_unavailable(
-    of: ReviewSession, due: Assignment, reader: Person, error: HemodetectError
+    review_session: ReviewSession, assignment: Assignment, reader: Person, error: HemodetectError
 ) -> None:
-    """A study whose images are gone for good does not keep the reader from the others."""
+    """Shows why a study cannot be opened; a study that was deleted can be skipped."""
     st.error(plain(str(error)), icon=":material/error:")
     if not isinstance(error, StudyGone):
         st.caption(
@@ -105,10 +114,12 @@ def _study_unavailable(
         )
         st.button("Try again", icon=":material/refresh:", key="review_again")
         return
-    st.caption("The session records that the images were gone. The study cannot be read later.")
+    st.caption(
+        "If you skip it, the session records that its images were deleted; it cannot be read later."
+    )
     if st.button("Skip this study", icon=":material/skip_next:", key="review_skip"):
         try:
-            skip(reader, of, due.study.number)
+            skip(reader, review_session, assignment.study.number)
         except HemodetectError as refusal:
             st.error(plain(str(refusal)), icon=":material/error:")
             return
@@ -116,7 +127,7 @@ def _study_unavailable(
 
 
 def _close_study() -> None:
-    """Drops the study in view, its images and what was said of it in widgets."""
+    """Removes the study in view, its images and the state of its widgets."""
     for key in [key for key in st.session_state if str(key).startswith("review_read_")]:
         del st.session_state[key]
 
@@ -132,7 +143,7 @@ def _without_models(study: Study) -> None:
             heat=None,
             attention=None,
             opacity=0.0,
-            height=_VIEWER,
+            height=_VIEWER_HEIGHT,
         ),
         theme=None,
         key="review_read_view",
@@ -145,72 +156,97 @@ def _without_models(study: Study) -> None:
     arrows_turn_slices()
 
 
-def _form(of: ReviewSession, due: Assignment, reader: Person) -> None:
-    """What is asked: in a row above the models' heat maps, in a column beside the slices without."""
-    first = _first_answer(of, due, reader)
-    if first is not None:
+def _form(review_session: ReviewSession, assignment: Assignment, reader: Person) -> None:
+    """Draws the reader's questions: above the slices with the models, else to their right."""
+    first_answer = _answer_without_models(review_session, assignment, reader)
+    if first_answer is not None:
         st.markdown("**Your call with the models**")
-        st.caption(f"Without the models you called: {_in_words(first)}. Both calls are saved.")
+        st.caption(
+            f"Without the models you called: {_answer_words(first_answer)}. Both calls are saved."
+        )
     else:
         st.markdown("**Your call**")
-    mark = f"{of.readers.index(reader.name)}_{due.study.number}_{due.stage}"
-    if due.stage == "shown":
-        left, middle, done = st.columns([4, 5, 4], vertical_alignment="bottom")
-        more: DeltaGenerator = st.expander("Slices, type and note", icon=":material/edit_note:")
+    key_end = (
+        f"{review_session.readers.index(reader.name)}_{assignment.study.number}_{assignment.stage}"
+    )
+    if assignment.stage == "shown":
+        left, middle, button_place = st.columns([4, 5, 4], vertical_alignment="bottom")
+        details: DeltaGenerator = st.expander("Slices, type and note", icon=":material/edit_note:")
     else:
-        left, middle, more, done = (st.container() for _ in range(4))
+        left, middle, details, button_place = (st.container() for _ in range(4))
     call = left.segmented_control(
         "Is there a hemorrhage?",
         list(CALLS),
         format_func=CALLS.__getitem__,
-        default=first.call if first else None,
-        key=f"review_read_call_{mark}",
+        default=first_answer.call if first_answer else None,
+        key=f"review_read_call_{key_end}",
     )
-    sure = middle.segmented_control(
+    confidence = middle.segmented_control(
         "How sure are you?",
-        list(SURE),
-        format_func=SURE.__getitem__,
-        default=first.confidence if first else None,
-        key=f"review_read_sure_{mark}",
+        list(CONFIDENCES),
+        format_func=CONFIDENCES.__getitem__,
+        default=first_answer.confidence if first_answer else None,
+        key=f"review_read_sure_{key_end}",
     )
     slices: tuple[int, ...] = ()
     types: tuple[str, ...] = ()
-    with more:
+    with details:
         if call in ("hemorrhage", "unsure"):
-            slices = _slices(mark, first)
+            slices = _slice_choice(key_end, first_answer)
             types = tuple(
                 st.multiselect(
-                    "Type",
+                    "Type of hemorrhage",
                     TYPES,
-                    default=list(first.types) if first else None,
-                    key=f"review_read_types_{mark}",
+                    default=list(first_answer.types) if first_answer else None,
+                    key=f"review_read_types_{key_end}",
                 )
             )
         note = st.text_area(
-            "Note", first.note if first else "", max_chars=2000, key=f"review_read_note_{mark}"
+            "Note",
+            first_answer.note if first_answer else "",
+            max_chars=2000,
+            key=f"review_read_note_{key_end}",
         )
     place = st.container()
-    last = due.stage == of.stages(reader.name, due.study.number)[-1]
-    submitted = done.button(
-        "Submit and continue" if last else "Submit, then show the models",
+    is_last = assignment.stage == review_session.stages(reader.name, assignment.study.number)[-1]
+    submitted = button_place.button(
+        "Submit and continue" if is_last else "Submit, then show the models",
         type="primary",
         icon=":material/check:",
-        disabled=call is None or sure is None,
-        key=f"review_read_done_{mark}",
+        disabled=call is None or confidence is None,
+        key=f"review_read_done_{key_end}",
         width="stretch",
     )
     st.caption("A submitted read cannot be changed.")
-    if submitted and call is not None and sure is not None:
-        _submit(of, due, reader, Answer(call, int(sure), slices, types, note), place)
+    if submitted and call is not None and confidence is not None:
+        _submit(
+            review_session,
+            assignment,
+            reader,
+            Answer(call, int(confidence), slices, types, note),
+            place,
+        )
 
 
 def _submit(
-    of: ReviewSession, due: Assignment, reader: Person, call: Answer, place: DeltaGenerator
+    review_session: ReviewSession,
+    assignment: Assignment,
+    reader: Person,
+    submitted: Answer,
+    place: DeltaGenerator,
 ) -> None:
     seconds = time.monotonic() - st.session_state["review_read_began"]
     try:
-        bundles = st.session_state["review_read_bundles"] if due.stage == "shown" else ()
-        answer(reader, of, due.study.number, due.stage, call, seconds, bundles)
+        bundles = st.session_state["review_read_bundles"] if assignment.stage == "shown" else ()
+        answer(
+            reader,
+            review_session,
+            assignment.study.number,
+            assignment.stage,
+            submitted,
+            seconds,
+            bundles,
+        )
     except HemodetectError as error:
         place.error(plain(str(error)), icon=":material/error:")
         return
@@ -218,33 +254,38 @@ def _submit(
     st.rerun()
 
 
-def _slices(mark: str, first: Answer | None) -> tuple[int, ...]:
-    key = f"review_read_slices_{mark}"
+def _slice_choice(key_end: str, first_answer: Answer | None) -> tuple[int, ...]:
+    key = f"review_read_slices_{key_end}"
     n = len(st.session_state["review_read_study"].slices)
-    st.session_state.setdefault(key, list(first.slices) if first else [])
+    st.session_state.setdefault(key, list(first_answer.slices) if first_answer else [])
 
     def add() -> None:
-        shown = int(st.session_state["review_read_slice"])
-        st.session_state[key] = sorted({*st.session_state[key], shown})
+        number = int(st.session_state["review_read_slice"])
+        st.session_state[key] = sorted({*st.session_state[key], number})
 
-    chosen = st.multiselect("Slices that show it", list(range(1, n + 1)), key=key)
+    chosen = st.multiselect("Slices with the hemorrhage", list(range(1, n + 1)), key=key)
     st.button(
-        "Add the slice in view", icon=":material/add:", on_click=add, key=f"review_read_add_{mark}"
+        "Add the slice in view",
+        icon=":material/add:",
+        on_click=add,
+        key=f"review_read_add_{key_end}",
     )
     return tuple(sorted(chosen))
 
 
-def _first_answer(of: ReviewSession, due: Assignment, reader: Person) -> Answer | None:
-    """What the reader said of this study without the models."""
-    if due.stage != "shown":
+def _answer_without_models(
+    review_session: ReviewSession, assignment: Assignment, reader: Person
+) -> Answer | None:
+    """The reader's answer for this study without the models."""
+    if assignment.stage != "shown":
         return None
-    for read in reads(of.id):
-        if (read.reader, read.study, read.stage) == (reader.name, due.study.number, "blind"):
+    for read in reads(review_session.id):
+        if (read.reader, read.study, read.stage) == (reader.name, assignment.study.number, "blind"):
             return read.answer
     return None
 
 
-def _in_words(given: Answer) -> str:
-    slices = f", slices {', '.join(map(str, given.slices))}" if given.slices else ""
-    types = f", {', '.join(given.types).lower()}" if given.types else ""
-    return f"{CALLS[given.call].lower()} ({SURE[given.confidence]}){slices}{types}"
+def _answer_words(earlier: Answer) -> str:
+    slices = f", slices {', '.join(map(str, earlier.slices))}" if earlier.slices else ""
+    types = f", {', '.join(earlier.types).lower()}" if earlier.types else ""
+    return f"{CALLS[earlier.call].lower()} ({CONFIDENCES[earlier.confidence]}){slices}{types}"

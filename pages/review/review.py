@@ -1,4 +1,4 @@
-"""Review sessions: readers first, models after, and what came of it."""
+"""Review sessions: people read studies without and with the models, and compare the results."""
 
 from __future__ import annotations
 
@@ -26,53 +26,63 @@ from pages.review.reading import reading
 from pages.review.session_results import result_page
 
 
-def _home(me: Person) -> None:
+def _session_list(person: Person) -> None:
     st.write(
         "Read the studies of a session. Each reader works alone, in a different order; the models are"
         " shown after the first call or from the start."
     )
-    known = [one for one in sessions() if "lead" in me.roles or may_read(me, one)]
-    if not known:
+    visible = [
+        review_session
+        for review_session in sessions()
+        if "lead" in person.roles or may_read(person, review_session)
+    ]
+    if not visible:
         st.caption("No session yet.")
-    for one in known:
+    for review_session in visible:
         with st.container(border=True):
-            _row(one, me)
-    if "lead" in me.roles:
-        wanted = not known or "review_cases" in st.session_state
-        with st.expander("New session", icon=":material/add:", expanded=wanted):
-            new_session(me)
+            _row(review_session, person)
+    if "lead" in person.roles:
+        expanded = not visible or "review_cases" in st.session_state
+        with st.expander("New session", icon=":material/add:", expanded=expanded):
+            new_session(person)
 
 
-def _row(one: ReviewSession, me: Person) -> None:
-    words, open_ = st.columns([6, 2], vertical_alignment="center")
-    created = f"{one.created.astimezone():%d %b %Y}, by {plain(one.created_by)}"
-    words.markdown(f"**{plain(one.title)}**")
-    words.caption(
-        f"{counted(len(one.studies), 'study', 'studies')}. {MODES[one.mode]}. Created {created}.  \n"
-        f"{_progress(one)}"
+def _row(review_session: ReviewSession, person: Person) -> None:
+    text, button_column = st.columns([6, 2], vertical_alignment="center")
+    created = (
+        f"{review_session.created.astimezone():%d %b %Y}, by {plain(review_session.created_by)}"
     )
-    mine = (
-        may_read(me, one) and next_assignment(one, one.reader_named(me.name) or me.name) is not None
+    text.markdown(f"**{plain(review_session.title)}**")
+    text.caption(
+        f"{counted(len(review_session.studies), 'study', 'studies')}. {MODES[review_session.mode]}. Created {created}.  \n"
+        f"{_progress(review_session)}"
     )
-    if mine:
+    has_study_to_read = (
+        may_read(person, review_session)
+        and next_assignment(review_session, review_session.reader_named(person.name) or person.name)
+        is not None
+    )
+    if has_study_to_read:
         label, icon = "Read", ":material/play_arrow:"
-    elif may_see_results(me, one):
+    elif may_see_results(person, review_session):
         label, icon = "Results", ":material/leaderboard:"
     else:
         return
-    open_.button(
+    button_column.button(
         label,
         icon=icon,
-        type="primary" if mine else "secondary",
+        type="primary" if has_study_to_read else "secondary",
         on_click=_open,
-        args=(one.id,),
-        key=f"review_open_{one.id}",
+        args=(review_session.id,),
+        key=f"review_open_{review_session.id}",
         width="stretch",
     )
 
 
-def _progress(one: ReviewSession) -> str:
-    return ", ".join(f"{plain(reader)} {share:.0%}" for reader, share in shares_read(one).items())
+def _progress(review_session: ReviewSession) -> str:
+    return ", ".join(
+        f"{plain(reader)} {share:.0%}" for reader, share in shares_read(review_session).items()
+    )
 
 
 def _open(session_id: str) -> None:
@@ -83,48 +93,48 @@ def _leave() -> None:
     st.query_params.pop("session", None)
 
 
-def _session_page(me: Person, session_id: str, place: DeltaGenerator) -> None:
-    one = session(session_id)
-    me = replace(me, name=one.reader_named(me.name) or me.name)
-    if may_read(me, one):
-        reading(one, me, place)
+def _session_page(person: Person, session_id: str, place: DeltaGenerator) -> None:
+    review_session = session(session_id)
+    person = replace(person, name=review_session.reader_named(person.name) or person.name)
+    if may_read(person, review_session):
+        reading(review_session, person, place)
     else:
-        place.subheader(plain(one.title))
-    if may_see_results(me, one):
-        result_page(one)
-    elif not may_read(me, one):
+        place.subheader(plain(review_session.title))
+    if may_see_results(person, review_session):
+        result_page(review_session)
+    elif not may_read(person, review_session):
         st.info(
-            f"{plain(me.name)} is not a reader of this session. Its creator sees the results at any"
-            " time, and leads when all reads are done.",
+            f"{plain(person.name)} is not a reader of this session. The person who created it can see the"
+            " results at any time, other session leads when all reads are done.",
             icon=":material/person_off:",
         )
 
 
-wanted = st.query_params.get("session")
-if wanted:
-    # The screen is for the study: reader, progress and the way back share one row.
+session_in_view = st.query_params.get("session")
+if session_in_view:
+    # One row for the reader, the progress and the way back leaves more of the screen to the study.
     place, middle, back = st.columns([2, 6, 2], vertical_alignment="bottom", gap="medium")
     back.button("All sessions", icon=":material/list:", on_click=_leave, width="stretch")
 else:
     st.title("Review")
     place, middle = st.columns([3, 7])
-me = ask_person(place, "review_name")
-if not me.name:
+person = ask_person(place, "review_name")
+if not person.name:
     if cases := st.session_state.get("review_cases"):
         st.caption(
-            f":material/grid_view: {counted(len(cases), 'case')} chosen on the page Compare."
+            f":material/grid_view: {counted(len(cases), 'case')} chosen on the Compare page."
         )
-    st.caption("Write your name. It is recorded with every read.")
+    st.caption("Enter your name. It is recorded with each of your reads.")
 else:
     try:
-        if wanted:
-            _session_page(me, wanted, middle)
+        if session_in_view:
+            _session_page(person, session_in_view, middle)
         else:
-            _home(me)
+            _session_list(person)
     except HemodetectError as error:
         st.error(plain(str(error)), icon=":material/error:")
 if not has_sign_in():
     st.caption(
-        ":material/info: This server has no sign-in. Names are not checked, and everybody has all"
-        " rights."
+        ":material/info: This server has no sign-in. Names are not checked, and every user may do"
+        " everything."
     )

@@ -20,40 +20,52 @@ from pages.common.inference_queue import slot
 from pages.common.loaded_models import releases
 
 
-def study_report(of: ReviewSession, made: list[Read]) -> None:
-    """Asks which study and whose reads; each report is made when it is asked for."""
+def study_report(review_session: ReviewSession, session_reads: list[Read]) -> None:
+    """Draws the choice of a study and a reader; a report is made when its button is clicked."""
     st.markdown("**Report of one study**")
     study, reader, pdf, dicom = st.columns(4, vertical_alignment="bottom")
-    number = study.selectbox("Study", sorted({read.study for read in made}), key="review_report")
-    readers = [name for name in of.readers if any(read.reader == name for read in made)]
+    number = study.selectbox(
+        "Study", sorted({read.study for read in session_reads}), key="review_report"
+    )
+    readers = [
+        name
+        for name in review_session.readers
+        if any(read.reader == name for read in session_reads)
+    ]
     name = reader.selectbox("Reader", readers, key="review_report_reader")
-    own = [read for read in made if (read.study, read.reader) == (number, name)]
+    reader_reads = [read for read in session_reads if (read.study, read.reader) == (number, name)]
 
     def as_pdf() -> bytes:
-        prediction, pictures, used = _predicted(of, number)
-        cards = {family: model.card for family, model in used.models.items()}
-        seen = trained_on_source(of.study(number).source)
-        return study_pdf(prediction, cards, pictures, own, datetime.now(UTC), seen)
+        prediction, pictures, loaded = _predicted(review_session, number)
+        cards = {family: model.card for family, model in loaded.models.items()}
+        trained_on = trained_on_source(review_session.study(number).source)
+        return study_pdf(prediction, cards, pictures, reader_reads, datetime.now(UTC), trained_on)
 
     def as_dicom() -> bytes:
-        prediction, pictures, _ = _predicted(of, number)
-        last = own[-1].answer if own else None
+        prediction, pictures, _ = _predicted(review_session, number)
+        last = reader_reads[-1].answer if reader_reads else None
         return zipped_results(prediction, pictures, last, datetime.now(UTC))
 
-    subject, told = f"{of.id}/{number}", {"reader": name}
-    file = f"review-{of.id}-{number}"
-    export_button(pdf, "Report as PDF", f"{file}.pdf", as_pdf, subject, told)
-    if not isinstance(of.study(number).source, OfSet):  # pictures, which never were DICOM
-        export_button(dicom, "Results as DICOM", f"{file}.zip", as_dicom, subject, told)
-    st.caption("Reports use the models in use now and name their versions.")
+    subject, detail = f"{review_session.id}/{number}", {"reader": name}
+    file = f"review-{review_session.id}-{number}"
+    export_button(pdf, "Report as PDF", f"{file}.pdf", as_pdf, subject, detail)
+    if not isinstance(
+        review_session.study(number).source, OfSet
+    ):  # its images are pictures, not DICOM
+        export_button(dicom, "Results as DICOM", f"{file}.zip", as_dicom, subject, detail)
+    st.caption("A report contains the answers of the models now in use, and their versions.")
 
 
 def _predicted(
-    of: ReviewSession, number: int
+    review_session: ReviewSession, number: int
 ) -> tuple[StudyPrediction, tuple[SlicePicture, ...], Releases]:
-    opened, used, cache = open_source(of.study(number).source), releases(), SeriesCache()
+    study, loaded, cache = (
+        open_source(review_session.study(number).source),
+        releases(),
+        SeriesCache(),
+    )
     with slot(lambda _: None):
-        prediction = predict_study(opened, used.models, cache=cache)
-        cnn = used.models.get("cnn")
-        maps = study_maps(cnn, opened.slices, cache) if cnn else None
-    return prediction, slice_pictures(prediction, maps), used
+        prediction = predict_study(study, loaded.models, cache=cache)
+        cnn = loaded.models.get("cnn")
+        maps = study_maps(cnn, study.slices, cache) if cnn else None
+    return prediction, slice_pictures(prediction, maps), loaded

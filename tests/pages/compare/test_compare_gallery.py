@@ -1,4 +1,4 @@
-"""Who is to read patients of a set does not see their answers before."""
+"""A reader does not see the answers for a set before reading the patients of that set."""
 
 from __future__ import annotations
 
@@ -27,39 +27,39 @@ def page() -> None:
 
 
 @pytest.fixture
-def seen() -> AppTest:
+def app() -> AppTest:
     slices = pd.DataFrame(
         {
             "set": "ours", "patient": ["p1", "p2"], "slice": ["a", "b"], "label": [1, 0],
             "group": ["p1", "p2"], "fold": [0, 1],
         }
     )  # fmt: skip
-    told = slices.assign(probability=np.array([0.2, 0.3], np.float32))
+    predictions = slices.assign(probability=np.array([0.2, 0.3], np.float32))
     models = [
         ComparedModel("cnn", "cnn", "paper", "cnn-1", 0.5, "as published", {"ours": "out-of-fold"})
     ]
-    found = compared(models, {"ours": "f"}, slices, {"cnn": told}, "2026-11-25")
-    made = AppTest.from_function(page, default_timeout=60)
-    made.session_state["view"] = comparison_view(found, "slice")
-    made.session_state["person_name"] = "Ada"
-    return made
+    comparison = compared(models, {"ours": "f"}, slices, {"cnn": predictions}, "2026-11-25")
+    app_test = AppTest.from_function(page, default_timeout=60)
+    app_test.session_state["view"] = comparison_view(comparison, "slice")
+    app_test.session_state["person_name"] = "Ada"
+    return app_test
 
 
-def test_the_cases_of_a_set_are_shown_when_its_sessions_are_read(seen: AppTest) -> None:
-    made = create(
+def test_the_cases_of_a_set_are_shown_when_its_sessions_are_read(app: AppTest) -> None:
+    session = create(
         local_person("Lena"), "Tuesday", [(OfSet("ours", "p1"), None)], ["Ada"], "models-at-once"
     )
-    seen.run()
-    assert "You are to read patients of this set in “Tuesday”" in seen.info[0].value
-    assert not any("CNN 20%" in caption.value for caption in seen.caption)
-    answer(local_person("Ada"), made, 1, "shown", Answer("none", 3), 1.0)
-    seen.run()
-    assert not seen.info
-    assert any("CNN 20%" in caption.value for caption in seen.caption)
+    app.run()
+    assert "You still have patients of this data set to read in “Tuesday”" in app.info[0].value
+    assert not any("CNN 20%" in caption.value for caption in app.caption)
+    answer(local_person("Ada"), session, 1, "shown", Answer("none", 3), 1.0)
+    app.run()
+    assert not app.info
+    assert any("CNN 20%" in caption.value for caption in app.caption)
 
 
-def test_who_reads_in_no_session_sees_them(seen: AppTest) -> None:
+def test_a_person_who_reads_in_no_session_sees_them(app: AppTest) -> None:
     create(local_person("Lena"), "t", [(OfSet("ours", "p1"), None)], ["Bo"], "models-at-once")
-    seen.run()
-    assert not seen.info
-    assert any("CNN 20%" in caption.value for caption in seen.caption)
+    app.run()
+    assert not app.info
+    assert any("CNN 20%" in caption.value for caption in app.caption)

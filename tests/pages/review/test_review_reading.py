@@ -1,4 +1,4 @@
-"""The page of a study that is not there, run without a browser."""
+"""The page of a study that cannot be opened, run without a browser."""
 
 from __future__ import annotations
 
@@ -16,38 +16,40 @@ pytestmark = pytest.mark.usefixtures("database")
 
 
 def page() -> None:
-    """What Ada sees of the session in the state."""
+    """Ada's page of the session in the state."""
     import streamlit as st
 
     from hemodetect.storage.people import local_person
     from pages.review.reading import reading
 
-    reading(st.session_state["of"], local_person("Ada"), st.container())
+    reading(st.session_state["session"], local_person("Ada"), st.container())
 
 
 def opened(*sources: Source) -> tuple[AppTest, ReviewSession]:
-    made = create(local_person("Lena"), "t", [(s, None) for s in sources], ["Ada"], "blind-first")
-    seen = AppTest.from_function(page, default_timeout=60)
-    seen.session_state["of"] = made
-    return seen.run(), made
+    session = create(
+        local_person("Lena"), "t", [(s, None) for s in sources], ["Ada"], "blind-first"
+    )
+    app = AppTest.from_function(page, default_timeout=60)
+    app.session_state["session"] = session
+    return app.run(), session
 
 
-def test_a_reader_goes_past_studies_that_are_gone_and_it_is_kept() -> None:
+def test_a_reader_skips_deleted_studies_and_it_is_recorded() -> None:
     saved_studies().mkdir(parents=True)
-    seen, made = opened(Saved("0" * 24), Saved("1" * 24))
-    assert "removed at the end of their retention time" in seen.error[0].value
-    seen.button(key="review_skip").click().run()
-    assert len(skips(made.id)) == 1
-    seen.button(key="review_skip").click().run()
-    assert not seen.error
-    assert seen.success[0].value.endswith("2 could not be opened.")
+    app, session = opened(Saved("0" * 24), Saved("1" * 24))
+    assert "removed at the end of their retention time" in app.error[0].value
+    app.button(key="review_skip").click().run()
+    assert len(skips(session.id)) == 1
+    app.button(key="review_skip").click().run()
+    assert not app.error
+    assert app.success[0].value.endswith("2 could not be opened.")
     assert [entry.action for entry in audit_trail.entries()] == ["session", "skip", "skip"]
 
 
-def test_what_may_come_back_is_not_skipped() -> None:
-    seen, made = opened(OfSet("away", "p1"))
-    assert "The set away is not on this server" in seen.error[0].value
-    assert [button.label for button in seen.button] == ["Try again"]
-    seen.button(key="review_again").click().run()
-    assert skips(made.id) == []
-    assert not seen.exception
+def test_a_study_that_may_come_back_cannot_be_skipped() -> None:
+    app, session = opened(OfSet("away", "p1"))
+    assert "The set away is not on this server" in app.error[0].value
+    assert [button.label for button in app.button] == ["Try again"]
+    app.button(key="review_again").click().run()
+    assert skips(session.id) == []
+    assert not app.exception
