@@ -90,7 +90,7 @@ def blob_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def uncompiled() -> Iterator[None]:
     """TensorFlow runs step by step: for a few small steps, compiling takes most of the time."""
     import tensorflow as tf

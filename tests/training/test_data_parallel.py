@@ -26,10 +26,10 @@ with data_parallel(True) as parts:
 with data_parallel(False) as parts:
     assert parts == 1
 random = np.random.default_rng(0)
-grey = random.integers(60, 110, (80, 128, 128)).astype(np.uint8)
+grey = random.integers(60, 110, (80, 32, 32)).astype(np.uint8)
 labels = np.arange(80) % 2
-grey[labels == 1, 40:80, 40:80] = 240
-recipe = replace(recipe_named("attention_rnn", "paper"), size=128, batch=16)
+grey[labels == 1, 10:20, 10:20] = 240
+recipe = replace(recipe_named("attention_rnn", "paper"), size=32, batch=16)
 told = {}
 for name, parallel, runs in (("one", False, [4]), ("two", True, [2, 4])):
     work = Path(sys.argv[1]) / name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from PIL import Image
 from hemodetect.dataset.cache import Dataset, open_dataset
 from hemodetect.dataset.splits import Split, patient_split
 from hemodetect.errors import BundleError
+from hemodetect.models import blood_model
 from hemodetect.models.blood_model import BloodModel
 from hemodetect.models.findings import SliceFindings
 from hemodetect.models.recipes import RECIPES, StudyRecipe, recipe_named
@@ -26,6 +27,7 @@ from hemodetect.training.train import train_bundle
 from hemodetect.validation.external_validation import compare_bundles
 
 PATIENTS = 20
+pytestmark = pytest.mark.usefixtures("uncompiled")
 
 
 def drawn_set(root: Path, seed: int) -> Dataset:
@@ -37,6 +39,14 @@ def drawn_set(root: Path, seed: int) -> Dataset:
         for number, picture in enumerate(pictures):
             Image.fromarray(picture).save(folder / f"{number + 1}.png")
     return open_dataset(root)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small_batches() -> Iterator[None]:
+    """Series of three slices: a batch filled up to 32 would be read for nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blood_model, "_BATCH", 4)
+        yield
 
 
 def split_of(dataset: Dataset, folds: int) -> Split:
@@ -54,7 +64,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def backbone(source: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def backbone(source: Dataset, tmp_path_factory: pytest.TempPathFactory, uncompiled: None) -> Path:
     out = tmp_path_factory.mktemp("backbone") / "blood"
     tiny = replace(recipe_named("cnn", "blood"), epochs=1, steps=2, batch=8, bleeding=2, painted=3)
     with pytest.MonkeyPatch.context() as patch:
