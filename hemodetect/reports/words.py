@@ -128,7 +128,7 @@ def beats_baseline(card: Card) -> bool:
 
 
 def track_record(card: Card) -> str:
-    """Accuracy on patients held out of training beside the baseline, and the remarks of the card."""
+    """Accuracy on held-out patients, the majority-class baseline, and the remarks of the card."""
     by_patient = card.metrics["patient"]
     accuracy = by_patient["accuracy"]
     return (
