@@ -2,11 +2,11 @@
 
 import os
 
-# Before anything brings in TensorFlow; see hemodetect.cli for the reason.
+# Before TensorFlow is imported; see hemodetect.cli for the reason.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-# The app itself never takes a card that a training may want; trainings see theirs (training/jobs/runs.py).
+# The app never uses a GPU that a training job may need; each job gets its own (training/jobs/runs.py).
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
 import streamlit as st
@@ -21,15 +21,15 @@ st.set_page_config(page_title="hemodetect", page_icon=":material/neurology:", la
 warm_up()
 remove_expired_studies()
 require_sign_in()
-# A page that somebody may not use is not shown to them; what it does refuses them in the library too.
-mine = acting_person().roles
+# People see only the pages that they may use; the library also checks their rights.
+roles = acting_person().roles
 pages = [
     st.Page("pages/read/read.py", title="Read", icon=":material/radiology:"),
     st.Page("pages/compare/compare.py", title="Compare", icon=":material/grid_view:"),
 ]
-if mine & {"reader", "lead"}:
+if roles & {"reader", "lead"}:
     pages.insert(1, st.Page("pages/review/review.py", title="Review", icon=":material/reviews:"))
-if "trainer" in mine:
+if "trainer" in roles:
     pages += [
         st.Page("pages/train/train.py", title="Train", icon=":material/model_training:"),
         st.Page("pages/models/models.py", title="Models", icon=":material/deployed_code:"),

@@ -23,15 +23,15 @@ _NUMBERS = ("none", "one", "two", "three", "four", "five")
 
 
 def agreement_sentence(prediction: StudyPrediction) -> str:
-    """Whether the models (at least one) agree, who stands alone, and who cannot tell."""
-    unsure = [family for family, found in prediction.families.items() if found.undecided]
+    """Whether the models agree, which call hemorrhage if not, and which cannot tell."""
+    unsure = [family for family, answer in prediction.families.items() if answer.undecided]
     calls = {family: call for family, call in prediction.calls.items() if family not in unsure}
     if not unsure:
         return _agreement(calls)
     if not calls:
         return "The models cannot tell." if len(unsure) > 1 else "The model cannot tell."
-    whom = _listed(unsure)
-    return f"{_agreement(calls, 'other ')} {whom[0].upper()}{whom[1:]} cannot tell."
+    names = _listed(unsure)
+    return f"{_agreement(calls, 'other ')} {names[0].upper()}{names[1:]} cannot tell."
 
 
 def _agreement(calls: Mapping[str, Call], other: str = "") -> str:
@@ -40,19 +40,19 @@ def _agreement(calls: Mapping[str, Call], other: str = "") -> str:
     if len(calls) == 1:
         (family,) = calls
         verb = "calls" if yes else "does not call"
-        who = (
+        subject = (
             f"The other model, {_name(family)},"
             if other
             else f"The only model in use, {_name(family)},"
         )
-        return f"{who} {verb} hemorrhage."
-    everyone = (
+        return f"{subject} {verb} hemorrhage."
+    all_models = (
         f"Both {other}models" if len(calls) == 2 else f"All {_NUMBERS[len(calls)]} {other}models"
     )
     if not yes:
-        return f"{everyone} call no hemorrhage."
+        return f"{all_models} call no hemorrhage."
     if not no:
-        return f"{everyone} call hemorrhage."
+        return f"{all_models} call hemorrhage."
     return (
         f"The models disagree: {_listed(yes)} {'calls' if len(yes) == 1 else 'call'} hemorrhage,"
         f" {_listed(no)} {'does' if len(no) == 1 else 'do'} not."
@@ -82,33 +82,33 @@ def reliability_sentence(cards: Mapping[str, Card]) -> str:
 
 
 def trained_on_sentence(prediction: StudyPrediction, trained_on: Mapping[str, bool]) -> str:
-    """Which models were trained on the patient in view; empty where none is known to have been.
+    """Which models were trained on the patient in view; empty if no such model is known.
 
     Args:
-        prediction: what they say.
-        trained_on: version -> whether it was.
+        prediction: the models' answers.
+        trained_on: version -> whether that model was trained on the patient.
     """
     families = [
-        family for family, found in prediction.families.items() if trained_on.get(found.version)
+        family for family, answer in prediction.families.items() if trained_on.get(answer.version)
     ]
     if not families:
         return ""
-    whom = "all models" if len(families) == len(FAMILY_NAMES) else _listed(families)
+    names = "all models" if len(families) == len(FAMILY_NAMES) else _listed(families)
     was = "was" if len(families) == 1 else "were"
     return (
-        f"{whom[0].upper()}{whom[1:]} {was} trained on this patient, so"
+        f"{names[0].upper()}{names[1:]} {was} trained on this patient, so"
         f" {'its' if len(families) == 1 else 'their'} answers here do not test"
         f" {'it' if len(families) == 1 else 'them'}."
     )
 
 
 def no_head_sentence(prediction: StudyPrediction) -> str:
-    """In how many slices no head was found; empty where one was found in all."""
+    """In how many slices no head was found; empty if every slice has one."""
     without_head = max(
         (
-            int((~found.head_found).sum())
-            for found in prediction.families.values()
-            if found.head_found is not None
+            int((~answer.head_found).sum())
+            for answer in prediction.families.values()
+            if answer.head_found is not None
         ),
         default=0,
     )
@@ -128,7 +128,7 @@ def beats_baseline(card: Card) -> bool:
 
 
 def track_record(card: Card) -> str:
-    """Accuracy on patients held out of training beside the baseline, and the remarks of the card."""
+    """Accuracy on held-out patients, the majority-class baseline, and the remarks of the card."""
     by_patient = card.metrics["patient"]
     accuracy = by_patient["accuracy"]
     return (

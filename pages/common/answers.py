@@ -77,7 +77,7 @@ def _waiting(place: DeltaGenerator, ahead: int) -> None:
 def _read_by_models(
     study: Study, models: dict[str, ReleasedModel]
 ) -> tuple[StudyPrediction, np.ndarray | None]:
-    """The predictions and the CNN's maps, with a bar that says how far they are."""
+    """The predictions and the CNN's maps; draws a progress bar."""
     _preview(study, models)
     bar = st.progress(0.0, "The models are reading all slices")
     steps = len(models) + 1
@@ -110,9 +110,9 @@ def _preview(study: Study, models: dict[str, ReleasedModel]) -> None:
         lines.markdown(f"{FAMILY_NAMES[family]}, slice 1: **{probability:.0%}**")
 
 
-def summary(prediction: StudyPrediction, used: Releases) -> None:
+def summary(prediction: StudyPrediction, loaded: Releases) -> None:
     """Shows whether the models agree, how accurate they are, and which slices they skipped."""
-    cards = {family: model.card for family, model in used.models.items()}
+    cards = {family: model.card for family, model in loaded.models.items()}
     st.subheader(agreement_sentence(prediction))
     st.caption(f":material/info: {reliability_sentence(cards)}")
     if no_head := no_head_sentence(prediction):
@@ -121,15 +121,17 @@ def summary(prediction: StudyPrediction, used: Releases) -> None:
         st.caption(f":material/contrast: {NO_HOUNSFIELD_UNITS}")
 
 
-def model_cards(prediction: StudyPrediction, used: Releases) -> None:
+def model_cards(prediction: StudyPrediction, loaded: Releases) -> None:
     """Shows a card per model: its call, its probability and its threshold."""
     for column, family in zip(st.columns(len(FAMILY_NAMES)), FAMILY_NAMES, strict=True):
         with column.container(border=True, height="stretch"):
             st.markdown(f"**{FAMILY_NAMES[family]}**")
             if family in prediction.families:
-                _card(prediction.families[family], track_record(used.models[family].card))
+                _card(prediction.families[family], track_record(loaded.models[family].card))
             else:
-                st.caption(f":material/block: Not in use. {missing_reasons(used).get(family, '')}")
+                st.caption(
+                    f":material/block: Not in use. {missing_reasons(loaded).get(family, '')}"
+                )
 
 
 def _card(answer: FamilyPrediction, record: str) -> None:

@@ -18,7 +18,7 @@ _STYLE = """<style>
 
 
 def banner(sentence: str) -> None:
-    """Shows `sentence` in one line; where somebody is signed in, their name and a way out beside it."""
+    """Shows `sentence` in one line; a signed-in person also gets a button to sign out."""
     st.html(_STYLE)
     with st.container(
         horizontal=True,

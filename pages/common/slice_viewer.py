@@ -26,7 +26,7 @@ def viewer(
     cnn: ReleasedModel | None,
     prefix: str = "read",
 ) -> None:
-    """Draws it; reruns alone when the slice changes. Keys of its state begin with `prefix`."""
+    """Draws the viewer; reruns alone when the slice changes. Its state keys begin with `prefix`."""
     slices = prediction.study.slices
     st.session_state.setdefault(f"{prefix}_slice", prediction.top_slices()[0] + 1)
     chart = st.container()
@@ -49,8 +49,8 @@ def _chart(prediction: StudyPrediction, prefix: str) -> None:
     families = prediction.families
     st.plotly_chart(
         slice_probabilities(
-            {family: found.probabilities for family, found in families.items()},
-            {family: found.threshold for family, found in families.items()},
+            {family: answer.probabilities for family, answer in families.items()},
+            {family: answer.threshold for family, answer in families.items()},
             st.session_state[f"{prefix}_slice"] - 1,
         ),
         theme=None,
@@ -60,23 +60,24 @@ def _chart(prediction: StudyPrediction, prefix: str) -> None:
         config=CHART_CONFIG | {"displayModeBar": False},
     )
     st.caption(
-        "Click the chart to open a slice. A model that judges the whole study also uses the other"
-        " slices for a slice's probability."
+        "Click the chart to open a slice. A model that reads the whole study also uses the other"
+        " slices for the probability of a slice."
     )
-    attentive = families.get("attention_rnn")
+    attention_rnn = families.get("attention_rnn")
     if (
-        attentive is not None
-        and attentive.slice_attention is not None
+        attention_rnn is not None
+        and attention_rnn.slice_attention is not None
         and len(prediction.study.slices) > 1
     ):
         st.plotly_chart(
-            slice_weights(attentive.slice_attention, st.session_state[f"{prefix}_slice"] - 1),
+            slice_weights(attention_rnn.slice_attention, st.session_state[f"{prefix}_slice"] - 1),
             theme=None,
             key=f"{prefix}_weights",
             config=CHART_CONFIG | {"displayModeBar": False},
         )
         st.caption(
-            "Attention RNN: weight of each slice in the patient's probability (1 x: equal weights)."
+            "Attention RNN: weight of each slice in the patient's probability. 1 x: the weight if all"
+            " slices counted equally."
         )
 
 
@@ -84,7 +85,7 @@ def _thumbnails(prediction: StudyPrediction, window: Window, prefix: str) -> Non
     st.markdown("**Most suspicious slices** (mean of the models)")
     families = prediction.families.values()
     for column, index in zip(st.columns(5), prediction.top_slices(), strict=False):
-        mean = np.mean([found.probabilities[index] for found in families])
+        mean = np.mean([answer.probabilities[index] for answer in families])
         column.image(
             png_bytes(windowed(prediction.study.slices[index].values, window), THUMBNAIL),
             alt=f"Slice {index + 1}",
@@ -116,18 +117,18 @@ def _panels(
     opacity = opacity_place.slider("Heat map opacity", 0.0, 1.0, 0.6, 0.1, key=f"{prefix}_opacity")
     probabilities.markdown(
         "  ".join(
-            f"{FAMILY_NAMES[family]} **{found.probabilities[index]:.0%}**"
-            for family, found in prediction.families.items()
+            f"{FAMILY_NAMES[family]} **{answer.probabilities[index]:.0%}**"
+            for family, answer in prediction.families.items()
         ),
     )
-    attentive = prediction.families.get("attention_rnn")
+    attention_rnn = prediction.families.get("attention_rnn")
     st.plotly_chart(
         slice_view(
             windowed(image.values, window),
             heat=_heat(prediction, maps, cnn, index, method, prefix),
             attention=None
-            if attentive is None or attentive.row_attention is None
-            else attentive.row_attention[index],
+            if attention_rnn is None or attention_rnn.row_attention is None
+            else attention_rnn.row_attention[index],
             opacity=opacity,
         ),
         theme=None,

@@ -112,8 +112,8 @@ def _pictures(view: ComparisonView, key: str, rows: np.ndarray) -> None:
     missing_sets = [name for name, located_set in located_sets.items() if located_set is None]
     if missing_sets:
         st.caption(
-            f":material/image_not_supported: The images of {plain(', '.join(missing_sets))} are not on this"
-            " server, so only the numbers are shown. To see the images, copy the data set into the"
+            f":material/image_not_supported: The images of {plain(', '.join(missing_sets))} are not on"
+            " this server, so only the numbers are shown. To see the images, copy the data set into the"
             " folder that HEMODETECT_DATA names."
         )
     for start in range(0, len(rows), PER_ROW):
@@ -188,7 +188,8 @@ def _open_in_viewer(
     st.session_state["read_slice"] = index + 1
     st.session_state["read_origin"] = (
         f"From the comparison: patient {plain(patient)}, labelled"
-        f" {'hemorrhage' if case['label'] else 'no hemorrhage'}. Probabilities of this {view.level}: {probabilities}."
+        f" {'hemorrhage' if case['label'] else 'no hemorrhage'}. Probabilities of this"
+        f" {view.level}: {probabilities}."
     )
     st.session_state["read_trained_on"] = trained_on(
         settings().artifacts, patient, list(located_set.patient_files(patient))

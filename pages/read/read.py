@@ -1,4 +1,4 @@
-"""Read a study: the calls of five models, and where two of them looked."""
+"""Read a study: the calls of five models, and the heat maps of two of them."""
 
 from __future__ import annotations
 
@@ -95,9 +95,9 @@ def _forget() -> None:
 
 
 def _study_page(study: Study) -> None:
-    title, another = st.columns([9, 3], vertical_alignment="bottom")
+    title, button_column = st.columns([9, 3], vertical_alignment="bottom")
     title.title(study.id)
-    another.button(
+    button_column.button(
         "Open another study", icon=":material/folder_open:", on_click=_forget, width="stretch"
     )
     origin = st.session_state.get("read_origin")
@@ -106,25 +106,25 @@ def _study_page(study: Study) -> None:
         if st.button("Back to the comparison", icon=":material/arrow_back:", key="read_back_to"):
             st.switch_page("pages/compare/compare.py")
     study = _chosen_series(study)
-    prediction, maps, used = answers(study, "read")
-    summary(prediction, used)
+    prediction, maps, loaded = answers(study, "read")
+    summary(prediction, loaded)
     if trained_sentence := trained_on_sentence(
         prediction, st.session_state.get("read_trained_on", {})
     ):
         st.caption(f":material/school: {trained_sentence}")
-    model_cards(prediction, used)
+    model_cards(prediction, loaded)
     _refusals(study)
-    viewer(prediction, maps, used.models.get("cnn"))
-    _exports(prediction, maps, used)
+    viewer(prediction, maps, loaded.models.get("cnn"))
+    _exports(prediction, maps, loaded)
 
 
-def _exports(prediction: StudyPrediction, maps: np.ndarray | None, used: Releases) -> None:
-    study, places = prediction.study, st.columns(3)
+def _exports(prediction: StudyPrediction, maps: np.ndarray | None, loaded: Releases) -> None:
+    study, columns = prediction.study, st.columns(3)
     trained_on = st.session_state.get("read_trained_on", {})
     detail = {"bundles": [answer.version for answer in prediction.families.values()]}
 
     def report() -> bytes:
-        cards = {family: model.card for family, model in used.models.items()}
+        cards = {family: model.card for family, model in loaded.models.items()}
         pictures = slice_pictures(prediction, maps)
         return study_pdf(prediction, cards, pictures, [], datetime.now(UTC), trained_on)
 
@@ -133,13 +133,13 @@ def _exports(prediction: StudyPrediction, maps: np.ndarray | None, used: Release
         return zipped_results(prediction, pictures, None, datetime.now(UTC))
 
     export_button(
-        places[0], "Predictions as CSV", f"{study.id}.csv", lambda: prediction_csv(prediction),
+        columns[0], "Predictions as CSV", f"{study.id}.csv", lambda: prediction_csv(prediction),
         study.id, detail,
     )  # fmt: skip
-    export_button(places[1], "Report as PDF", f"{study.id}.pdf", report, study.id, detail)
+    export_button(columns[1], "Report as PDF", f"{study.id}.pdf", report, study.id, detail)
     if study.units == "HU":
         export_button(
-            places[2], "Results as DICOM", f"{study.id}-results.zip", as_dicom, study.id, detail,
+            columns[2], "Results as DICOM", f"{study.id}-results.zip", as_dicom, study.id, detail,
             help_text="The heat maps as secondary captures and all calls as a structured report,"
             " under the study's pseudonym.",
         )  # fmt: skip
@@ -152,8 +152,8 @@ def _chosen_series(study: Study) -> Study:
 
     def label(index: int) -> str:
         series = study.series[index]
-        aside = f" (set aside: {series.set_aside})" if series.set_aside else ""
-        return series.description + aside
+        note = f" (not read by default: {series.set_aside})" if series.set_aside else ""
+        return series.description + note
 
     def choose() -> None:
         for key in ("read_answers", "read_slice", "read_slice_maps"):

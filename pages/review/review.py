@@ -54,8 +54,8 @@ def _row(review_session: ReviewSession, person: Person) -> None:
     )
     text.markdown(f"**{plain(review_session.title)}**")
     text.caption(
-        f"{counted(len(review_session.studies), 'study', 'studies')}. {MODES[review_session.mode]}. Created {created}.  \n"
-        f"{_progress(review_session)}"
+        f"{counted(len(review_session.studies), 'study', 'studies')}. {MODES[review_session.mode]}."
+        f" Created {created}.  \n{_progress(review_session)}"
     )
     has_study_to_read = (
         may_read(person, review_session)
@@ -104,8 +104,8 @@ def _session_page(person: Person, session_id: str, place: DeltaGenerator) -> Non
         result_page(review_session)
     elif not may_read(person, review_session):
         st.info(
-            f"{plain(person.name)} is not a reader of this session. The person who created it can see the"
-            " results at any time, other session leads when all reads are done.",
+            f"{plain(person.name)} is not a reader of this session. The person who created it can see"
+            " the results at any time, other session leads when all reads are done.",
             icon=":material/person_off:",
         )
 

@@ -50,7 +50,8 @@ def result_page(review_session: ReviewSession) -> None:
         return
     if session_results.done < 1:
         st.caption(
-            f":material/hourglass: {session_results.done:.0%} of the reads are done; the figures will change."
+            f":material/hourglass: {session_results.done:.0%} of the reads are done; the figures will"
+            " change."
         )
     _matrices(session_results, by_readers, by_models)
     st.dataframe(figure_rows(session_results), hide_index=True, width="stretch", height="content")
@@ -126,8 +127,8 @@ def _cases(rating: Rated, cell: str, by_readers: list[Read], by_models: list[Mod
     label, call, meaning = CELLS[cell]
     numbers = rating.cases[cell]
     st.markdown(
-        f"**{len(numbers)} {'study' if len(numbers) == 1 else 'studies'}** — {plain(rating.rater.name)}:"
-        f" labelled {label}, called {call} ({meaning})"
+        f"**{len(numbers)} {'study' if len(numbers) == 1 else 'studies'}** —"
+        f" {plain(rating.rater.name)}: labelled {label}, called {call} ({meaning})"
     )
     st.dataframe(
         [_case(number, by_readers, by_models) for number in numbers],
@@ -155,9 +156,11 @@ def _exports(session_results: Results, by_readers: list[Read], by_models: list[M
     as_csv, as_pdf, _ = st.columns([2, 2, 4])
     export_button(
         as_csv, "All reads as CSV", f"review-{review_session.id}.csv",
-        lambda: reads_csv(review_session, by_readers, by_models, session_results.skips), review_session.id, detail,
+        lambda: reads_csv(review_session, by_readers, by_models, session_results.skips),
+        review_session.id, detail,
     )  # fmt: skip
     export_button(
         as_pdf, "Results as PDF", f"review-{review_session.id}.pdf",
-        lambda: review_pdf(session_results, by_models, datetime.now(UTC)), review_session.id, detail,
+        lambda: review_pdf(session_results, by_models, datetime.now(UTC)),
+        review_session.id, detail,
     )  # fmt: skip

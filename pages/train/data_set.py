@@ -24,32 +24,33 @@ from pages.common.text import plain
 
 
 def choose_data_set() -> Path | None:
-    """The labelled set in view, with what is wrong with it; None where there is none."""
+    """The labelled set in view; None if this server has none. Draws its audit on request."""
     st.subheader("Data set")
-    found = labelled_sets()
+    folders = labelled_sets()
     _upload()
-    if not found:
-        places = ", ".join(str(folder) for folder in data_folders()) or "no folder"
+    if not folders:
+        searched = ", ".join(str(folder) for folder in data_folders()) or "no folder"
         st.info(
-            f"No labelled data set was found in {plain(places)}. Put one there, or set HEMODETECT_DATA"
-            " to its folder. The documentation lists the layouts.",
+            f"No labelled data set was found in {plain(searched)}. Copy one there, or set"
+            " HEMODETECT_DATA to the folder that contains it. The documentation describes the"
+            " folder layouts.",
             icon=":material/folder_off:",
         )
         return None
-    st.session_state.setdefault("train_data", str(found[0]))
-    if st.session_state["train_data"] not in map(str, found):
-        st.session_state["train_data"] = str(found[0])
+    st.session_state.setdefault("train_data", str(folders[0]))
+    if st.session_state["train_data"] not in map(str, folders):
+        st.session_state["train_data"] = str(folders[0])
     chosen = st.selectbox(
         "Labelled data set on this server",
-        [str(folder) for folder in found],
+        [str(folder) for folder in folders],
         format_func=lambda folder: Path(folder).name,
         key="train_data",
     )
     if Path(chosen).parent == uploaded_sets():
         _removal(Path(chosen))
     if st.button("Audit this data set", icon=":material/search:", key="train_audit"):
-        st.session_state["train_looked"] = chosen
-    if st.session_state.get("train_looked") == chosen:
+        st.session_state["train_audited"] = chosen
+    if st.session_state.get("train_audited") == chosen:
         _findings(Path(chosen))
     return Path(chosen)
 
@@ -57,27 +58,27 @@ def choose_data_set() -> Path | None:
 def _upload() -> None:
     with st.expander("Upload a data set", icon=":material/upload:"):
         packed = st.file_uploader(
-            "Zip of JPEG, PNG or TIFF slices: a folder per class, in it a folder per patient",
+            "Zip file of JPEG, PNG or TIFF slices: one folder per class, in it one folder per patient",
             type="zip",
             key=f"train_zip_{st.session_state.setdefault('train_zips', 0)}",
         )
         st.caption(
-            "Stored on this server until somebody removes it. Upload de-identified pictures only: text"
-            " burnt into the pixels is not removed."
+            "The data set stays on this server until somebody removes it. Upload de-identified pictures"
+            " only: text inside the pictures is not removed."
         )
         name = st.text_input("Name of the data set", key="train_set_name").strip()
-        wanted = st.button("Save", icon=":material/save:", disabled=not (packed and name))
-        if packed is None or not wanted:
+        save_clicked = st.button("Save", icon=":material/save:", disabled=not (packed and name))
+        if packed is None or not save_clicked:
             return
         try:
             with st.spinner("Unpacking and looking for slices"):
-                kept = store_set(name, packed, acting_person())
+                folder = store_set(name, packed, acting_person())
         except HemodetectError as error:
             st.error(plain(str(error)), icon=":material/error:")
             return
         labelled_sets.clear()
-        st.session_state["train_zips"] += 1  # a new uploader: the zip leaves the memory
-        st.session_state["train_data"] = str(kept)
+        st.session_state["train_zips"] += 1  # a new uploader, so that the zip leaves the memory
+        st.session_state["train_data"] = str(folder)
     st.rerun()
 
 
@@ -102,18 +103,18 @@ def _removal(folder: Path) -> None:
             st.rerun()
 
 
-@st.cache_data(show_spinner="Looking for labelled sets", ttl=60, max_entries=1)
+@st.cache_data(show_spinner="Looking for labelled data sets", ttl=60, max_entries=1)
 def labelled_sets() -> list[Path]:
-    """Folders on this server that hold a labelled set."""
-    found = []
-    for folder in data_folders():
-        for root in sorted(p for p in folder.iterdir() if _may_be_a_set(p)):
+    """Folders on this server that contain a labelled set."""
+    folders = []
+    for parent in data_folders():
+        for root in sorted(p for p in parent.iterdir() if _may_be_a_set(p)):
             try:
                 labelled_slices(root, listed_files(root))
             except (HemodetectError, OSError):
                 continue
-            found.append(root)
-    return found
+            folders.append(root)
+    return folders
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
@@ -129,7 +130,7 @@ def _findings(root: Path) -> None:
     try:
         with st.spinner(f"Auditing {root.name}; the first time takes a minute or two"):
             dataset = open_dataset(root)
-            found = _audited(dataset.fingerprint, dataset)
+            result = _audited(dataset.fingerprint, dataset)
     except HemodetectError as error:
         st.error(str(error), icon=":material/error:")
         return
@@ -141,35 +142,35 @@ def _findings(root: Path) -> None:
                 "Patient folders": count.patients,
                 "People": count.groups,
             }
-            for count in found.classes
+            for count in result.classes
         ],
         hide_index=True,
     )
-    for line in _warnings(found):
+    for line in _warnings(result):
         st.markdown(f":material/warning: {line}")
     _montage(dataset)
 
 
-def _warnings(found: Audit) -> list[str]:
+def _warnings(result: Audit) -> list[str]:
     lines = [
         f"{plain(' and '.join(join.patients))} count as one person ({plain(join.reason)});"
         " a split keeps them together."
-        for join in found.joins
+        for join in result.joins
     ]
     lines += [
         plain(shortcut.sentence)
-        for shortcut in found.shortcuts
+        for shortcut in result.shortcuts
         if shortcut.auroc_patient > shortcut.chance_patient[1]
     ]
-    mixed = [folder.patient for folder in found.folders if len(folder.series) > 1]
+    mixed = [folder.patient for folder in result.folders if len(folder.series) > 1]
     if mixed:
         lines.append(f"Several series in one folder: {plain(', '.join(mixed))}.")
-    if found.refused:
-        # Without their names: in a hospital's own set they may be patients'.
-        reasons = Counter(refused.reason for refused in found.refused)
+    if result.refused:
+        # Without the file names: they may contain patients' names.
+        reasons = Counter(refused.reason for refused in result.refused)
         (reason, count), *_ = reasons.most_common()
         lines.append(
-            f"{len(found.refused)} files cannot be read; {count} of them: {plain(reason)}"
+            f"{len(result.refused)} files cannot be read; {count} of them: {plain(reason)}"
             " `hemodetect audit` lists them."
         )
     return lines or ["The audit found no problem for training."]
@@ -177,18 +178,18 @@ def _warnings(found: Audit) -> list[str]:
 
 def _montage(dataset: Dataset) -> None:
     st.caption(
-        "Slices as the networks of the recipe paper see them: randomly shifted, rotated, zoomed,"
-        " sheared and flipped in each epoch."
+        "Slices as the networks of the recipe “paper” see them: in each epoch they are randomly"
+        " shifted, rotated, zoomed, sheared and flipped."
     )
     random = np.random.default_rng()
-    # Half of each class, a class a row.
+    # As many slices of each class; one row per class.
     of_class = [np.flatnonzero(dataset.labels == label) for label in (0, 1)]
     rows = np.concatenate(
-        [np.sort(random.choice(found, min(6, len(found)), replace=False)) for found in of_class]
+        [np.sort(random.choice(slices, min(6, len(slices)), replace=False)) for slices in of_class]
     )
     recipe = RECIPES["cnn", "paper"]
-    shown = augmented(np.asarray(dataset.grey(recipe.size)[rows]), Augmentation(), random)
+    pictures = augmented(np.asarray(dataset.grey(recipe.size)[rows]), Augmentation(), random)
     labels = dataset.labels[rows]
-    for label, said in enumerate(("labelled none", "labelled hemorrhage")):
-        for column, image in zip(st.columns(6), shown[labels == label], strict=False):
-            column.image(png_bytes(image, recipe.size), said, width="stretch")
+    for label, caption in enumerate(("labelled none", "labelled hemorrhage")):
+        for column, image in zip(st.columns(6), pictures[labels == label], strict=False):
+            column.image(png_bytes(image, recipe.size), caption, width="stretch")

@@ -27,7 +27,7 @@ from pages.common.text import plain
 from pages.train.promotion_form import promotion_form
 
 EVERY_SECONDS = 2
-SHOWN = 50
+LISTED_JOBS = 50
 _ICONS = {
     "queued": ":material/schedule:",
     "running": ":material/play_circle:",
@@ -41,120 +41,126 @@ _ICONS = {
 def job_list() -> None:
     """All jobs, and the one in view."""
     try:
-        every = control.jobs()
+        all_jobs = control.jobs()
     except HemodetectError as error:
         st.error(str(error), icon=":material/error:")
         return
-    known = [one for place, one in enumerate(every) if place < SHOWN or one.state in ALIVE]
-    if not known:
+    listed = [
+        job for position, job in enumerate(all_jobs) if position < LISTED_JOBS or job.state in ALIVE
+    ]
+    if not listed:
         st.caption("No job yet.")
         return
-    ids = [one.id for one in known]
+    ids = [job.id for job in listed]
     if st.session_state.get("train_job") not in ids:
         st.session_state["train_job"] = ids[0]
-    names = {one.id: _title(one) for one in known}
+    names = {job.id: _title(job) for job in listed}
     chosen = st.selectbox("Job", ids, format_func=names.__getitem__, key="train_job")
-    alive = any(one.state in ALIVE for one in known)
-    # What runs is looked at again by itself; what does not, need not be.
+    alive = any(job.state in ALIVE for job in listed)
+    # Only jobs that run or wait are read again and again.
     st.fragment(_watched, run_every=EVERY_SECONDS if alive else None)(chosen)
-    shown = next(one for one in known if one.id == chosen)
-    if shown.state == "finished":
-        if shown.plan.task == "search":
-            _searched(shown)
+    job = next(job for job in listed if job.id == chosen)
+    if job.state == "finished":
+        if job.plan.task == "search":
+            _searched(job)
         else:
-            promotion_form(shown.bundle, "train")
+            promotion_form(job.bundle, "train")
 
 
-def _searched(shown: Job) -> None:
+def _searched(job: Job) -> None:
     try:
-        if shown.plan.family in DEPTHS:
-            _tuned(Tuning.read(shown.result))
+        if job.plan.family in DEPTHS:
+            _tuned(Tuning.read(job.result))
             return
-        found = GridSearch.read(shown.result)
+        grid = GridSearch.read(job.result)
     except SearchError as error:
         st.error(str(error), icon=":material/error:")
         return
-    st.plotly_chart(search_map(found), theme=None, key="train_search", config=CHART_CONFIG)
+    st.plotly_chart(search_map(grid), theme=None, key="train_search", config=CHART_CONFIG)
     st.caption(
-        "AUROC by patient on patients held out; 95 % intervals by patient. Do not choose settings from"
-        " this map: the best square was found on the test patients."
+        "AUROC by patient on held-out patients, with 95 % intervals from resampling patients. Do not"
+        " choose settings from this map: the best square is the best on the test patients."
     )
-    st.markdown(search_text(found).splitlines()[-1])
+    st.markdown(search_text(grid).splitlines()[-1])
 
 
-def _tuned(found: Tuning) -> None:
-    st.plotly_chart(tuning_panels(found), theme=None, key="train_tuning", config=CHART_CONFIG)
-    st.markdown(tuning_text(found))
+def _tuned(tuning: Tuning) -> None:
+    st.plotly_chart(tuning_panels(tuning), theme=None, key="train_tuning", config=CHART_CONFIG)
+    st.markdown(tuning_text(tuning))
 
 
-def _title(one: Job) -> str:
-    plan = one.plan
+def _title(job: Job) -> str:
+    plan = job.plan
     name = plan.data.rstrip("/").rsplit("/", 1)[-1]
     what = "search" if plan.task == "search" else f"recipe {plan.recipe}"
     return (
-        f"{one.number}: {FAMILY_NAMES.get(plan.family, plan.family)}, {what}, {name},"
-        f" {one.created.astimezone():%d %b %H:%M}, by {one.who}"
+        f"{job.number}: {FAMILY_NAMES.get(plan.family, plan.family)}, {what}, {name},"
+        f" {job.created.astimezone():%d %b %H:%M}, by {job.who}"
     )
 
 
 def _watched(job_id: str) -> None:
     try:
-        shown = control.job(job_id)
+        job = control.job(job_id)
     except HemodetectError as error:
         st.error(str(error), icon=":material/error:")
         return
-    before = st.session_state.get("train_state")
-    st.session_state["train_state"] = (job_id, shown.state)
-    if before and before[0] == job_id and before[1] in ALIVE and shown.state not in ALIVE:
-        st.rerun()  # the rest of the page has something to say now
-    at = progress(shown)
+    previous = st.session_state.get("train_state")
+    st.session_state["train_state"] = (job_id, job.state)
+    if previous and previous[0] == job_id and previous[1] in ALIVE and job.state not in ALIVE:
+        st.rerun()  # the rest of the page shows the result
+    job_progress = progress(job)
     state, action = st.columns([8, 2], vertical_alignment="center")
-    said = f"{_ICONS[shown.state]} **{shown.state.capitalize()}**"
-    if shown.cancelling and shown.state in ALIVE:
-        said += ", stopping"
-    if shown.reason:
-        said += f". {plain(shown.reason)}"
-    state.markdown(said)
-    _action(shown, action)
-    if shown.state in ALIVE or (shown.state in RESUMABLE and at.share):
-        left = f"; about {_duration(at.seconds_left)} left" if at.seconds_left else ""
-        waiting = "Waiting in the queue" if shown.state == "queued" else at.activity
-        st.progress(at.share, waiting + left)
-    st.caption(_times(shown))
-    if not at.history.empty:
+    sentence = f"{_ICONS[job.state]} **{job.state.capitalize()}**"
+    if job.cancelling and job.state in ALIVE:
+        sentence += ", stopping"
+    if job.reason:
+        sentence += f". {plain(job.reason)}"
+    state.markdown(sentence)
+    _action(job, action)
+    if job.state in ALIVE or (job.state in RESUMABLE and job_progress.share):
+        left = (
+            f"; about {_duration(job_progress.seconds_left)} left"
+            if job_progress.seconds_left
+            else ""
+        )
+        waiting = "Waiting in the queue" if job.state == "queued" else job_progress.activity
+        st.progress(job_progress.share, waiting + left)
+    st.caption(_times(job))
+    if not job_progress.history.empty:
         st.plotly_chart(
-            learning_curve(at.history, PUBLISHED.get((shown.plan.family, shown.plan.recipe))),
+            learning_curve(job_progress.history, PUBLISHED.get((job.plan.family, job.plan.recipe))),
             theme=None,
             key=f"train_curve_{job_id}",
             config=CHART_CONFIG | {"displayModeBar": False},
         )
-        _confusion(at.history)
-    _cards(shown)
+        _confusion(job_progress.history)
+    _cards(job)
     with st.expander("Log", icon=":material/article:"):
-        st.code("\n".join(log_tail(shown)) or "The log is empty.", language=None)
+        st.code("\n".join(log_tail(job)) or "The log is empty.", language=None)
         st.download_button(
             "Download the log",
-            lambda: shown.log.read_bytes() if shown.log.is_file() else b"",
-            f"job-{shown.number}.log",
+            lambda: job.log.read_bytes() if job.log.is_file() else b"",
+            f"job-{job.number}.log",
             "text/plain",
             key="train_log",
             on_click="ignore",
         )
 
 
-def _action(shown: Job, place: DeltaGenerator) -> None:
-    what = None
-    if shown.state in ALIVE:
+def _action(job: Job, place: DeltaGenerator) -> None:
+    action = None
+    if job.state in ALIVE:
         if place.button("Cancel", icon=":material/stop_circle:", key="train_cancel"):
-            what = control.cancel
-    elif shown.state in RESUMABLE and place.button(
+            action = control.cancel
+    elif job.state in RESUMABLE and place.button(
         "Resume", icon=":material/resume:", key="train_resume"
     ):
-        what = control.resume
-    if what is None:
+        action = control.resume
+    if action is None:
         return
     try:
-        what(shown.id, acting_person())
+        action(job.id, acting_person())
     except HemodetectError as error:
         st.error(str(error), icon=":material/error:")
     else:
@@ -162,14 +168,18 @@ def _action(shown: Job, place: DeltaGenerator) -> None:
 
 
 def _confusion(history: pd.DataFrame) -> None:
-    found = confusion_of_last_epoch(history)
-    if found is None:
+    confusion = confusion_of_last_epoch(history)
+    if confusion is None:
         return
-    st.caption("Calls on the validation patients' slices after the latest epoch:")
+    st.caption("Calls for the slices of the validation patients after the latest epoch:")
     st.dataframe(
         [
-            {"Labelled": "none", "Called none": found.tn, "Called hemorrhage": found.fp},
-            {"Labelled": "hemorrhage", "Called none": found.fn, "Called hemorrhage": found.tp},
+            {"Labelled": "none", "Called none": confusion.tn, "Called hemorrhage": confusion.fp},
+            {
+                "Labelled": "hemorrhage",
+                "Called none": confusion.fn,
+                "Called hemorrhage": confusion.tp,
+            },
         ],
         hide_index=True,
         width="content",
@@ -177,11 +187,11 @@ def _confusion(history: pd.DataFrame) -> None:
     )
 
 
-def _cards(shown: Job) -> None:
-    if shown.device == "cpu" or shown.state != "running":
+def _cards(job: Job) -> None:
+    if job.device == "cpu" or job.state != "running":
         return
     for card in gpus():
-        if card.device == shown.device:
+        if card.device == job.device:
             busy = "" if card.busy is None else f", computing {card.busy:.0%} of the time"
             st.caption(
                 f":material/memory: {card.name}: {card.used_mib / 1024:.1f} of"
@@ -189,8 +199,8 @@ def _cards(shown: Job) -> None:
             )
 
 
-def _times(shown: Job) -> str:
-    plan = shown.plan
+def _times(job: Job) -> str:
+    plan = job.plan
     parts = [
         f"split by {'patient' if plan.split == 'patient' else 'slice'}",
         f"{plan.folds} folds" if plan.split == "patient" else "",
@@ -198,11 +208,11 @@ def _times(shown: Job) -> str:
         "" if plan.batch is None else f"batch {plan.batch}",
         "" if plan.learning_rate is None else f"learning rate {plan.learning_rate:g}",
         f"seed {plan.seed}",
-        f"device {shown.device}",
-        _clock("started", shown.started),
-        _clock("ended", shown.ended),
-        f"data {shown.fingerprint[:8]}" if shown.fingerprint else "",
-        re.sub(r"[{}']", "", ", ".join(f"{k} {v}" for k, v in shown.versions.items())),
+        f"device {job.device}",
+        _clock("started", job.started),
+        _clock("ended", job.ended),
+        f"data {job.fingerprint[:8]}" if job.fingerprint else "",
+        re.sub(r"[{}']", "", ", ".join(f"{k} {v}" for k, v in job.versions.items())),
     ]
     return "; ".join(part for part in parts if part)
 

@@ -1,4 +1,4 @@
-"""A new bundle beside the one in use, and the form that puts it into use."""
+"""Comparison of a new bundle with the one in use, and the form that puts it into use."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def promotion_form(bundle: Path, prefix: str) -> None:
         _comparison(bundle, release, card, current)
     if card.split == "paper":
         st.caption(
-            ":material/block: Its figures leak: slices of one patient were on both sides of the split."
-            " It holds no model and cannot be put into use."
+            ":material/block: Slices of one patient were on both sides of the split, so these figures"
+            " are too high for new patients. This result holds no model and cannot be put into use."
         )
         return
     if not beats_baseline(card):
         st.caption(
-            ":material/warning: On patients held out of training it was not shown to be more accurate"
-            " than the majority-class baseline."
+            ":material/warning: On patients held out of training, this model was not shown to be more"
+            " accurate than the majority-class baseline."
         )
     _step(bundle, card, prefix)
 
@@ -69,16 +69,16 @@ def _comparison(bundle: Path, release: Path, card: Card, current: Card) -> None:
         st.caption(f":material/info: {plain(error)}")
         return
     for level, difference in differences.items():
-        for metric, what in ((difference.auroc, "AUROC"), (difference.accuracy, "accuracy")):
-            sentence = difference_sentence("the new bundle", "the one in use", metric, what)
+        for metric, metric_name in ((difference.auroc, "AUROC"), (difference.accuracy, "accuracy")):
+            sentence = difference_sentence("the new bundle", "the one in use", metric, metric_name)
             st.markdown(f"- By {level}: {sentence[0].lower()}{sentence[1:]}")
 
 
-@st.cache_data(show_spinner="Comparing it with the model in use", max_entries=8)
+@st.cache_data(show_spinner="Comparing the new model with the model in use", max_entries=8)
 def _release_comparison(
     bundle: Path, release: Path, version: str, current: str
 ) -> dict[Level, ReleaseComparison]:
-    """Kept by the versions, which stand for exactly these files: it resamples 2,000 times."""
+    """Cached by the versions, which identify the files: the intervals resample 2,000 times."""
     return compare_with_release(bundle, release)
 
 
@@ -94,7 +94,7 @@ def _step(bundle: Path, card: Card, prefix: str) -> None:
         width="stretch",
     ):
         return
-    # Brings TensorFlow, which the page need not wait for before.
+    # Imports TensorFlow, which takes seconds; the page needs it only here.
     from hemodetect.registry.releases import load_bundle
 
     try:

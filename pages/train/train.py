@@ -38,6 +38,8 @@ _NUMBERS = {
     "depth": "Depth",
     "trials": "Search trials",
 }
+_DEFAULTS = {"folds": "5", "seed": "0", "trials": "20"}
+_NOT_USED = "The chosen models do not use this setting with this recipe and split."
 
 
 def _plan(data: Path) -> None:
@@ -73,12 +75,12 @@ def _plan(data: Path) -> None:
     )
     if split == "paper":
         st.caption(
-            ":material/warning: Slices of one patient are on both sides of this split. Its figures do"
-            " not apply to new patients, and its models cannot be put into use."
+            ":material/warning: With this split, slices of one patient are in training and in testing."
+            " The figures do not apply to new patients, and the models cannot be put into use."
         )
     places = [*st.columns(5), *st.columns(5)]
     values = {
-        name: _number(place, name, _default(name, families, recipe))
+        name: _number(place, name, _value_if_empty(name, families, recipe, split))
         for place, name in zip(places, _NUMBERS, strict=False)
     }
     if any(value is not None and math.isnan(value) for value in values.values()):
@@ -87,7 +89,7 @@ def _plan(data: Path) -> None:
     if recipe == "study":
         others = [folder for folder in labelled_sets() if folder != data]
         backbone_data = st.selectbox(
-            "Data set that the released blood network was trained on",
+            "Data set on which the released blood network was trained",
             others,
             format_func=lambda folder: folder.name,
             key="train_backbone",
@@ -98,8 +100,8 @@ def _plan(data: Path) -> None:
     ]
     searches = []
     if split == "patient":
-        # A search chooses these itself.
-        free = values | dict.fromkeys(TUNED)
+        # A search chooses the settings in `TUNED`.
+        search_values = values | dict.fromkeys(TUNED)
         searches = [
             replace(
                 _training_plan(
@@ -107,7 +109,7 @@ def _plan(data: Path) -> None:
                     "paper",
                     split,
                     device if family in DEPTHS else "cpu",
-                    free,
+                    search_values,
                     data,
                     None,
                 ),
@@ -127,15 +129,41 @@ def _index(recipe: str) -> int:
     return sorted({name for _, name in RECIPES}).index(recipe)
 
 
-def _default(name: str, families: list[str], recipe: str) -> str:
-    """The value of setting `name` in the recipe of each family, as the placeholder of its field."""
-    values = dict[str, str]()
-    for family in families:
-        value = getattr(RECIPES.get((family, recipe)), name, None)
-        if value is not None and name in _settings_of(family, recipe):
-            values[family] = f"{value:g}"
+def _value_if_empty(name: str, families: list[str], recipe: str, split: str) -> str:
+    """The value of setting `name` that a training or a search uses if its field is empty.
+
+    Empty where neither uses the setting.
+    """
+    networks = [family for family in families if family in DEPTHS] if split == "patient" else []
+    if (
+        name == "seed"
+        or (name == "folds" and split == "patient")
+        or (name == "trials" and networks)
+    ):
+        return _DEFAULTS[name]
+    trained = _recipe_values(name, families, recipe)
+    searched = {} if name in TUNED else _recipe_values(name, networks, "paper")
+    if not searched or (set(searched.values()) == set(trained.values()) and trained):
+        return _listed(trained)
+    return (
+        f"{_listed(trained)}; search: {_listed(searched)}"
+        if trained
+        else f"search: {_listed(searched)}"
+    )
+
+
+def _recipe_values(name: str, families: list[str], recipe: str) -> dict[str, str]:
+    """The value of setting `name` in the recipe of each family that has it."""
+    return {
+        family: f"{getattr(RECIPES[family, recipe], name):g}"
+        for family in families
+        if name in _settings_of(family, recipe)
+    }
+
+
+def _listed(values: dict[str, str]) -> str:
     if len(set(values.values())) <= 1:
-        return next(iter(values.values()), "not used")
+        return next(iter(values.values()), "")
     return ", ".join(f"{FAMILY_NAMES[family]} {value}" for family, value in values.items())
 
 
@@ -145,21 +173,25 @@ def _settings_of(family: str, recipe: str) -> tuple[str, ...]:
     return () if recipe_settings is None else recipe_settings.adjustable
 
 
-def _number(column: DeltaGenerator, name: str, default: str) -> float | None:
+def _number(column: DeltaGenerator, name: str, value_if_empty: str) -> float | None:
+    """The number in the field `name`; None if it is empty or not used, NaN if it is no number."""
     low, high = RANGES[name]
     text = column.text_input(
         _NUMBERS[name],
-        {"folds": "5", "seed": "0", "trials": "20"}.get(name, ""),
-        placeholder=default,
-        help=f"{low:g} to {high:g}",
+        _DEFAULTS.get(name, ""),
+        placeholder=value_if_empty or None,
+        help=f"{low:g} to {high:g}. If the field is empty, the value shown in grey is used."
+        if value_if_empty
+        else _NOT_USED,
+        disabled=not value_if_empty,
         key=f"train_{name}",
     ).strip()
-    if not text:
+    if not text or not value_if_empty:
         return None
     try:
         return float(text) if name in ("learning_rate", "dropout", "l2") else int(text)
     except ValueError:
-        column.error(f"{text!r} is not a number; expected {low:g} to {high:g}.")
+        column.error(f"“{plain(text)}” is not a number; expected {low:g} to {high:g}.")
         return math.nan
 
 
@@ -175,7 +207,7 @@ def _training_plan(
     backbone = str(settings().artifacts / "backbone" / "blood")
     recipe_settings = RECIPES.get((family, recipe))
     needs_backbone = recipe_settings is not None and recipe_settings.needs_backbone
-    # Settings that the recipe does not have are left out, so that one form can train all families.
+    # Without the settings that the recipe does not have: one form serves all families.
     chosen = {name: values[name] for name in _settings_of(family, recipe)}
     return TrainingPlan(
         data=str(data),
@@ -207,8 +239,9 @@ def _start(plans: list[TrainingPlan], searches: list[TrainingPlan]) -> None:
         "Search",
         icon=":material/grid_on:",
         disabled=not searches,
-        help="Fits every C, gamma and kernel of the SVM, or every C of the logistic regression; tries"
-        " learning rates, dropouts, L2 and depths of a network.",
+        help="Compares settings of the recipe “paper” over patient folds: C, gamma and kernel of the"
+        " SVM, C of the logistic regression, or learning rate, dropout, L2 and depth of a network."
+        " It needs the split by patient.",
         key="train_search_start",
         width="stretch",
     )
@@ -236,10 +269,10 @@ def _start(plans: list[TrainingPlan], searches: list[TrainingPlan]) -> None:
 
 
 def _estimate(plan: TrainingPlan) -> None:
-    """Times a short training in another process, as this one never takes the graphics card."""
+    """Times a short training in another process, because the app itself never uses a GPU."""
     try:
         plan.checked_recipe()
-        if any(one.state == "running" and one.device == plan.device for one in control.jobs()):
+        if any(job.state == "running" and job.device == plan.device for job in control.jobs()):
             raise JobError("a job is running on this device; an estimate now would be wrong.")
         with st.spinner(f"Timing a short training of the {FAMILY_NAMES[plan.family]}"):
             process = subprocess.run(

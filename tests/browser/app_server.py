@@ -1,4 +1,4 @@
-"""Starts the app for a browser, with folders and a database of its own."""
+"""Starts the app for a browser test, with separate folders and a separate database."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ ROOT = Path(__file__).parents[2]
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    """A free port of this machine."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 @contextmanager
-def running_app(own: Mapping[str, str], port: int | None = None) -> Iterator[str]:
-    """Address of the app, run with these variables."""
+def running_app(variables: Mapping[str, str], port: int | None = None) -> Iterator[str]:
+    """Runs the app with these environment variables; yields its address."""
     port = port or free_port()
     command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}"]
-    process = subprocess.Popen(command, cwd=ROOT, env=os.environ | dict(own))
+    process = subprocess.Popen(command, cwd=ROOT, env=os.environ | dict(variables))
     try:
         url = f"http://127.0.0.1:{port}"
         deadline = time.monotonic() + 60

@@ -30,39 +30,47 @@ FLAGS = [
 
 @pytest.fixture(scope="session")
 def cases(blob_folder: Path) -> Comparison:
-    """Made-up answers of five models about every slice of the blobs."""
+    """Random predictions of five models for every slice of the blobs."""
     dataset = open_dataset(blob_folder)
     facts = dataset.slices[["patient", "slice", "label"]].assign(
         set=blob_folder.name, group=dataset.slices["patient"]
     )
     facts["fold"] = facts["patient"].astype("category").cat.codes % 3
     random = np.random.default_rng(5)
-    told = {
+    predictions = {
         family: facts.assign(probability=random.random(len(facts)).astype(np.float32))
         for family in FAMILY_NAMES
     }
     models = [
         ComparedModel(
-            f, f, "paper", f"paper-{f}", 0.5, "as published", {blob_folder.name: "out-of-fold"}
+            family,
+            family,
+            "paper",
+            f"paper-{family}",
+            0.5,
+            "as published",
+            {blob_folder.name: "out-of-fold"},
         )
-        for f in FAMILY_NAMES
+        for family in FAMILY_NAMES
     ]
-    return compared(models, {blob_folder.name: dataset.fingerprint}, facts, told, "2026-11-24")
+    return compared(
+        models, {blob_folder.name: dataset.fingerprint}, facts, predictions, "2026-11-24"
+    )
 
 
 @pytest.fixture(scope="session")
 def address(
     blob_folder: Path, cases: Comparison, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """A running app with the released models and a comparison over the blobs."""
+    """Address of a running app with the released models and a comparison on the blobs."""
     artifacts = tmp_path_factory.mktemp("artifacts")
-    for kept in ("paper-recipe", "paper-split"):
-        (artifacts / kept).symlink_to(ROOT / "artifacts" / kept)
+    for folder in ("paper-recipe", "paper-split"):
+        (artifacts / folder).symlink_to(ROOT / "artifacts" / folder)
     # A copy: a promotion in a test must not reach the models of the repository.
     shutil.copytree(ROOT / "artifacts" / "releases", artifacts / "releases")
     write_comparison(cases, artifacts / "comparisons" / "blobs.parquet")
-    own = {"HEMODETECT_ARTIFACTS": str(artifacts), "HEMODETECT_DATA": str(blob_folder.parent)}
-    with running_app(own) as url:
+    variables = {"HEMODETECT_ARTIFACTS": str(artifacts), "HEMODETECT_DATA": str(blob_folder.parent)}
+    with running_app(variables) as url:
         yield url
 
 
@@ -75,6 +83,6 @@ def browser() -> Iterator[object]:
         pytest.skip("chromium is not installed (apt-get install chromium)")
     sync_api = pytest.importorskip("playwright.sync_api")
     with sync_api.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield opened
-        opened.close()
+        chromium_browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield chromium_browser
+        chromium_browser.close()

@@ -1,4 +1,4 @@
-"""A small OpenID provider: it asks who one is, believes the answer, and signs for it."""
+"""A small OpenID provider: the user chooses an address, and the provider signs a token for it."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ CLIENT = "hemodetect"
 
 @contextmanager
 def sign_in_provider(people: Sequence[tuple[str, bool]]) -> Iterator[str]:
-    """Address of a provider that lets in these people: address, and whether it is verified."""
+    """Runs a provider; yields its address. `people`: e-mail address, and whether it is verified."""
     key = RSAKey.generate_key(2048, parameters={"kid": "1"})
-    asked: dict[str, tuple[str, str]] = {}  # code -> nonce, address
+    sign_ins: dict[str, tuple[str, str]] = {}  # code -> nonce, address
     verified = dict(people)
 
     class Provider(BaseHTTPRequestHandler):
@@ -31,10 +31,10 @@ def sign_in_provider(people: Sequence[tuple[str, bool]]) -> Iterator[str]:
             if url.path == "/.well-known/openid-configuration":
                 self._json(
                     {
-                        "issuer": here,
-                        "authorization_endpoint": f"{here}/authorize",
-                        "token_endpoint": f"{here}/token",
-                        "jwks_uri": f"{here}/keys",
+                        "issuer": issuer,
+                        "authorization_endpoint": f"{issuer}/authorize",
+                        "token_endpoint": f"{issuer}/token",
+                        "jwks_uri": f"{issuer}/keys",
                         "response_types_supported": ["code"],
                         "subject_types_supported": ["public"],
                         "id_token_signing_alg_values_supported": ["RS256"],
@@ -47,9 +47,9 @@ def sign_in_provider(people: Sequence[tuple[str, bool]]) -> Iterator[str]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-            nonce, address = asked.pop(parse_qs(body)["code"][0])
+            nonce, address = sign_ins.pop(parse_qs(body)["code"][0])
             claims = {
-                "iss": here, "aud": CLIENT, "sub": address, "email": address, "nonce": nonce,
+                "iss": issuer, "aud": CLIENT, "sub": address, "email": address, "nonce": nonce,
                 "email_verified": verified[address], "iat": int(time.time()),
                 "exp": int(time.time()) + 600,
             }  # fmt: skip
@@ -59,15 +59,15 @@ def sign_in_provider(people: Sequence[tuple[str, bool]]) -> Iterator[str]:
         def _choose(self, query: dict[str, str]) -> None:
             links = []
             for number, (address, _) in enumerate(people):
-                code = f"{len(asked)}-{number}"
-                asked[code] = query["nonce"], address
+                code = f"{len(sign_ins)}-{number}"
+                sign_ins[code] = query["nonce"], address
                 back = urlencode({"code": code, "state": query["state"]})
                 link = escape(f"{query['redirect_uri']}?{back}")
                 links.append(f'<a href="{link}">{escape(address)}</a>')
             self._answer("text/html", " ".join(links))
 
-        def _json(self, told: object) -> None:
-            self._answer("application/json", json.dumps(told))
+        def _json(self, content: object) -> None:
+            self._answer("application/json", json.dumps(content))
 
         def _answer(self, kind: str, text: str) -> None:
             self.send_response(200)
@@ -76,13 +76,13 @@ def sign_in_provider(people: Sequence[tuple[str, bool]]) -> Iterator[str]:
             self.wfile.write(text.encode())
 
         def log_message(self, *_: object) -> None:
-            """Says nothing between the tests' lines."""
+            """Writes no log, which would mix with the output of the tests."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Provider)
-    here = f"http://127.0.0.1:{server.server_port}"
+    issuer = f"http://127.0.0.1:{server.server_port}"
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield here
+        yield issuer
     finally:
         server.shutdown()
         server.server_close()

@@ -1,4 +1,4 @@
-"""The Read page as a radiologist meets it: a folder dropped in, five calls read off the page."""
+"""The Read page as a radiologist uses it: a folder is uploaded, and five calls are shown."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture
 def page(browser, address: str) -> Iterator[object]:
-    opened = browser.new_page(viewport={"width": 1440, "height": 900})
-    opened.set_default_timeout(90_000)
-    opened.goto(address)
-    opened.get_by_role("heading", name="Read a study").wait_for()
-    yield opened
-    opened.close()
+    browser_page = browser.new_page(viewport={"width": 1440, "height": 900})
+    browser_page.set_default_timeout(90_000)
+    browser_page.goto(address)
+    browser_page.get_by_role("heading", name="Read a study").wait_for()
+    yield browser_page
+    browser_page.close()
 
 
 def test_a_phantom_folder_gives_five_calls(page, tmp_path: Path) -> None:
@@ -51,12 +51,12 @@ def test_a_phantom_folder_gives_five_calls(page, tmp_path: Path) -> None:
 def test_arrow_keys_change_the_slice(page) -> None:
     page.get_by_role("button", name="Open the example").click()
     page.get_by_text("Most suspicious slices").wait_for()
-    where = page.get_by_text(re.compile(r"Slice \d+ of 32,")).inner_text()
-    before = int(re.search(r"Slice (\d+) of", where)[1])
-    step, key = (-1, "ArrowLeft") if before > 1 else (1, "ArrowRight")
+    caption = page.get_by_text(re.compile(r"Slice \d+ of 32,")).inner_text()
+    first_slice = int(re.search(r"Slice (\d+) of", caption)[1])
+    step, key = (-1, "ArrowLeft") if first_slice > 1 else (1, "ArrowRight")
     page.locator("h1").first.click()
     page.keyboard.press(key)
-    page.get_by_text(f"Slice {before + step} of 32,").wait_for()
+    page.get_by_text(f"Slice {first_slice + step} of 32,").wait_for()
 
 
 def test_a_folder_without_images_gets_a_sentence(page, tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_a_folder_without_images_gets_a_sentence(page, tmp_path: Path) -> None:
     alert.wait_for()
     assert len(alert.inner_text()) > 20
     assert "Traceback" not in page.inner_text("body")
-    # The page has come to rest and takes the next folder.
+    # The page accepts another folder.
     write_pictures(head_phantom(slices=4, size=256, pixel_spacing_mm=0.9), tmp_path / "scan")
     page.locator("input[type=file]").first.set_input_files(tmp_path / "scan")
     page.get_by_text(re.compile(r"Suspicious slices: \d of 4")).first.wait_for()

@@ -20,14 +20,14 @@ STUDIES = 2
 
 @pytest.fixture
 def app(database: str, tmp_path: Path) -> Iterator[str]:
-    """The app on an empty database, with its own folders."""
-    own = {
+    """Address of the app with an empty database and separate folders."""
+    variables = {
         "HEMODETECT_STATE": str(settings().state),
         "HEMODETECT_DATABASE_URL": database,
         "HEMODETECT_ARTIFACTS": str(ROOT / "artifacts"),
         "HEMODETECT_DATA": str(tmp_path),
     }
-    with running_app(own) as url:
+    with running_app(variables) as url:
         yield url
 
 
@@ -38,7 +38,7 @@ def write(page, label: str, text: str) -> None:
 
 
 def opened(browser, address: str, name: str):
-    """A browser of their own in which somebody has written their name."""
+    """A new browser page in which the name has been entered."""
     page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
     page.set_default_timeout(90_000)
     page.goto(address)
@@ -47,18 +47,18 @@ def opened(browser, address: str, name: str):
 
 
 def idle(page) -> None:
-    """Waits for the page to be drawn: what is clicked before may be another element by then."""
+    """Waits until the page is drawn; an earlier click may hit an element that is replaced."""
     page.wait_for_timeout(200)
     page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
 
 
-def read(page, number: int, call: str, sure: str, after: str) -> None:
+def read(page, number: int, call: str, confidence: str, second_call: str) -> None:
     """Calls a study without the models, and again with them."""
     page.get_by_text(f"Study {number} of {STUDIES}").wait_for()
     without = page.get_by_role("button", name="Submit, then show the models")
     without.wait_for()
     page.get_by_text("Suspicious slices").first.wait_for(state="detached")
-    # Not a word of any model before the first call is submitted.
+    # No output of a model is visible before the first call is submitted.
     assert not re.search(
         r"SVM|CNN|Threshold|Suspicious slices", page.inner_text("[data-testid=stMain]")
     )
@@ -66,26 +66,26 @@ def read(page, number: int, call: str, sure: str, after: str) -> None:
     page.wait_for_function("window.hemodetectArrows")
     page.get_by_role("radio", name=call, exact=True).click()
     idle(page)
-    # The click left the arrow keys to the slices: they neither change the call nor do nothing.
+    # After the click the arrow keys still change the slice, not the call.
     page.keyboard.press("ArrowRight")
     page.get_by_text("Slice 18 of").wait_for()
     assert page.get_by_role("radio", name=call, exact=True).get_attribute("aria-checked") == "true"
     if call == "Hemorrhage":
         page.get_by_role("button", name="Add the slice in view").click()
         page.get_by_role("button", name=re.compile(r"^(Remove )?18")).first.wait_for()
-    page.get_by_role("radio", name=sure, exact=True).click()
+    page.get_by_role("radio", name=confidence, exact=True).click()
     idle(page)
     without.click()  # waits until it is enabled
     page.get_by_text("Your call with the models").wait_for()
     page.get_by_text("Most suspicious slices").wait_for()
-    if after != call:
-        page.get_by_role("radio", name=after, exact=True).click()
+    if second_call != call:
+        page.get_by_role("radio", name=second_call, exact=True).click()
         idle(page)
     page.get_by_role("button", name="Submit and continue").click()
 
 
 @pytest.mark.timeout(600)
-def test_two_readers_read_a_session_blind_first_and_stand_beside_the_models(
+def test_two_readers_read_a_session_blind_first_and_are_compared_with_the_models(
     browser, app: str
 ) -> None:
     lead = opened(browser, f"{app}/review", "Lena")
@@ -104,7 +104,7 @@ def test_two_readers_read_a_session_blind_first_and_stand_beside_the_models(
     read(ada, 1, "Hemorrhage", "4", "Hemorrhage")
     ada.get_by_text(f"Study 2 of {STUDIES}").wait_for()
     ada.context.close()
-    # On another machine it goes on where it was left.
+    # On another machine the reader continues at the same study.
     ada = opened(browser, address, "Ada")
     read(ada, 2, "None", "5 (certain)", "Not sure")
     ada.get_by_text("All studies of this session are read").wait_for()
@@ -113,10 +113,10 @@ def test_two_readers_read_a_session_blind_first_and_stand_beside_the_models(
         read(bo, number, "None", "3", "None")
     bo.get_by_text("All studies of this session are read").wait_for()
     bo.get_by_role("button", name="Report as PDF").wait_for()
-    shown = bo.inner_text("[data-testid=stMain]")
-    assert "Ada and Bo, without models: Cohen's kappa" in shown
-    assert "Ada changed 1 of 2 calls after seeing the models" in shown
-    assert "Bo changed none of 2 calls after seeing the models" in shown
+    text = bo.inner_text("[data-testid=stMain]")
+    assert "Ada and Bo, without models: Cohen's kappa" in text
+    assert "Ada changed 1 of 2 calls after seeing the models" in text
+    assert "Bo changed none of 2 calls after seeing the models" in text
     with bo.expect_download() as download:
         bo.get_by_role("button", name="All reads as CSV").click()
     lines = [
@@ -138,6 +138,6 @@ def test_two_readers_read_a_session_blind_first_and_stand_beside_the_models(
     assert "Traceback" not in bo.inner_text("body")
     bo.wait_for_timeout(1000)
     count, _ = audit_trail.verify()
-    done = [entry.action for entry in audit_trail.entries()]
-    assert count == len(done)
-    assert (done.count("session"), done.count("read"), done.count("export")) == (1, 8, 2)
+    actions = [entry.action for entry in audit_trail.entries()]
+    assert count == len(actions)
+    assert (actions.count("session"), actions.count("read"), actions.count("export")) == (1, 8, 2)

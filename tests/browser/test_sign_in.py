@@ -1,4 +1,4 @@
-"""Signing in with a provider: who one is decides which pages there are and what they do."""
+"""Sign-in with a provider: the roles of a person decide which pages they see."""
 
 from __future__ import annotations
 
@@ -23,43 +23,43 @@ PEOPLE = [
 
 @pytest.fixture
 def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The app with a sign-in, a provider beside it, and a role for three of its people."""
+    """Address of an app with sign-in and a provider; four people have roles."""
     port = free_port()
     secrets = tmp_path / "secrets.toml"
     with sign_in_provider(PEOPLE) as provider:
         secrets.write_text(
             "[auth]\n"
             f'redirect_uri = "http://localhost:{port}/oauth2callback"\n'
-            'cookie_secret = "of the tests alone, and long enough"\n'
+            'cookie_secret = "only for these tests, and long enough"\n'
             f'client_id = "{CLIENT}"\n'
             'client_secret = "not one"\n'
             f'server_metadata_url = "{provider}/.well-known/openid-configuration"\n'
         )
         monkeypatch.setenv("HEMODETECT_STATE", str(tmp_path / "state"))
         settings.cache_clear()
-        own = {
+        variables = {
             "STREAMLIT_SECRETS_FILES": str(secrets),
-            "HEMODETECT_ARTIFACTS": str(tmp_path),  # no model is asked for anything
+            "HEMODETECT_ARTIFACTS": str(tmp_path),  # no model is used
             "HEMODETECT_DATA": str(tmp_path),
             "HEMODETECT_READERS": "rita@clinic.example, mallory@clinic.example",
             "HEMODETECT_LEADS": "Lena@Clinic.example",
             "HEMODETECT_TRAINERS": "tom@clinic.example, mallory@clinic.example",
         }
-        with running_app(own, port):
+        with running_app(variables, port):
             yield f"http://localhost:{port}"
     settings.cache_clear()
 
 
 def signed_in(browser, app: str, address: str, page: str = ""):
-    """A browser of their own in which somebody signed in on the way to a page."""
-    opened = browser.new_context().new_page()
-    opened.set_default_timeout(60_000)
-    opened.goto(f"{app}/{page}")
-    opened.get_by_role("button", name="Sign in").click()
-    opened.get_by_role("link", name=address).click()
-    opened.get_by_role("button", name="Sign out").wait_for()
-    opened.get_by_text("Research use only").wait_for()
-    return opened
+    """A new browser page in which the person has signed in."""
+    browser_page = browser.new_context().new_page()
+    browser_page.set_default_timeout(60_000)
+    browser_page.goto(f"{app}/{page}")
+    browser_page.get_by_role("button", name="Sign in").click()
+    browser_page.get_by_role("link", name=address).click()
+    browser_page.get_by_role("button", name="Sign out").wait_for()
+    browser_page.get_by_text("Research use only").wait_for()
+    return browser_page
 
 
 def menu(page) -> list[str]:
@@ -69,9 +69,7 @@ def menu(page) -> list[str]:
 
 
 @pytest.mark.timeout(300)
-def test_pages_are_those_of_the_person_and_nobody_else_gets_past_the_sign_in(
-    browser, app: str
-) -> None:
+def test_people_see_the_pages_of_their_roles_and_strangers_see_none(browser, app: str) -> None:
     stranger = browser.new_context().new_page()
     for page in ("", "review", "train"):
         stranger.goto(f"{app}/{page}")
@@ -84,7 +82,7 @@ def test_pages_are_those_of_the_person_and_nobody_else_gets_past_the_sign_in(
     rita.goto(f"{app}/review")
     rita.get_by_text("No session yet").wait_for()
     rita.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
-    assert "New session" not in rita.inner_text("body")  # leads make them
+    assert "New session" not in rita.inner_text("body")  # only leads create sessions
     rita.goto(f"{app}/train")
     rita.get_by_text("Page not found").wait_for()
     rita.keyboard.press("Escape")
@@ -98,7 +96,7 @@ def test_pages_are_those_of_the_person_and_nobody_else_gets_past_the_sign_in(
     lena.get_by_text("New session").first.wait_for()
     tom = signed_in(browser, app, "tom@clinic.example")
     assert menu(tom) == ["Read", "Compare", "Train", "Models"]
-    # The provider does not say that the address is hers, so she has none of its roles.
+    # The provider has not verified this address, so the person gets none of its roles.
     mallory = signed_in(browser, app, "mallory@clinic.example")
     assert menu(mallory) == ["Read", "Compare"]
 

@@ -16,10 +16,10 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture
 def page(browser, address: str) -> Iterator[object]:
-    opened = browser.new_page(viewport={"width": 1440, "height": 900})
-    opened.set_default_timeout(90_000)
-    yield opened
-    opened.close()
+    browser_page = browser.new_page(viewport={"width": 1440, "height": 900})
+    browser_page.set_default_timeout(90_000)
+    yield browser_page
+    browser_page.close()
 
 
 def write(page, label: str, text: str, nth: int = 0) -> None:
@@ -28,7 +28,7 @@ def write(page, label: str, text: str, nth: int = 0) -> None:
     box.press("Enter")
 
 
-def test_a_set_is_uploaded_looked_at_and_removed(
+def test_a_set_is_uploaded_audited_and_removed(
     page, address: str, blob_folder: Path, tmp_path: Path
 ) -> None:
     packed = shutil.make_archive(str(tmp_path / "set"), "zip", blob_folder)
@@ -50,7 +50,9 @@ def test_a_set_is_uploaded_looked_at_and_removed(
 
 
 @pytest.mark.timeout(400)
-def test_a_model_is_trained_put_into_use_read_with_and_taken_back(page, address: str) -> None:
+def test_a_model_is_trained_put_into_use_and_replaced_by_the_earlier_one(
+    page, address: str
+) -> None:
     page.goto(f"{address}/train")
     page.get_by_role("button", name="Audit this data set").click()
     page.get_by_text("Slices as the networks").wait_for()

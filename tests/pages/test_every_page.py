@@ -22,9 +22,7 @@ PAGES = re.findall(r'st\.Page\("(pages/[^"]+)"', (ROOT / "app.py").read_text())
 @pytest.fixture
 def app(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[AppTest]:
     """The app of this machine's user, without labelled sets and without loading a model."""
-    monkeypatch.setenv(
-        "CUDA_VISIBLE_DEVICES", "-1"
-    )  # app.py sets it; this takes it back afterwards
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")  # app.py sets it; monkeypatch restores it
     monkeypatch.setenv("HEMODETECT_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("HEMODETECT_DATA", str(tmp_path))
     artifacts = tmp_path / "artifacts"
@@ -55,7 +53,7 @@ def _comparison() -> Comparison:
 def test_every_page_file_is_in_the_router() -> None:
     files = {f"pages/{folder.name}/{folder.name}.py" for folder in (ROOT / "pages").iterdir()}
     assert {file for file in files if (ROOT / file).is_file()} == set(PAGES)
-    assert not list((ROOT / "pages").glob("*.py"))  # Streamlit would make pages of these by itself
+    assert not list((ROOT / "pages").glob("*.py"))  # Streamlit would make pages of such files
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture
 def artifacts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A copy of the releases, with a state folder of its own."""
+    """A copy of the releases, with a separate state folder."""
     folder = tmp_path / "artifacts"
     shutil.copytree(ROOT / "artifacts" / RELEASES, folder / RELEASES)
     monkeypatch.setenv("HEMODETECT_ARTIFACTS", str(folder))
