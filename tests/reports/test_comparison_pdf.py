@@ -205,7 +205,7 @@ def test_thresholds_by_case_are_told_by_their_range():
 def test_differences_and_the_leakage_gap_are_printed():
     text = words(pdf_of(board_of(), sentences=("The data do not tell A and B apart.",)))
     assert "The data do not tell A and B apart." in text
-    assert "10 pairs are looked at" in text
+    assert "10 pairs are compared" in text
     assert "99.8 %" in text
     assert "38.8 points" in text
     assert "59.5 %" in text  # as published
@@ -249,7 +249,7 @@ def test_a_hundred_sets_are_counted_where_they_are_not_listed():
 def test_more_models_than_a_chart_can_hold_are_all_in_the_tables():
     view = board_of(recipes=("paper", "second"))
     text = words(pdf_of(view))
-    assert "Drawn are the first 8 of 10 models." in text
+    assert "The chart shows the first 8 of 10 models." in text
     for model in view.comparison.models:
         assert model.version in text
 

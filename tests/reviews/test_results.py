@@ -71,7 +71,7 @@ def test_each_version_that_was_shown_is_judged_by_the_studies_it_was_shown_for(
     found = results(made, reads(made.id), [*MODELS[2:], *newer])
     told = {one.rater.name: one for one in found.rated if one.rater.family}
     assert {name: one.n for name, one in told.items()} == {"SVM (paper-1)": 4, "SVM (paper-2)": 3}
-    assert "Other models came into use during the session" in sentences(found)[-1]
+    assert "The models in use changed during the session" in sentences(found)[-1]
 
 
 def test_what_a_model_says_of_patients_it_was_trained_on_is_called_no_test(make: Make) -> None:
@@ -81,7 +81,7 @@ def test_what_a_model_says_of_patients_it_was_trained_on_is_called_no_test(make:
     cnn = [replace(read, family="cnn") for read in known]
     told = training_sentence(results(made, reads(made.id), [*known, *cnn]))
     assert told.startswith("SVM, CNN were trained on the patients of 3 of 6 studies.")
-    assert "nor is what readers called with it in view" in told
+    assert "nor do the calls of readers who saw these answers" in told
     none = [replace(read, trained_on=False) for read in MODELS]
     assert training_sentence(results(made, reads(made.id), none)) == ""
     # Of what was read before this was kept, and of uploads, it is not known.
@@ -102,7 +102,7 @@ def test_a_study_that_was_skipped_is_said_and_not_waited_for(make: Make) -> None
     found = results(made, reads(made.id), [], gone)
     assert found.done == 1
     assert results(made, reads(made.id), []).done == 0.5
-    assert f"Ada could not open study {second} and went past it." in sentences(found)
+    assert f"Ada could not open study {second} and skipped it." in sentences(found)
     *_, row = csv.DictReader(
         io.StringIO(reads_csv(made, reads(made.id), [], gone).split("\n", 2)[2])
     )
