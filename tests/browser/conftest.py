@@ -30,14 +30,14 @@ FLAGS = [
 
 @pytest.fixture(scope="session")
 def cases(blob_folder: Path) -> Comparison:
-    """Made-up answers of five models about every slice of the blobs."""
+    """Random probabilities of five models for every slice of the blobs."""
     dataset = open_dataset(blob_folder)
     facts = dataset.slices[["patient", "slice", "label"]].assign(
         set=blob_folder.name, group=dataset.slices["patient"]
     )
     facts["fold"] = facts["patient"].astype("category").cat.codes % 3
     random = np.random.default_rng(5)
-    told = {
+    predictions = {
         family: facts.assign(probability=random.random(len(facts)).astype(np.float32))
         for family in FAMILY_NAMES
     }
@@ -47,7 +47,9 @@ def cases(blob_folder: Path) -> Comparison:
         )
         for f in FAMILY_NAMES
     ]
-    return compared(models, {blob_folder.name: dataset.fingerprint}, facts, told, "2026-11-24")
+    return compared(
+        models, {blob_folder.name: dataset.fingerprint}, facts, predictions, "2026-11-24"
+    )
 
 
 @pytest.fixture(scope="session")
