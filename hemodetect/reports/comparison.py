@@ -1,4 +1,4 @@
-"""The figures of a comparison as CSV."""
+"""A comparison's figures as CSV."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ _METRICS = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "auro
 
 
 def stamp_lines(view: ComparisonView) -> list[str]:
-    """What a page of figures must carry: date, data, bundles, use."""
+    """The lines that every page of figures must show: date, data, bundles, permitted use."""
     comparison = view.comparison
-    data = ", ".join(f"{name} {found}" for name, found in comparison.fingerprints.items())
+    data = ", ".join(
+        f"{name} {fingerprint}" for name, fingerprint in comparison.fingerprints.items()
+    )
     bundles = ", ".join(f"{model.name} {model.version}" for model in comparison.models)
     return [f"Made {comparison.date}", f"Data: {data}", f"Bundles: {bundles}", RESEARCH_USE_ONLY]
 
 
 def comparison_csv(view: ComparisonView, scores: Mapping[str, Scores]) -> str:
-    """A row a model: counts of the matrix, and every figure with its interval.
+    """One row per model: counts of the confusion matrix, and every figure with its interval.
 
-    The first lines, beginning with "#", say when, on what and with which bundles it was made.
+    The first lines begin with "#" and hold the date, the data sets and the bundles.
     """
     text = io.StringIO()
     for line in stamp_lines(view):
@@ -36,14 +38,15 @@ def comparison_csv(view: ComparisonView, scores: Mapping[str, Scores]) -> str:
     writer.writerow(["model", "version", "counted", "n", "patients", "threshold", *counts,
                      "majority_baseline", *heads])  # fmt: skip
     for model in view.comparison.models:
-        found = scores[model.key]
-        threshold = "by case" if found.threshold is None else f"{found.threshold:.4f}"
-        metrics = [getattr(found, name) for name in _METRICS]
+        model_scores = scores[model.key]
+        threshold = "by case" if model_scores.threshold is None else f"{model_scores.threshold:.4f}"
+        metrics = [getattr(model_scores, name) for name in _METRICS]
         writer.writerow(
             [
-                no_formula(model.name), no_formula(model.version), view.level, found.n,
-                found.n_groups, threshold, *(getattr(found.confusion, cell) for cell in counts),
-                f"{found.majority_baseline:.4f}",
+                no_formula(model.name), no_formula(model.version), view.level, model_scores.n,
+                model_scores.n_groups, threshold,
+                *(getattr(model_scores.confusion, cell) for cell in counts),
+                f"{model_scores.majority_baseline:.4f}",
                 *(_number(v) for m in metrics for v in (m.value, m.low, m.high)),
             ]
         )  # fmt: skip

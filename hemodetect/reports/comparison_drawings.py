@@ -29,7 +29,7 @@ from hemodetect.reports.pdf import BOLD, FONT, GREY, INK, RULE, WIDTH, fitted, p
 PER_ROW = 5
 """Confusion matrices side by side."""
 MOST_CURVES = 8
-"""ROC curves in one chart; more could not be told apart."""
+"""ROC curves in one chart; more could not be distinguished."""
 
 _LABELS, _CELL, _GAP = 50.0, 42.0, 8.0
 _RIGHT, _WRONG = HexColor("#8fbbdc"), HexColor("#f0b27a")
@@ -45,10 +45,10 @@ _DASHES = {
 
 
 def confusion_drawing(panels: Sequence[tuple[str, str, Confusion]]) -> Drawing:
-    """A row of at most `PER_ROW` matrices: counts, percentages of the row, and what a cell is.
+    """A row of at most `PER_ROW` matrices, with counts, percentages of the row and cell names.
 
     Args:
-        panels: of each its title, a line below it, and the counts.
+        panels: title, second line and counts of each matrix.
     """
     height = 2 * _CELL + 48
     drawing = Drawing(WIDTH, height)
@@ -86,12 +86,14 @@ def roc_drawing(
     for model, (x, y) in zip(models, _label_places(list(lines.values())), strict=True):
         drawing.add(_lettered(x, y, model, _letter(models, model)))
     for number, model in enumerate(models):
-        found = scores[model.key]
-        rates = np.array([1 - found.specificity.value, found.sensitivity.value])
+        model_scores = scores[model.key]
+        rates = np.array([1 - model_scores.specificity.value, model_scores.sensitivity.value])
         x, y = _on_paper(rates).tolist()
         drawing.add(_symbol(x, y, model.family))
         top = _BELOW + _SIDE - 10 - 33 * number
-        for shape in _legend_entry(top, model, _letter(models, model), roc[model.key], found):
+        for shape in _legend_entry(
+            top, model, _letter(models, model), roc[model.key], model_scores
+        ):
             drawing.add(shape)
     return drawing
 
@@ -152,14 +154,14 @@ def _axes() -> list[Shape]:
 
 
 def _legend_entry(
-    top: float, model: ComparedModel, letter: str, curve: RocCurve, found: Scores
+    top: float, model: ComparedModel, letter: str, curve: RocCurve, model_scores: Scores
 ) -> list[Shape]:
     left = _LEFT + _SIDE + 22
     text, room = left + 54, WIDTH - left - 54
     style = FAMILY_STYLE[model.family]
     errors = (
-        f"sensitivity {100 * found.sensitivity.value:.0f} %, "
-        f"false alarms {100 * (1 - found.specificity.value):.0f} %"
+        f"sensitivity {100 * model_scores.sensitivity.value:.0f} %, "
+        f"false alarms {100 * (1 - model_scores.specificity.value):.0f} %"
     )
     return [
         _lettered(left + 4, top - 4, model, letter),
@@ -178,22 +180,24 @@ def _points(curve: RocCurve) -> np.ndarray:
     """(k, 2) points on paper, without those nearer than a third of a point to the one before."""
     points = _on_paper(np.stack([curve.false_positive_rate, curve.sensitivity], axis=1))
     steps = np.abs(np.diff(points, axis=0)).sum(axis=1).cumsum()
-    kept = np.flatnonzero(np.diff(steps // 0.33, prepend=-1) > 0) + 1
-    return points[np.unique([0, *kept, len(points) - 1])]
+    spaced = np.flatnonzero(np.diff(steps // 0.33, prepend=-1) > 0) + 1
+    return points[np.unique([0, *spaced, len(points) - 1])]
 
 
 def _label_places(lines: Sequence[np.ndarray]) -> list[tuple[float, float]]:
-    """For every line a point on it that lies far from the other lines and labels."""
+    """A label position on every line, far from the other lines and labels."""
     dense = [_resampled(line) for line in lines]
     places: list[tuple[float, float]] = []
     for number, line in enumerate(dense):
-        taken = [other for n, other in enumerate(dense) if n != number]
+        other_lines = [other for n, other in enumerate(dense) if n != number]
         candidates = line[15:-15]
         distance = np.full(len(candidates), np.inf)
         # Labels already placed push away more than lines do.
-        for others, weight in [(o, 1.0) for o in taken] + [(np.array([p]), 0.3) for p in places]:
-            apart = np.linalg.norm(candidates[:, None] - others[None], axis=2).min(axis=1)
-            distance = np.minimum(distance, weight * apart)
+        for others, weight in [(o, 1.0) for o in other_lines] + [
+            (np.array([p]), 0.3) for p in places
+        ]:
+            nearest = np.linalg.norm(candidates[:, None] - others[None], axis=2).min(axis=1)
+            distance = np.minimum(distance, weight * nearest)
         x, y = candidates[distance.argmax() if len(dense) > 1 else len(candidates) // 2]
         places.append((float(x), float(y)))
     return places
@@ -244,11 +248,11 @@ def _on_paper(rates: np.ndarray) -> np.ndarray:
 
 
 def _colour(family: str) -> Color:
-    """The family's colour, darkened until it can be seen on white (contrast 4.5, WCAG 2.1)."""
-    found = HexColor(FAMILY_STYLE[family].colour)
-    while _luminance(found) > 1.05 / 4.5 - 0.05:
-        found = Color(0.95 * found.red, 0.95 * found.green, 0.95 * found.blue)
-    return found
+    """The family's colour, darkened for a contrast of 4.5 on white (WCAG 2.1)."""
+    colour = HexColor(FAMILY_STYLE[family].colour)
+    while _luminance(colour) > 1.05 / 4.5 - 0.05:
+        colour = Color(0.95 * colour.red, 0.95 * colour.green, 0.95 * colour.blue)
+    return colour
 
 
 def _luminance(colour: Color) -> float:
@@ -267,7 +271,7 @@ def _text(
     colour: Color = INK,
     room: float | None = None,
 ) -> String:
-    """Text at its base line, made smaller where it is wider than `room` points."""
+    """Text on its base line, with a smaller font where it is wider than `room` points."""
     font = BOLD if bold else FONT
     return String(
         x, y, text, textAnchor=anchor, fontName=font, fillColor=colour,

@@ -1,4 +1,4 @@
-"""The Compare page on paper: what was compared, matrices, figures, curves, differences, leakage."""
+"""The Compare page as a PDF: what was compared, matrices, figures, curves, differences, leakage."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ from hemodetect.reports.pdf import (
 )
 
 _MOST_ROWS = 20
-"""Sets that are listed."""
+"""Most sets in the table."""
 _VERSION = 90
-"""Most characters of a bundle's version: the longest recipe, a date and a hash are 80."""
+"""Most characters of a bundle's version; the longest recipe, a date and a hash have 80."""
 
 
 def comparison_pdf(
@@ -50,7 +50,7 @@ def comparison_pdf(
     gaps: Sequence[LeakageGap],
     sentences: Sequence[str],
 ) -> bytes:
-    """A PDF on A4, every page stamped with bundles, data, date and number; no image of a patient.
+    """An A4 PDF without patient images; every page shows the bundles, data, date and page number.
 
     The same arguments give the same bytes.
 
@@ -58,9 +58,9 @@ def comparison_pdf(
         view: the cases compared.
         thresholds: key of a model -> threshold, or one for every case (n,).
         scores: key -> figures at these thresholds.
-        roc: key -> curve; models without one are left out of the chart.
-        gaps: of the leakage table; may be empty.
-        sentences: the differences in words; may be empty.
+        roc: key -> curve; the chart leaves out models without a curve.
+        gaps: rows of the leakage table; may be empty.
+        sentences: differences between models in words; may be empty.
     """
     models = view.comparison.models
     title = f"Comparison of {len(models)} model{'' if len(models) == 1 else 's'}, by {view.level}"
@@ -78,20 +78,20 @@ def comparison_pdf(
 
 
 def _stamp(view: ComparisonView) -> list[str]:
-    """The stamp with names cut, so that none can push a fingerprint or a hash off the page."""
+    """The stamp with shortened names, so that no name pushes a fingerprint or hash off the page."""
     comparison = view.comparison
-    brief = replace(
+    shortened_comparison = replace(
         comparison,
         fingerprints={
-            printable(name, NAME_LENGTH): printable(found, NAME_LENGTH)
-            for name, found in comparison.fingerprints.items()
+            printable(name, NAME_LENGTH): printable(fingerprint, NAME_LENGTH)
+            for name, fingerprint in comparison.fingerprints.items()
         },
         models=tuple(
             replace(model, version=printable(model.version, _VERSION))
             for model in comparison.models
         ),
     )
-    return stamp_lines(replace(view, comparison=brief))
+    return stamp_lines(replace(view, comparison=shortened_comparison))
 
 
 def _compared(view: ComparisonView, first: Scores) -> list[Flowable]:
@@ -111,20 +111,22 @@ def _compared(view: ComparisonView, first: Scores) -> list[Flowable]:
     counted = "slices" if view.level == "slice" else "patient folders"
     heads.append(f"{'Slices' if view.level == 'slice' else 'Folders'} labelled hemorrhage")
     left_out = len(names) - len(rows)
-    positions = Counter(place for place in slices["position"] if place)
-    unknown = len(slices) - sum(positions.values())
-    known = [f"{printable(place, 20)} {n:,}" for place, n in positions.most_common(6)]
-    placed = ", ".join([*known, f"not known {unknown:,}"] if unknown else known)
-    more = f" And {left_out:,} more sets." if left_out else ""
-    where = f" Slices by position in the head: {placed}." if positions else ""
+    positions = Counter(position for position in slices["position"] if position)
+    n_unknown = len(slices) - sum(positions.values())
+    known_counts = [f"{printable(position, 20)} {n:,}" for position, n in positions.most_common(6)]
+    position_counts = ", ".join(
+        [*known_counts, f"not known {n_unknown:,}"] if n_unknown else known_counts
+    )
+    more_sets = f" And {left_out:,} more sets." if left_out else ""
+    positions_sentence = f" Slices by position in the head: {position_counts}." if positions else ""
     return [
         paragraph("What was compared", style=HEADING),
         table(heads, rows, (20, 19, 18, 10, 10, 10, 14)),
         paragraph(
             f"{first.n:,} {counted}, {first.n_positive:,} labelled hemorrhage, of"
-            f" {first.n_groups:,} patients (folders of one person counted once)."
-            " Out-of-fold: each patient was judged by a model that was trained without that patient."
-            f" Outside: a set that the model was not trained on.{where}{more}",
+            f" {first.n_groups:,} patients (several folders of one person count once)."
+            " Out-of-fold: each patient was predicted by a model that was trained without this patient."
+            f" Outside: the model was not trained on this set.{positions_sentence}{more_sets}",
             style=CAPTION,
         ),
     ]
@@ -134,23 +136,25 @@ def _origins(comparison: Comparison, name: str) -> str:
     """E.g. ``out-of-fold``, or each origin with its models where they differ."""
     by_origin: dict[str, list[str]] = {}
     for model in comparison.models:
-        origin = printable(model.origins.get(name, "not told"), 20)
+        origin = printable(model.origins.get(name, "not known"), 20)
         by_origin.setdefault(origin, []).append(printable(model.name, 30))
     if len(by_origin) == 1:
         return next(iter(by_origin))
-    return "; ".join(f"{origin}: {', '.join(who)}" for origin, who in by_origin.items())
+    return "; ".join(
+        f"{origin}: {', '.join(model_names)}" for origin, model_names in by_origin.items()
+    )
 
 
 def _counts(view: ComparisonView, name: str) -> tuple[str, str, str, str]:
     """Slices, folders, patients of a set, and its cases labelled hemorrhage."""
     slices, cases = view.comparison.slices, view.cases
-    own = slices[slices["set"] == name]
-    bleeding = int(cases.loc[cases["set"] == name, "label"].sum())
+    slices_of_set = slices[slices["set"] == name]
+    n_hemorrhage = int(cases.loc[cases["set"] == name, "label"].sum())
     return (
-        f"{len(own):,}",
-        f"{own['patient'].nunique():,}",
-        f"{own['group'].nunique():,}",
-        f"{bleeding:,}",
+        f"{len(slices_of_set):,}",
+        f"{slices_of_set['patient'].nunique():,}",
+        f"{slices_of_set['group'].nunique():,}",
+        f"{n_hemorrhage:,}",
     )
 
 
@@ -197,43 +201,43 @@ def _figures(
         (
             (FAMILY_NAMES[model.family], printable(model.recipe, NAME_LENGTH)),
             _threshold(thresholds[model.key]),
-            _two_lines(percent(found.accuracy)),
-            f"{100 * found.majority_baseline:.1f} %",
-            _two_lines(percent(found.balanced_accuracy)),
-            _two_lines(percent(found.sensitivity)),
-            _two_lines(percent(found.specificity)),
-            _two_lines(area(found.auroc)),
+            _two_lines(percent(model_scores.accuracy)),
+            f"{100 * model_scores.majority_baseline:.1f} %",
+            _two_lines(percent(model_scores.balanced_accuracy)),
+            _two_lines(percent(model_scores.sensitivity)),
+            _two_lines(percent(model_scores.specificity)),
+            _two_lines(area(model_scores.auroc)),
         )
         for model in models
-        for found in (scores[model.key],)
+        for model_scores in (scores[model.key],)
     ]
-    heads = ("Model", "Threshold in force", "Right", "Always the commoner answer",
+    heads = ("Model", "Threshold in force", "Accuracy", "Majority-class baseline",
              "Balanced accuracy", "Sensitivity", "Specificity", "AUROC")  # fmt: skip
     return [
         paragraph("Figures at the thresholds in force", style=HEADING),
         table(heads, rows, (18, 15, 14, 14, 14, 14, 14, 13)),
         paragraph(
-            f"Right: share of {view.level}s called as labelled. Balanced accuracy: mean of"
-            " sensitivity and specificity. In brackets 95 % intervals from resampling patients;"
-            f" “no interval” where there are too few patients to make one. {_better(models, scores)}",
+            f"Accuracy: share of {view.level}s called as labelled. Balanced accuracy: mean of"
+            " sensitivity and specificity. In brackets: 95 % intervals from resampling patients;"
+            f" “no interval”: there are too few patients for one. {_above_baseline(models, scores)}",
             style=CAPTION,
         ),
     ]
 
 
-def _better(models: Sequence[ComparedModel], scores: Mapping[str, Scores]) -> str:
-    """Which models the commoner answer does not explain away."""
+def _above_baseline(models: Sequence[ComparedModel], scores: Mapping[str, Scores]) -> str:
+    """Names the models whose whole accuracy interval is above the majority-class baseline."""
 
-    def surely(found: Metric, baseline: float) -> bool:
-        return found.has_interval and found.low > baseline
+    def exceeds(accuracy: Metric, baseline: float) -> bool:
+        return accuracy.has_interval and accuracy.low > baseline
 
     useful = [
         printable(model.name, NAME_LENGTH)
         for model in models
-        if surely(scores[model.key].accuracy, scores[model.key].majority_baseline)
+        if exceeds(scores[model.key].accuracy, scores[model.key].majority_baseline)
     ]
     return (
-        "Models that are right more often than always giving the commoner answer, interval and all:"
+        "Models whose whole interval of accuracy is above the majority-class baseline:"
         f" {', '.join(useful) or 'none'}."
     )
 
@@ -255,17 +259,21 @@ def _curves(
 ) -> list[Flowable]:
     if not models:
         return []
-    drawn = models[:MOST_CURVES]
-    some = f" Drawn are the first {len(drawn)} of {len(models)} models." if drawn != models else ""
+    drawn_models = models[:MOST_CURVES]
+    drawn_sentence = (
+        f" The chart shows the first {len(drawn_models)} of {len(models)} models."
+        if drawn_models != models
+        else ""
+    )
     return [
         KeepTogether(
             [
                 paragraph("ROC curves", style=HEADING),
-                roc_drawing(drawn, roc, scores),
+                roc_drawing(drawn_models, roc, scores),
                 paragraph(
-                    "Filled symbols: where a model stands at the threshold in force; off its curve"
-                    " where the threshold differs from case to case. Dotted diagonal:"
-                    f" guessing.{some}",
+                    "Filled symbols: the model at the threshold in force; a symbol lies off the curve"
+                    " if the threshold differs from case to case. Dotted diagonal:"
+                    f" guessing.{drawn_sentence}",
                     style=CAPTION,
                 ),
             ]
@@ -277,13 +285,13 @@ def _differences(models: Sequence[ComparedModel], sentences: Sequence[str]) -> l
     if not sentences:
         return []
     pairs = len(models) * (len(models) - 1) // 2
-    looked = "One pair is" if pairs == 1 else f"{pairs} pairs are"
+    pairs_compared = "One pair is" if pairs == 1 else f"{pairs} pairs are"
     return [
         paragraph("Differences in words", style=HEADING),
         *bullets(sentences),
         paragraph(
-            f"Intervals resample patients, the same for both models. {looked} looked at; about one in"
-            " twenty pairs that are truly alike would look different.",
+            f"Intervals resample patients, the same for both models. {pairs_compared} compared; about"
+            " one in twenty pairs of equally good models would look different by chance.",
             style=CAPTION,
         ),
     ]
@@ -305,9 +313,9 @@ def _leakage(gaps: Sequence[LeakageGap]) -> list[Flowable]:
         )
         for gap in gaps
     ]
-    heads = ("Model", "Right, same patients in training", "Right, patients never seen",
-             "Leakage gap", "Always the commoner answer", "AUROC, same patients",
-             "AUROC, never seen", "Right, as published")  # fmt: skip
+    heads = ("Model", "Accuracy, same patients in training", "Accuracy, unseen patients",
+             "Leakage gap", "Majority-class baseline", "AUROC, same patients in training",
+             "AUROC, unseen patients", "Accuracy, as published")  # fmt: skip
     return [
         KeepTogether(
             [
@@ -316,7 +324,7 @@ def _leakage(gaps: Sequence[LeakageGap]) -> list[Flowable]:
                 table(heads, rows, (18, 14, 14, 12, 14, 13, 13, 12)),
                 paragraph(
                     "From the cards of the bundles, at the thresholds they were released with. As"
-                    " published: the study's own validation accuracy, of slices split at random.",
+                    " published: the study's validation accuracy, with slices split at random.",
                     style=CAPTION,
                 ),
             ]
@@ -325,5 +333,9 @@ def _leakage(gaps: Sequence[LeakageGap]) -> list[Flowable]:
 
 
 def _published(gap: LeakageGap) -> str:
-    found = PUBLISHED.get((gap.family, gap.recipe))
-    return "not in the study" if found is None else f"{100 * found.accuracy:.1f} %"
+    published_result = PUBLISHED.get((gap.family, gap.recipe))
+    return (
+        "not in the study"
+        if published_result is None
+        else f"{100 * published_result.accuracy:.1f} %"
+    )

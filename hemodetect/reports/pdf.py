@@ -1,12 +1,12 @@
-"""What every PDF shares: font, styles, tables, and pages with a stamp and their number.
+"""Shared by every PDF: font, styles, tables, and pages with a stamp and a page number.
 
-Names of sets, recipes and patients come from files that may be anybody's, and reportlab reads the
-text of a paragraph as markup that can even load images. So text enters a page through `paragraph`
-and `table`, which escape it, or through `printable`, for what is drawn and never read as markup.
+Names of sets, recipes and patients come from untrusted files, and reportlab reads the text of a
+paragraph as markup, which can even load images. So text enters a page through `paragraph` and
+`table`, which escape it, or through `printable` where it is drawn and not read as markup.
 
-The font is Bitstream Vera, which reportlab brings and embeds; its licence allows that. It has the
-letters of Western Europe and Turkish. Any other character is printed as "?", which is seen to be
-missing; the standard fonts of PDF would print a black box or nothing.
+The font is Bitstream Vera, which comes with reportlab and may be embedded under its licence. It has
+the letters of Western Europe and Turkish. Every other character is printed as "?", so that the reader
+sees that one is missing; the standard PDF fonts would print a black box or nothing.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ NAME_LENGTH = 60
 """Most characters of a name from a file."""
 _LONGEST = 1000
 _ONE_AT_A_TIME = threading.Lock()
-"""reportlab reads a font through one file position, which documents made at once would share."""
+"""reportlab reads a font through one file position, which simultaneous documents would share."""
 
 
 def _style(name: str, size: float, **more: object) -> ParagraphStyle:
@@ -71,10 +71,14 @@ _STAMP = _style("stamp", 6.3, textColor=GREY)
 def printable(text: object, limit: int = _LONGEST) -> str:
     """`text` on one line, cut to `limit` characters, with "?" for what the font does not have."""
     raw = str(text)[: 4 * limit]
-    # Composed, because file names of macOS hold letters and accents apart.
+    # NFC, because file names from macOS store letters and accents separately.
     line = " ".join(unicodedata.normalize("NFC", raw).split())
-    shown = "".join(c if ord(c) in _GLYPHS and c.isprintable() else "?" for c in line)
-    return shown if len(shown) <= limit else shown[: limit - 1].rstrip() + "…"
+    printable_line = "".join(c if ord(c) in _GLYPHS and c.isprintable() else "?" for c in line)
+    return (
+        printable_line
+        if len(printable_line) <= limit
+        else printable_line[: limit - 1].rstrip() + "…"
+    )
 
 
 def fitted(text: str, width: float, size: float, font: str = FONT) -> float:
@@ -100,7 +104,7 @@ def bullets(sentences: Sequence[str]) -> list[Paragraph]:
 def table(
     heads: Sequence[str], rows: Sequence[Sequence[str | Sequence[str]]], widths: Sequence[float]
 ) -> Table:
-    """Rows of plain text under heads that are repeated on every page the table runs over.
+    """Rows of plain text; the heads are repeated on every page of the table.
 
     Args:
         rows: a cell is a line, or several.
@@ -134,21 +138,21 @@ def document(story: Sequence[Flowable], title: str, stamp: Sequence[str]) -> byt
     """A PDF on A4; the same arguments give the same bytes.
 
     Args:
-        story: what is printed, top to bottom; it cannot be used twice.
-        title: in the head of every page and in the file's own description.
+        story: the content, top to bottom; it cannot be used twice.
+        title: shown at the top of every page and in the PDF's metadata.
         stamp: lines at the foot of every page.
     """
-    foot = [paragraph(line, style=_STAMP) for line in stamp]
-    heights = [line.wrap(WIDTH, A4[1])[1] for line in foot]
+    footer = [paragraph(line, style=_STAMP) for line in stamp]
+    heights = [line.wrap(WIDTH, A4[1])[1] for line in footer]
     bottom = 9 * mm + sum(heights) + 6
     top = A4[1] - 16 * mm
     frame = Frame(MARGIN, bottom, WIDTH, top - bottom, 0, 0, 0, 0)
-    made = io.BytesIO()
+    buffer = io.BytesIO()
     template = BaseDocTemplate(
-        made,
+        buffer,
         pagesize=A4,
         pageTemplates=[
-            PageTemplate(frames=[frame], onPage=_furniture(printable(title, 90), foot, heights))
+            PageTemplate(frames=[frame], onPage=_furniture(printable(title, 90), footer, heights))
         ],
         title=printable(title, 90),
         author="hemodetect",
@@ -158,14 +162,14 @@ def document(story: Sequence[Flowable], title: str, stamp: Sequence[str]) -> byt
     )
     with _ONE_AT_A_TIME:
         template.build(list(story), canvasmaker=_CountingCanvas)
-    return made.getvalue()
+    return buffer.getvalue()
 
 
 _TOTAL = "number-of-pages"
 
 
 class _CountingCanvas(Canvas):
-    """Pages refer to a form that holds their number, which is known when the last one is drawn."""
+    """Pages refer to a form with the number of pages, which is known after the last page."""
 
     def save(self) -> None:
         self.beginForm(_TOTAL)
@@ -179,7 +183,7 @@ class _CountingCanvas(Canvas):
 def _furniture(
     title: str, foot: Sequence[Paragraph], heights: Sequence[float]
 ) -> Callable[[Canvas, BaseDocTemplate], None]:
-    """Draws what stands on every page."""
+    """Draws the header and the footer of every page."""
 
     def draw(canvas: Canvas, template: BaseDocTemplate) -> None:
         canvas.saveState()

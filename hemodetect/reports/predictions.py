@@ -24,30 +24,30 @@ def prediction_json(prediction: StudyPrediction) -> dict[str, Any]:
                 "file": image.source,
                 "index": index,
                 "probability": {
-                    family: _rounded(found.probabilities[index])
-                    for family, found in families.items()
+                    family: _rounded(family_prediction.probabilities[index])
+                    for family, family_prediction in families.items()
                 },
             }
             for index, image in enumerate(study.slices)
         ],
         "patient": {
             family: {
-                "probability": _rounded(found.patient),
-                "call": found.call,
-                "threshold": found.threshold,
-                "cannot_tell": found.undecided,
-                "top_slices": list(found.top_slices),
+                "probability": _rounded(family_prediction.patient),
+                "call": family_prediction.call,
+                "threshold": family_prediction.threshold,
+                "cannot_tell": family_prediction.undecided,
+                "top_slices": list(family_prediction.top_slices),
             }
-            for family, found in families.items()
+            for family, family_prediction in families.items()
         },
         "refused": [{"file": r.file, "reason": r.reason} for r in study.refused],
     }
 
 
 def prediction_csv(prediction: StudyPrediction) -> str:
-    """A row a slice: study, slice (from 1), file, and each model's probability.
+    """One row per slice: study, slice (from 1), file, and each model's probability.
 
-    A file name that a spreadsheet would take for a formula gets an apostrophe before it.
+    A file name that a spreadsheet would read as a formula gets a leading apostrophe.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -55,7 +55,10 @@ def prediction_csv(prediction: StudyPrediction) -> str:
     text.write(f"# {RESEARCH_USE_ONLY}\n")
     writer.writerow(["study", "slice", "file", *families])
     for index, image in enumerate(prediction.study.slices):
-        probabilities = (f"{found.probabilities[index]:.4f}" for found in families.values())
+        probabilities = (
+            f"{family_prediction.probabilities[index]:.4f}"
+            for family_prediction in families.values()
+        )
         writer.writerow([prediction.study.id, index + 1, no_formula(image.source), *probabilities])
     return text.getvalue()
 
@@ -64,11 +67,13 @@ def prediction_text(prediction: StudyPrediction, name: str) -> str:
     """A few lines for a terminal."""
     study = prediction.study
     lines = [f"{name} ({study.id}): {study.series[study.chosen].description}"]
-    for family, found in prediction.families.items():
-        top = ", ".join(str(i + 1) for i in found.top_slices)
+    for family, family_prediction in prediction.families.items():
+        top = ", ".join(str(i + 1) for i in family_prediction.top_slices)
         lines.append(
-            f"  {FAMILY_NAMES[family]:<20} {_call(found):<14} {found.patient:6.1%}"
-            f"  (threshold {found.threshold:.0%}; {found.suspicious} of {len(study.slices)}"
+            f"  {FAMILY_NAMES[family]:<20} {_call(family_prediction):<14}"
+            f" {family_prediction.patient:6.1%}"
+            f"  (threshold {family_prediction.threshold:.0%};"
+            f" {family_prediction.suspicious} of {len(study.slices)}"
             f" slices suspicious; highest: {top})"
         )
     if study.refused:
@@ -83,10 +88,10 @@ def _rounded(probability: float) -> float:
     return round(float(probability), 6)
 
 
-def _call(found: FamilyPrediction) -> str:
-    return "cannot tell" if found.undecided else found.call
+def _call(family_prediction: FamilyPrediction) -> str:
+    return "cannot tell" if family_prediction.undecided else family_prediction.call
 
 
 def no_formula(text: str) -> str:
-    """`text`, with an apostrophe before what a spreadsheet would take for a formula."""
+    """`text`, with a leading apostrophe if a spreadsheet would read it as a formula."""
     return "'" + text if text[:1] in "=+-@\t\r" else text

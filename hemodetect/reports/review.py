@@ -1,4 +1,4 @@
-"""A review session's results in words, as CSV and as PDF."""
+"""A review session's results as sentences, CSV and PDF."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ from hemodetect.reviews.sources import as_json
 
 MODES: dict[Mode, str] = {
     "blind-first": "Readers first, then the models, then the reader again",
-    "models-at-once": "Models beside the study from the start",
+    "models-at-once": "Models' answers on the screen from the start",
     "crossed": "Half with the models, half without, the next reader the other way round",
 }
 UNSURE_COUNTS = (
-    "Not sure counts as a call of hemorrhage, since such a study is looked at again; a tie of readers"
+    "Not sure counts as a call of hemorrhage, because such a study is looked at again; a tie of readers"
     " is not sure. A model that cannot tell counts by its operating point."
 )
 _COLUMNS = (
@@ -48,28 +48,30 @@ _COLUMNS = (
 
 
 def reads_csv(
-    of: ReviewSession,
+    session: ReviewSession,
     reads: Sequence[Read],
     models: Sequence[ModelRead],
     skips: Sequence[Skip] = (),
 ) -> str:
-    """A row a read of a person, a row a study that one had to go past, then a row a read of a model."""
+    """One row per read of a person, then per skipped study, then per answer of a model."""
     text = io.StringIO()
-    text.write(f"# {' '.join(of.title.split())} ({of.id}), {of.mode}, seed {of.seed}\n")
+    text.write(
+        f"# {' '.join(session.title.split())} ({session.id}), {session.mode}, seed {session.seed}\n"
+    )
     text.write(f"# {RESEARCH_USE_ONLY}\n")
     writer = csv.DictWriter(text, _COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
-    about = {
+    study_columns = {
         study.number: {
             "study": study.number,
             "source": json.dumps(as_json(study.source)),
             "truth": study.truth or "",
         }
-        for study in of.studies
+        for study in session.studies
     }
     for read in reads:
         writer.writerow(
-            about[read.study]
+            study_columns[read.study]
             | {
                 "by": no_formula(read.reader),
                 "kind": "reader",
@@ -86,7 +88,7 @@ def reads_csv(
         )
     for skip in skips:
         writer.writerow(
-            about[skip.study]
+            study_columns[skip.study]
             | {
                 "by": no_formula(skip.reader),
                 "kind": "reader",
@@ -97,7 +99,7 @@ def reads_csv(
         )
     for model in models:
         writer.writerow(
-            about[model.study]
+            study_columns[model.study]
             | {
                 "by": model.version,
                 "kind": model.family,
@@ -111,149 +113,156 @@ def reads_csv(
     return text.getvalue()
 
 
-def figure_rows(found: Results) -> list[dict[str, str]]:
-    """A row for every reader, majority and model, as a table for people."""
+def figure_rows(results: Results) -> list[dict[str, str]]:
+    """One row for every reader, majority and model; the keys are the column heads."""
     return [
         {
-            "Who": one.rater.name,
-            "Studies": str(one.n),
-            "Not sure": str(one.unsure),
-            "Right": percent(one.scores.accuracy) if one.scores else "",
-            "Sensitivity": percent(one.scores.sensitivity) if one.scores else "",
-            "Specificity": percent(one.scores.specificity) if one.scores else "",
-            "AUROC": area(one.scores.auroc) if one.scores else "",
-            "Time a study": "" if one.median_seconds is None else f"{one.median_seconds:.0f} s",
+            "Who": rated.rater.name,
+            "Studies": str(rated.n),
+            "Not sure": str(rated.unsure),
+            "Accuracy": percent(rated.scores.accuracy) if rated.scores else "",
+            "Sensitivity": percent(rated.scores.sensitivity) if rated.scores else "",
+            "Specificity": percent(rated.scores.specificity) if rated.scores else "",
+            "AUROC": area(rated.scores.auroc) if rated.scores else "",
+            "Time per study": ""
+            if rated.median_seconds is None
+            else f"{rated.median_seconds:.0f} s",
         }
-        for one in found.rated
+        for rated in results.rated
     ]
 
 
-def training_sentence(found: Results) -> str:
-    """Which models were trained on the patients of these studies, or may have been; else empty."""
-    seen: dict[tuple[int, int, int], list[str]] = {}
-    for one in found.rated:
-        if one.trained_on or one.unknown:
-            seen.setdefault((one.trained_on, one.unknown, one.n), []).append(one.rater.who)
-    if not seen:
+def training_sentence(results: Results) -> str:
+    """Names the models that were, or may have been, trained on these patients; may be empty."""
+    models_by_counts: dict[tuple[int, int, int], list[str]] = {}
+    for rated in results.rated:
+        if rated.trained_on or rated.unknown:
+            models_by_counts.setdefault((rated.trained_on, rated.unknown, rated.n), []).append(
+                rated.rater.who
+            )
+    if not models_by_counts:
         return ""
-    told = "; ".join(
-        f"{', '.join(who)} {_trained(trained_on, unknown, n, 'was' if len(who) == 1 else 'were')}"
-        for (trained_on, unknown, n), who in seen.items()
+    models_sentence = "; ".join(
+        f"{', '.join(names)} {_trained(trained_on, unknown, n, 'was' if len(names) == 1 else 'were')}"
+        for (trained_on, unknown, n), names in models_by_counts.items()
     )
     return (
-        f"{told}. What a model says of a patient it was trained on is no test of it, nor is what"
-        " readers called with it in view."
+        f"{models_sentence}. The answers of a model for patients it was trained on do not test it, nor"
+        " do the calls of readers who saw these answers."
     )
 
 
 def _trained(trained_on: int, unknown: int, n: int, was: str) -> str:
-    sure = f"{was} trained on the patients of {trained_on} of {n} studies"
+    sentence = f"{was} trained on the patients of {trained_on} of {n} studies"
     if not trained_on:
         return f"may have been trained on the patients of {unknown} of {n} studies"
-    return f"{sure} and may have been on those of {unknown} more" if unknown else sure
+    return f"{sentence} and may have been on those of {unknown} more" if unknown else sentence
 
 
-def sentences(found: Results) -> list[str]:
-    """Agreement and change of mind, in words."""
-    told = []
-    if found.baseline is not None:
-        told.append(f"Always giving the commoner answer is right in {100 * found.baseline:.1f} %.")
-    for (one, other, stage), kappa in found.kappas.items():
-        told.append(f"{one} and {other}, {STAGE_WORDS[stage]}: Cohen's kappa {_kappa(kappa)}.")
-    for stage, kappa in found.fleiss.items():
-        told.append(f"All readers, {STAGE_WORDS[stage]}: Fleiss' kappa {_kappa(kappa)}.")
-    told += [_change(change) for change in found.changes]
-    told += [skip_sentence(skip) for skip in found.skips]
-    families = Counter(one.rater.family for one in found.rated if one.rater.family)
+def sentences(results: Results) -> list[str]:
+    """Sentences on the baseline, agreement, changed calls and skipped studies."""
+    lines = []
+    if results.baseline is not None:
+        lines.append(f"Accuracy of the majority-class baseline: {100 * results.baseline:.1f} %.")
+    for (first_rater, second_rater, stage), kappa in results.kappas.items():
+        lines.append(
+            f"{first_rater} and {second_rater}, {STAGE_WORDS[stage]}: Cohen's kappa {_kappa(kappa)}."
+        )
+    for stage, kappa in results.fleiss.items():
+        lines.append(f"All readers, {STAGE_WORDS[stage]}: Fleiss' kappa {_kappa(kappa)}.")
+    lines += [_change(change) for change in results.changes]
+    lines += [skip_sentence(skip) for skip in results.skips]
+    families = Counter(rated.rater.family for rated in results.rated if rated.rater.family)
     if any(count > 1 for count in families.values()):
-        told.append(
-            "Other models came into use during the session: each version is judged by the studies"
+        lines.append(
+            "The models in use changed during the session: each version is judged only by the studies"
             " that it was shown for."
         )
-    return told
+    return lines
 
 
 def skip_sentence(skip: Skip) -> str:
-    """Who went past which study."""
-    return f"{skip.reader} could not open study {skip.study} and went past it."
+    """Names the reader and the skipped study."""
+    return f"{skip.reader} could not open study {skip.study} and skipped it."
 
 
-def _kappa(found: Metric) -> str:
-    if math.isnan(found.value):
-        return "is not known, for one kind of call alone was used"
-    if not found.has_interval:
-        return f"{found.value:.2f} (too few studies for an interval)"
-    return f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
+def _kappa(kappa: Metric) -> str:
+    if math.isnan(kappa.value):
+        return "is not known, because only one kind of call was used"
+    if not kappa.has_interval:
+        return f"{kappa.value:.2f} (too few studies for an interval)"
+    return f"{kappa.value:.2f} ({kappa.low:.2f} to {kappa.high:.2f})"
 
 
 def _change(change: Change) -> str:
-    said = (
+    sentence = (
         f"{change.reader} changed {change.changed} of {change.n} calls after seeing the models"
         if change.changed
         else f"{change.reader} changed none of {change.n} calls after seeing the models"
     )
     if change.test is None or not change.changed:
-        return said + "."
+        return sentence + "."
     return (
-        f"{said}: {change.to_right} became right, {change.to_wrong} became wrong (exact McNemar test,"
-        f" p = {change.test.p_value:.2g})."
+        f"{sentence}: {change.to_right} became right, {change.to_wrong} became wrong (exact McNemar"
+        f" test, p = {change.test.p_value:.2g})."
     )
 
 
-def review_pdf(found: Results, models: Sequence[ModelRead], when: datetime) -> bytes:
-    """The results on paper.
+def review_pdf(results: Results, models: Sequence[ModelRead], when: datetime) -> bytes:
+    """The results as a PDF.
 
     Args:
-        found: of whatever has been read so far.
-        models: for the versions that were shown.
-        when: the moment of making, UTC.
+        results: of everything read so far.
+        models: answers of the models that were shown; the stamp lists their versions.
+        when: time of the report, UTC.
     """
-    of = found.session
+    session = results.session
     story: list[Flowable] = [
-        paragraph(printable(of.title, 90), style=TITLE),
+        paragraph(printable(session.title, 90), style=TITLE),
         paragraph(
-            f"Review session {of.id}: {len(of.studies)} studies, readers {', '.join(of.readers)}."
-            f" {MODES[of.mode]}. {found.done:.0%} of the reads are made.",
+            f"Review session {session.id}: {len(session.studies)} studies,"
+            f" readers {', '.join(session.readers)}."
+            f" {MODES[session.mode]}. {results.done:.0%} of the reads are done.",
             limit=2000,
         ),
     ]
-    rows = [tuple(row.values()) for row in figure_rows(found)]
+    rows = [tuple(row.values()) for row in figure_rows(results)]
     if rows:
         story.append(paragraph("Readers and models", style=HEADING))
-        story.append(table(list(figure_rows(found)[0]), rows, (25, 10, 8, 20, 20, 20, 17, 10)))
+        story.append(table(list(figure_rows(results)[0]), rows, (25, 10, 8, 20, 20, 20, 17, 10)))
         story.append(paragraph(UNSURE_COUNTS, style=CAPTION))
-        if seen := training_sentence(found):
-            story.append(paragraph(seen, limit=2000))
-    story += _matrices([one for one in found.rated if one.confusion])
-    if told := sentences(found):
+        if training := training_sentence(results):
+            story.append(paragraph(training, limit=2000))
+    story += _matrices([rated for rated in results.rated if rated.confusion])
+    if agreement_lines := sentences(results):
         story.append(paragraph("Agreement, and what the models changed", style=HEADING))
-        story += bullets(told)
+        story += bullets(agreement_lines)
         story.append(
             paragraph(
-                "Intervals are 95 % and resample studies; with few of them they are wide.",
+                "95 % intervals from resampling studies; they are wide where there are few studies.",
                 style=CAPTION,
             )
         )
     stamp = [
-        f"Made {when:%Y-%m-%d %H:%M} UTC; session {of.id} made"
-        f" {of.created:%Y-%m-%d} by {of.created_by}, seed {of.seed}",
+        f"Made {when:%Y-%m-%d %H:%M} UTC; session {session.id} created"
+        f" {session.created:%Y-%m-%d} by {session.created_by}, seed {session.seed}",
         "Bundles: " + (", ".join(sorted({model.version for model in models})) or "none shown yet"),
         RESEARCH_USE_ONLY,
     ]
-    return document(story, f"Review: {of.title}", stamp)
+    return document(story, f"Review: {session.title}", stamp)
 
 
 def _matrices(rated: Sequence[Rated]) -> list[Flowable]:
     panels = []
-    for one in rated:
-        if one.confusion:
-            stage = STAGE_WORDS[one.rater.stage] if one.rater.stage else ""
-            panels.append((one.rater.who, stage, one.confusion))
+    for rater_result in rated:
+        if rater_result.confusion:
+            stage = STAGE_WORDS[rater_result.rater.stage] if rater_result.rater.stage else ""
+            panels.append((rater_result.rater.who, stage, rater_result.confusion))
     if not panels:
         return []
-    drawn: list[Flowable] = [
+    drawings: list[Flowable] = [
         confusion_drawing(panels[start : start + PER_ROW])
         for start in range(0, len(panels), PER_ROW)
     ]
-    first = KeepTogether([paragraph("Calls against the known answer", style=HEADING), drawn[0]])
-    return [first, *(part for more in drawn[1:] for part in (Spacer(0, 4), more))]
+    first = KeepTogether([paragraph("Calls against the known answer", style=HEADING), drawings[0]])
+    return [first, *(part for more in drawings[1:] for part in (Spacer(0, 4), more))]

@@ -59,5 +59,5 @@ def tuning_text(tuning: Tuning) -> str:
     return "\n".join(lines)
 
 
-def _worth(value: float | None) -> str:
+def _value(value: float | None) -> str:
     return "none" if value is None else f"{value:.2f}"

@@ -1,4 +1,4 @@
-"""One study on paper: what was read, what the models say, where the CNN looked, what the reader said.
+"""One study as a PDF: the series read, the models' answers, CNN heat maps and the reader's answers.
 
 No file name is printed, because files may be named after patients.
 """
@@ -59,44 +59,48 @@ def study_pdf(
     when: datetime,
     trained_on: Mapping[str, bool] | None = None,
 ) -> bytes:
-    """A PDF on A4 of one study, two pages as a rule; the same arguments give the same bytes.
+    """An A4 PDF of one study, usually two pages; the same arguments give the same bytes.
 
     Args:
-        prediction: of the models in use.
-        cards: family -> card of the bundle that predicted. Where it is missing, or is another
-            bundle's, the track record and the files are printed as not known.
+        prediction: answers of the models in use.
+        cards: family -> card of the bundle that predicted. Where a card is missing or belongs to
+            another bundle, the track record and the files are printed as not known.
         pictures: see `hemodetect.reports.study_pictures.slice_pictures`; the first four are shown.
-        reads: of this study by one reader; may be empty.
-        when: the report was made; without a time zone it is taken for UTC.
-        trained_on: version -> whether it was trained on this patient, where that is known.
+        reads: one reader's reads of this study; may be empty.
+        when: time of the report; a time without a time zone counts as UTC.
+        trained_on: version -> whether it was trained on this patient, where this is known.
     """
     study = prediction.study
-    known = {
+    known_cards = {
         family: cards[family]
-        for family, found in prediction.families.items()
-        if family in cards and cards[family].version == found.version
+        for family, family_prediction in prediction.families.items()
+        if family in cards and cards[family].version == family_prediction.version
     }
-    records = {f: record for f, card in known.items() if (record := _record(card)) is not None}
+    records = {
+        f: record for f, card in known_cards.items() if (record := _record(card)) is not None
+    }
     title = f"Head CT {printable(study.id, _ID_LENGTH)}"
-    made = when.astimezone(UTC) if when.tzinfo else when
+    made_at = when.astimezone(UTC) if when.tzinfo else when
     stamp = [
-        f"{title}. Made {made:%Y-%m-%d %H:%M} UTC with hemodetect {__version__}.",
+        f"{title}. Made {made_at:%Y-%m-%d %H:%M} UTC with hemodetect {__version__}.",
         RESEARCH_USE_ONLY,
     ]
     story = [
         paragraph(title, style=TITLE),
-        paragraph(_what_was_read(study), f"{RESEARCH_USE_ONLY} Made {made:%Y-%m-%d %H:%M} UTC."),
-        *_first_words(prediction, {family: known[family] for family in records}, trained_on or {}),
+        paragraph(_what_was_read(study), f"{RESEARCH_USE_ONLY} Made {made_at:%Y-%m-%d %H:%M} UTC."),
+        *_first_words(
+            prediction, {family: known_cards[family] for family in records}, trained_on or {}
+        ),
         *_models(prediction, records),
         *picture_section(pictures, study.units, len(study.slices)),
         *_reads(reads),
-        *_bundles(prediction, known),
+        *_bundles(prediction, known_cards),
     ]
     return document(story, f"hemodetect: {title}", stamp)
 
 
 def _record(card: Card) -> Scores | None:
-    """The figures by patient, where the card holds them."""
+    """The figures by patient; None where the card does not hold them."""
     try:
         return scores_of_card(card.metrics.get("patient", {}))
     except EvaluationError:
@@ -104,7 +108,7 @@ def _record(card: Card) -> Scores | None:
 
 
 def _what_was_read(study: Study) -> str:
-    """The description of the series begins with the number of its slices."""
+    """Describes the series; its description begins with the number of slices."""
     series = study.series[study.chosen]
     parts = [f"Read: {printable(series.description, 120)}"]
     if series.set_aside:
@@ -121,15 +125,17 @@ def _what_was_read(study: Study) -> str:
 def _first_words(
     prediction: StudyPrediction, recorded: Mapping[str, Card], trained_on: Mapping[str, bool]
 ) -> list[Flowable]:
-    """What the Read page says first, in its words."""
+    """The first sentences of the Read page."""
     if not prediction.families:
         return [paragraph(reliability_sentence({}), style=HEADING)]
     lines = [reliability_sentence(recorded)] if recorded else []
-    lost = [FAMILY_NAMES[family] for family in prediction.families if family not in recorded]
-    if lost:
-        lines.append(f"How often it is right is not known here for: {', '.join(lost)}.")
-    if seen := trained_on_sentence(prediction, trained_on):
-        lines.append(seen)
+    without_record = [
+        FAMILY_NAMES[family] for family in prediction.families if family not in recorded
+    ]
+    if without_record:
+        lines.append(f"The accuracy is not known here for: {', '.join(without_record)}.")
+    if training := trained_on_sentence(prediction, trained_on):
+        lines.append(training)
     if no_head := no_head_sentence(prediction):
         lines.append(no_head)
     if prediction.study.units == "grey":
@@ -149,31 +155,33 @@ def _models(prediction: StudyPrediction, records: Mapping[str, Scores]) -> list[
         for family, name in FAMILY_NAMES.items()
     ]
     heads = (
-        "Model", "Call", "Probability for the patient", "Calls hemorrhage from",
-        "Slices suspicious", "Track record: sensitivity", "Track record: specificity",
+        "Model", "Call", "Probability for the patient", "Threshold",
+        "Suspicious slices", "Track record: sensitivity", "Track record: specificity",
     )  # fmt: skip
     notes = [
         "Track record, from each model's card: by patient, on patients held out of training, with"
-        " 95 % intervals that resample patients; in brackets, patient folders. A slice is suspicious"
-        " from the probability that the model calls hemorrhage from; a model that judges the whole"
-        " study gives every slice a probability in the light of the others."
+        " 95 % intervals from resampling patients; in brackets, patient folders. A slice is suspicious"
+        " if its probability reaches the threshold of the model. A model that reads the whole study"
+        " uses the other slices for the probability of each slice."
     ]
-    if any(found.undecided for found in families.values()):
+    if any(family_prediction.undecided for family_prediction in families.values()):
         notes.insert(0, f"Cannot tell: {CANNOT_TELL[0].lower()}{CANNOT_TELL[1:]}")
     return [
-        paragraph("What the models say", style=HEADING),
+        paragraph("Models' answers", style=HEADING),
         table(heads, rows, (109, 67, 51, 56, 80, 73.5, 73.5)),
         paragraph(*notes, style=CAPTION),
     ]
 
 
 def _model_row(
-    name: str, found: FamilyPrediction, record: Scores | None
+    name: str, family_prediction: FamilyPrediction, record: Scores | None
 ) -> tuple[str | tuple[str, ...], ...]:
-    n = len(found.probabilities)
-    suspicious: tuple[str, ...] = (f"{found.suspicious} of {n}",)
+    n = len(family_prediction.probabilities)
+    suspicious: tuple[str, ...] = (f"{family_prediction.suspicious} of {n}",)
     if n > 1:
-        suspicious += (f"most {', '.join(str(index + 1) for index in found.top_slices[:3])}",)
+        suspicious += (
+            f"highest {', '.join(str(index + 1) for index in family_prediction.top_slices[:3])}",
+        )
     sensitivity: tuple[str, ...] = ("not known",)
     specificity: tuple[str, ...] = ("not known",)
     if record is not None:
@@ -181,30 +189,30 @@ def _model_row(
         sensitivity = _rate(record.sensitivity, counts.tp, counts.tp + counts.fn)
         specificity = _rate(record.specificity, counts.tn, counts.tn + counts.fp)
     return (
-        (name, printable(found.version, NAME_LENGTH)),
-        _call(found),
-        _percent(found.patient),
-        _percent(found.threshold),
+        (name, printable(family_prediction.version, NAME_LENGTH)),
+        _call(family_prediction),
+        _percent(family_prediction.patient),
+        _percent(family_prediction.threshold),
         suspicious,
         sensitivity,
         specificity,
     )
 
 
-def _call(found: FamilyPrediction) -> str:
-    if found.undecided:
+def _call(family_prediction: FamilyPrediction) -> str:
+    if family_prediction.undecided:
         return "Cannot tell"
-    return "Hemorrhage" if found.call == "hemorrhage" else "No hemorrhage"
+    return "Hemorrhage" if family_prediction.call == "hemorrhage" else "No hemorrhage"
 
 
-def _rate(metric: Metric, right: int, of: int) -> tuple[str, str]:
+def _rate(metric: Metric, n_correct: int, n_total: int) -> tuple[str, str]:
     """E.g. ``83 % (15 of 18)`` and ``62 % to 100 %``."""
     interval = (
         f"{100 * metric.low:.0f} % to {100 * metric.high:.0f} %"
         if metric.has_interval
         else "no interval"
     )
-    return f"{100 * metric.value:.0f} % ({right} of {of})", interval
+    return f"{100 * metric.value:.0f} % ({n_correct} of {n_total})", interval
 
 
 def _percent(probability: float) -> str:
@@ -228,15 +236,17 @@ def _reads(reads: Sequence[Read]) -> list[Flowable]:
     story: list[Flowable] = [
         KeepTogether(
             [
-                paragraph("What the reader says", style=HEADING),
-                table(("Read", "Call", "How sure", "Slices", "Types"), rows, (24, 16, 11, 26, 32)),
+                paragraph("Reader's answers", style=HEADING),
+                table(
+                    ("Read", "Call", "Confidence", "Slices", "Types"), rows, (24, 16, 11, 26, 32)
+                ),
             ]
         )
     ]
     if [read.stage for read in ordered] == list(_STAGES):
-        before, after = ordered
-        kept = "stayed the same" if before.answer.call == after.answer.call else "changed"
-        story.append(paragraph(f"The call {kept} after the models were seen.", style=CAPTION))
+        blind, shown = ordered
+        change = "stayed the same" if blind.answer.call == shown.answer.call else "changed"
+        story.append(paragraph(f"The call {change} after the models were seen.", style=CAPTION))
     story.append(Spacer(0, 2))
     story += [line for read in ordered for line in _note(read)]
     return story
@@ -244,21 +254,23 @@ def _reads(reads: Sequence[Read]) -> list[Flowable]:
 
 def _note(read: Read) -> list[Flowable]:
     note = read.answer.note
-    whole = printable(note, max(len(note), 1))
-    if not whole:
+    full_note = printable(note, max(len(note), 1))
+    if not full_note:
         return []
     stage = _STAGES[read.stage].lower()
-    found: list[Flowable] = [
-        paragraph(f"Note {stage}:", printable(whole, NOTE_LENGTH), style=BODY, limit=NOTE_LENGTH)
+    flowables: list[Flowable] = [
+        paragraph(
+            f"Note {stage}:", printable(full_note, NOTE_LENGTH), style=BODY, limit=NOTE_LENGTH
+        )
     ]
-    if len(whole) > NOTE_LENGTH:
-        told = f"The note is cut here; it has {len(whole):,} characters."
-        found.append(paragraph(told, style=CAPTION))
-    return found
+    if len(full_note) > NOTE_LENGTH:
+        cut_sentence = f"The note is cut here; it has {len(full_note):,} characters."
+        flowables.append(paragraph(cut_sentence, style=CAPTION))
+    return flowables
 
 
 def _slices(slices: Iterable[int]) -> str:
-    """Numbers of slices, e.g. ``3-5, 9``; those that find no room are counted."""
+    """Slice numbers, e.g. ``3-5, 9``; a list that is too long is cut and gives their number."""
     numbers = sorted(set(slices))
     runs: list[list[int]] = []
     for number in numbers:
@@ -272,7 +284,7 @@ def _slices(slices: Iterable[int]) -> str:
     return named or "none named"
 
 
-def _bundles(prediction: StudyPrediction, known: Mapping[str, Card]) -> list[Flowable]:
+def _bundles(prediction: StudyPrediction, known_cards: Mapping[str, Card]) -> list[Flowable]:
     families = prediction.families
     if not families:
         return []
@@ -280,47 +292,47 @@ def _bundles(prediction: StudyPrediction, known: Mapping[str, Card]) -> list[Flo
         (
             FAMILY_NAMES[family],
             printable(families[family].version, NAME_LENGTH),
-            _weights(known[family]) if family in known else "not known",
+            _weights(known_cards[family]) if family in known_cards else "not known",
         )
         for family in FAMILY_NAMES
         if family in families
     ]
     heads = ("Model", "Version", "Weights, with the first 16 digits of the SHA-256")
     block: list[Flowable] = [
-        paragraph("Which models these were", style=HEADING),
+        paragraph("Models used", style=HEADING),
         table(heads, rows, (18, 26, 65)),
     ]
-    if told := _remarks(known):
-        block.append(paragraph(*told, style=CAPTION))
+    if remarks := _remarks(known_cards):
+        block.append(paragraph(*remarks, style=CAPTION))
     return [KeepTogether(block)]
 
 
 def _remarks(cards: Mapping[str, Card]) -> list[str]:
-    """What the cards say, in their words, each remark once."""
-    whose: dict[str, list[str]] = {}
+    """The cards' remarks, each remark once."""
+    families_by_remark: dict[str, list[str]] = {}
     for family, card in cards.items():
         for remark in card.remarks:
-            whose.setdefault(remark, []).append(FAMILY_NAMES[family])
-    told = [
+            families_by_remark.setdefault(remark, []).append(FAMILY_NAMES[family])
+    lines = [
         f'{"All" if len(names) == len(cards) else ", ".join(names)}: "{printable(remark, 300)}"'
-        for remark, names in list(whose.items())[:_MOST_REMARKS]
+        for remark, names in list(families_by_remark.items())[:_MOST_REMARKS]
     ]
-    more = len(whose) - len(told)
-    rest = [f"{_counted(more, 'more remark')}."] if more else []
-    return ["What the models' cards say besides.", *told, *rest] if told else []
+    n_more = len(families_by_remark) - len(lines)
+    more_line = [f"{_counted(n_more, 'more remark')}."] if n_more else []
+    return ["Remarks on the models' cards.", *lines, *more_line] if lines else []
 
 
 def _weights(card: Card) -> tuple[str, ...]:
-    """Two files a line, so that none is parted from its hash."""
+    """Two files per line, so that each file stays on one line with its hash."""
     files = [
         f"{printable(name, NAME_LENGTH)} {digest[:16]}"
         for name, digest in card.files.items()
         if name.endswith((".keras", ".skops"))
     ]
-    told = files[:_MOST_FILES]
-    if len(told) < len(files):
-        told.append(f"and {len(files) - len(told)} more")
-    return tuple(", ".join(told[start : start + 2]) for start in range(0, len(told), 2))
+    names = files[:_MOST_FILES]
+    if len(names) < len(files):
+        names.append(f"and {len(files) - len(names)} more")
+    return tuple(", ".join(names[start : start + 2]) for start in range(0, len(names), 2))
 
 
 def _counted(n: int, noun: str) -> str:

@@ -1,4 +1,4 @@
-"""The Compare page as a PDF: what stands on it, and what a hostile name cannot do to it."""
+"""The Compare page as a PDF: its content, and hostile names that must not break it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ GAP = LeakageGap(
 )
 
 
-def board_of(
+def view_of(
     families: Sequence[str] = FAMILIES,
     level: Level = "slice",
     patients: int = 12,
@@ -77,8 +77,8 @@ def board_of(
     predictions = {
         model.key: facts.assign(probability=random.random(n).astype(np.float32)) for model in models
     }
-    made = compared(models, {name: FINGERPRINT}, facts, predictions, "2026-11-27")
-    return comparison_view(made, level)
+    comparison = compared(models, {name: FINGERPRINT}, facts, predictions, "2026-11-27")
+    return comparison_view(comparison, level)
 
 
 def pdf_of(
@@ -95,8 +95,8 @@ def pdf_of(
 
 def curves_of(view: ComparisonView):
     return {
-        key: roc_curve_with_band(found.labels, found.probabilities, found.codes, found.drawn)
-        for key, found in view.judged.items()
+        key: roc_curve_with_band(cases.labels, cases.probabilities, cases.codes, cases.drawn)
+        for key, cases in view.judged.items()
     }
 
 
@@ -108,7 +108,7 @@ def streams(pdf: bytes) -> list[str]:
 
 
 def words(pdf: bytes) -> str:
-    """All text in the order it was drawn, words parted by one space; ASCII is readable as it is."""
+    """All text in the order it was drawn, words separated by one space; ASCII text only."""
     drawn = re.findall(r"\(((?:\\.|[^\\)])*)\) Tj", " ".join(streams(pdf)))
     text = re.sub(r"\\([()\\])", r"\1", " ".join(drawn))
     return " ".join(text.split())
@@ -119,27 +119,27 @@ def page_count(pdf: bytes) -> int:
 
 
 def test_five_models_by_slice_make_a_short_pdf():
-    pdf = pdf_of(board_of())
+    pdf = pdf_of(view_of())
     assert pdf.startswith(b"%PDF-")
     assert page_count(pdf) in (2, 3)
 
 
 @pytest.mark.parametrize("level", ["slice", "patient"])
 def test_the_same_comparison_gives_the_same_bytes(level: Level):
-    first = pdf_of(board_of(level=level))
-    pdf_of(board_of(families=("rnn",)))
-    assert pdf_of(board_of(level=level)) == first
+    first = pdf_of(view_of(level=level))
+    pdf_of(view_of(families=("rnn",)))
+    assert pdf_of(view_of(level=level)) == first
 
 
 def test_pdfs_made_at_once_by_several_readers_do_not_mix():
-    boards = [board_of(families=FAMILIES[: 1 + n % 5], name=f"set {n}") for n in range(8)]
-    alone = [pdf_of(view) for view in boards]
+    views = [view_of(families=FAMILIES[: 1 + n % 5], name=f"set {n}") for n in range(8)]
+    alone = [pdf_of(view) for view in views]
     with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(pdf_of, boards)) == alone
+        assert list(pool.map(pdf_of, views)) == alone
 
 
 def test_every_page_is_stamped_with_bundles_data_date_use_and_its_number():
-    view = board_of()
+    view = view_of()
     pdf = pdf_of(view)
     pages = [" ".join(re.findall(r"\((.*?)\) Tj", s)) for s in streams(pdf) if "Page " in s]
     assert len(pages) == page_count(pdf)
@@ -161,41 +161,41 @@ def test_the_number_of_pages_is_the_number_there_are():
 
 
 @pytest.mark.parametrize("families", [("cnn",), ("cnn", "rnn"), FAMILIES])
-def test_every_model_stands_with_its_figures_bundle_and_counts(families: tuple[str, ...]):
-    view = board_of(families)
+def test_every_model_is_listed_with_its_figures_bundle_and_counts(families: tuple[str, ...]):
+    view = view_of(families)
     text = words(pdf_of(view))
     scores = view.scores(dict.fromkeys(view.judged, 0.5))
     for model in view.comparison.models:
-        found = scores[model.key]
+        model_scores = scores[model.key]
         assert model.name in text
         assert model.version in text
-        assert f"{100 * found.accuracy.value:.1f} %" in text
-        assert f"AUROC {found.auroc.value:.2f} ({found.auroc.low:.2f}-" in text
+        assert f"{100 * model_scores.accuracy.value:.1f} %" in text
+        assert f"AUROC {model_scores.auroc.value:.2f} ({model_scores.auroc.low:.2f}-" in text
 
 
 def test_by_patient_it_counts_patient_folders():
-    text = words(pdf_of(board_of(level="patient")))
+    text = words(pdf_of(view_of(level="patient")))
     assert "Comparison of 5 models, by patient" in text
     assert "12 patient folders, 6 labelled hemorrhage, of 12 patients" in text
 
 
-def test_one_model_has_neither_differences_nor_a_leakage_gap_to_tell():
-    text = words(pdf_of(board_of(("cnn",)), gaps=(), sentences=()))
+def test_one_model_has_neither_differences_nor_a_leakage_gap():
+    text = words(pdf_of(view_of(("cnn",)), gaps=(), sentences=()))
     assert "Comparison of 1 model, by slice" in text
     assert "Differences" not in text
     assert "leakage gap" not in text
 
 
 def test_two_patients_give_figures_that_say_they_have_no_interval():
-    view = board_of(("svm", "cnn"), patients=2)
+    view = view_of(("svm", "cnn"), patients=2)
     assert not view.scores(dict.fromkeys(view.judged, 0.5))["svm"].auroc.has_interval
     text = words(pdf_of(view))
     assert "(no interval)" in text
     assert "nan" not in text.lower()
 
 
-def test_thresholds_by_case_are_told_by_their_range():
-    view = board_of(("svm", "cnn"))
+def test_thresholds_by_case_are_printed_as_a_range():
+    view = view_of(("svm", "cnn"))
     thresholds = {"svm": 0.375, "cnn": np.linspace(0.2, 0.6, len(view.cases))}
     text = words(comparison_pdf(view, thresholds, view.scores(thresholds), curves_of(view), (), ()))
     assert "37.5 %" in text
@@ -203,18 +203,18 @@ def test_thresholds_by_case_are_told_by_their_range():
 
 
 def test_differences_and_the_leakage_gap_are_printed():
-    text = words(pdf_of(board_of(), sentences=("The data do not tell A and B apart.",)))
+    text = words(pdf_of(view_of(), sentences=("The data do not tell A and B apart.",)))
     assert "The data do not tell A and B apart." in text
-    assert "10 pairs are looked at" in text
+    assert "10 pairs are compared" in text
     assert "99.8 %" in text
     assert "38.8 points" in text
     assert "59.5 %" in text  # as published
 
 
-def test_markup_in_a_name_is_printed_and_not_obeyed():
-    view = board_of(("svm",), name=MARKUP)
+def test_markup_in_a_name_is_printed_as_text():
+    view = view_of(("svm",), name=MARKUP)
     pdf = pdf_of(view, sentences=(MARKUP,))
-    # Drawn in pieces, between which the words have spaces.
+    # Drawn in pieces; `words` puts spaces between them.
     text = words(pdf).replace(" ", "")
     assert text.count("<b>&<para><imgsrc=") >= 3  # table, differences, stamp
     assert b"/Subtype /Image" not in pdf
@@ -233,13 +233,13 @@ def test_markup_in_a_name_is_printed_and_not_obeyed():
     ],
 )
 def test_no_name_of_a_set_breaks_the_document(name: str):
-    pdf = pdf_of(board_of(("svm", "cnn"), name=name))
+    pdf = pdf_of(view_of(("svm", "cnn"), name=name))
     assert page_count(pdf) <= 3
     assert words(pdf).count(FINGERPRINT) == page_count(pdf) + 1  # every stamp, and the table
 
 
 def test_a_hundred_sets_are_counted_where_they_are_not_listed():
-    view = board_of(("svm",))
+    view = view_of(("svm",))
     many = {"near-east": FINGERPRINT} | {f"set {n}": FINGERPRINT for n in range(99)}
     comparison = dataclasses.replace(view.comparison, fingerprints=many)
     text = words(pdf_of(dataclasses.replace(view, comparison=comparison)))
@@ -247,15 +247,15 @@ def test_a_hundred_sets_are_counted_where_they_are_not_listed():
 
 
 def test_more_models_than_a_chart_can_hold_are_all_in_the_tables():
-    view = board_of(recipes=("paper", "second"))
+    view = view_of(recipes=("paper", "second"))
     text = words(pdf_of(view))
-    assert "Drawn are the first 8 of 10 models." in text
+    assert "The chart shows the first 8 of 10 models." in text
     for model in view.comparison.models:
         assert model.version in text
 
 
 def test_a_model_without_a_curve_is_left_out_of_the_chart_only():
-    view = board_of(("svm", "cnn"))
+    view = view_of(("svm", "cnn"))
     thresholds = dict.fromkeys(view.judged, 0.5)
     scores, curves = view.scores(thresholds), curves_of(view)
     text = words(comparison_pdf(view, thresholds, scores, {"svm": curves["svm"]}, (), ()))
@@ -264,22 +264,22 @@ def test_a_model_without_a_curve_is_left_out_of_the_chart_only():
 
 
 def test_a_matrix_shows_counts_percentages_of_the_row_and_what_a_cell_is():
-    view = board_of(("svm",))
+    view = view_of(("svm",))
     scores = view.scores({"svm": 0.5})
     drawing = confusion_drawing([("SVM", "paper", scores["svm"].confusion)])
-    shown = [shape.text for shape in drawing.contents if isinstance(shape, String)]
+    texts = [shape.text for shape in drawing.contents if isinstance(shape, String)]
     counts = scores["svm"].confusion
-    assert shown[shown.index("missed") - 2 : shown.index("missed")] == [
+    assert texts[texts.index("missed") - 2 : texts.index("missed")] == [
         f"{counts.fn}", f"{100 * counts.fn / (counts.fn + counts.tp):.0f} %",
     ]  # fmt: skip
-    assert shown[shown.index("false alarm") - 2 : shown.index("false alarm")] == [
+    assert texts[texts.index("false alarm") - 2 : texts.index("false alarm")] == [
         f"{counts.fp}", f"{100 * counts.fp / (counts.fp + counts.tn):.0f} %",
     ]  # fmt: skip
-    assert shown.count("right") == 2
+    assert texts.count("right") == 2
 
 
 def test_no_two_curves_have_the_same_dashes():
-    view = board_of()
+    view = view_of()
     drawing = roc_drawing(
         view.comparison.models, curves_of(view), view.scores(dict.fromkeys(view.judged, 0.5))
     )
@@ -298,6 +298,6 @@ def test_characters_that_the_font_lacks_become_question_marks():
 
 
 def test_long_names_are_cut_and_show_it():
-    shown = printable("y" * 500, NAME_LENGTH)
-    assert len(shown) == NAME_LENGTH
-    assert shown.endswith("y…")
+    name = printable("y" * 500, NAME_LENGTH)
+    assert len(name) == NAME_LENGTH
+    assert name.endswith("y…")

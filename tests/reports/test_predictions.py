@@ -30,21 +30,21 @@ def predicted(*files: str, refused: tuple[RefusedFile, ...] = ()) -> StudyPredic
 
 
 def test_json_has_the_shape_of_the_design() -> None:
-    found = prediction_json(predicted("1.png", "2.png", "3.png", refused=(REFUSED,)))
-    assert list(found) == ["study", "slices", "patient", "refused"]
-    assert found["study"] == "S-0a1b"
-    assert [(s["file"], s["index"]) for s in found["slices"]] == [
+    prediction = prediction_json(predicted("1.png", "2.png", "3.png", refused=(REFUSED,)))
+    assert list(prediction) == ["study", "slices", "patient", "refused"]
+    assert prediction["study"] == "S-0a1b"
+    assert [(s["file"], s["index"]) for s in prediction["slices"]] == [
         ("1.png", 0), ("2.png", 1), ("3.png", 2),
     ]  # fmt: skip
-    for image, expected in zip(found["slices"], (0.2, 0.55, 0.9), strict=True):
+    for image, expected in zip(prediction["slices"], (0.2, 0.55, 0.9), strict=True):
         assert set(image) == {"file", "index", "probability"}
         assert image["probability"] == pytest.approx(dict.fromkeys(FAMILY_NAMES, expected))
-    assert list(found["patient"]) == ["svm", "logistic", "cnn", "rnn", "attention_rnn"]
-    assert found["patient"]["svm"] == {
+    assert list(prediction["patient"]) == ["svm", "logistic", "cnn", "rnn", "attention_rnn"]
+    assert prediction["patient"]["svm"] == {
         "probability": 0.55, "call": "hemorrhage", "threshold": 0.5, "cannot_tell": False,
         "top_slices": [2, 1, 0],
     }  # fmt: skip
-    assert found["refused"] == [{"file": "notes.dcm", "reason": REFUSED.reason}]
+    assert prediction["refused"] == [{"file": "notes.dcm", "reason": REFUSED.reason}]
 
 
 def test_json_calls_hemorrhage_at_the_threshold_and_not_below() -> None:
@@ -54,10 +54,10 @@ def test_json_calls_hemorrhage_at_the_threshold_and_not_below() -> None:
 
 
 def test_json_can_be_written_on_one_line_and_read_back() -> None:
-    found = prediction_json(predicted("a\nb.png", "2.png"))
-    line = json.dumps(found, allow_nan=False)
+    prediction = prediction_json(predicted("a\nb.png", "2.png"))
+    line = json.dumps(prediction, allow_nan=False)
     assert "\n" not in line
-    assert json.loads(line) == found
+    assert json.loads(line) == prediction
 
 
 def test_csv_says_research_use_only_and_has_a_row_a_slice() -> None:

@@ -29,18 +29,18 @@ def session(readers: tuple[str, ...] = ("Ada", "Bo", "Cleo"), n: int = 12) -> Re
     return ReviewSession("abc", "Tuesday <b>", "blind-first", 1, WHEN, "Lena", readers, studies)
 
 
-def reads(of: ReviewSession) -> list[Read]:
+def reads(session: ReviewSession) -> list[Read]:
     """Every third study is called wrongly without the models, every sixth with them."""
-    made = []
-    for place, reader in enumerate(of.readers):
-        for study in of.studies:
+    session_reads = []
+    for place, reader in enumerate(session.readers):
+        for study in session.studies:
             for stage, every in (("blind", 3), ("shown", 6)):
-                right: Call = study.truth or "unsure"
-                wrong: Call = "none" if right == "hemorrhage" else "hemorrhage"
-                call = wrong if (study.number + place) % every == 0 else right
+                truth_call: Call = study.truth or "unsure"
+                wrong_call: Call = "none" if truth_call == "hemorrhage" else "hemorrhage"
+                call = wrong_call if (study.number + place) % every == 0 else truth_call
                 answer = Answer(call, 4, (3, 4) if call == "hemorrhage" else (), (), HOSTILE)
-                made.append(Read(study.number, reader, stage, answer, 20.0 + place, WHEN))  # type: ignore[arg-type]
-    return made
+                session_reads.append(Read(study.number, reader, stage, answer, 20.0 + place, WHEN))  # type: ignore[arg-type]
+    return session_reads
 
 
 MODELS = [
@@ -51,7 +51,7 @@ MODELS = [
 
 
 @pytest.fixture
-def found() -> Results:
+def session_results() -> Results:
     return results(session(), reads(session()), MODELS)
 
 
@@ -66,47 +66,47 @@ def test_the_csv_has_every_read_and_no_formula() -> None:
     assert {row["probability"] for row in rows if row["kind"] == "cnn"} == {"0.9000", "0.2000"}
 
 
-def test_the_sentences_say_who_changed_what(found: Results) -> None:
-    told = "\n".join(sentences(found))
-    assert "Always giving the commoner answer is right in 50.0 %." in told
+def test_the_sentences_say_who_changed_what(session_results: Results) -> None:
+    text = "\n".join(sentences(session_results))
+    assert "Accuracy of the majority-class baseline: 50.0 %." in text
     assert (
-        "Ada changed 2 of 12 calls after seeing the models: 2 became right, 0 became wrong" in told
+        "Ada changed 2 of 12 calls after seeing the models: 2 became right, 0 became wrong" in text
     )
-    assert "All readers, without models: Fleiss' kappa" in told
-    assert " to " in told.splitlines()[1]
+    assert "All readers, without models: Fleiss' kappa" in text
+    assert " to " in text.splitlines()[1]
 
 
-def test_an_agreement_that_is_not_known_says_so(found: Results) -> None:
+def test_an_unknown_agreement_says_so(session_results: Results) -> None:
     from hemodetect.evaluation.metrics import Metric
 
-    bare = replace(found, kappas={("Ada", "Bo", "blind"): Metric(math.nan)}, fleiss={})
+    bare = replace(session_results, kappas={("Ada", "Bo", "blind"): Metric(math.nan)}, fleiss={})
     assert "kappa is not known" in sentences(bare)[1]
 
 
-def test_the_table_has_a_row_for_each(found: Results) -> None:
-    rows = figure_rows(found)
+def test_the_table_has_a_row_for_each(session_results: Results) -> None:
+    rows = figure_rows(session_results)
     assert [row["Who"] for row in rows][-2:] == ["SVM", "CNN"]
     assert len(rows) == 2 * (3 + 1) + 2
-    assert rows[0]["Time a study"] == "20 s"
+    assert rows[0]["Time per study"] == "20 s"
 
 
-def test_the_pdf_is_the_same_again_and_takes_any_name(found: Results) -> None:
-    one = review_pdf(found, MODELS, WHEN)
-    assert one.startswith(b"%PDF")
-    assert one == review_pdf(found, MODELS, WHEN)
+def test_the_pdf_is_the_same_again_and_takes_any_name(session_results: Results) -> None:
+    first = review_pdf(session_results, MODELS, WHEN)
+    assert first.startswith(b"%PDF")
+    assert first == review_pdf(session_results, MODELS, WHEN)
     many = session(tuple(f"{'W' * 190}{n}" for n in range(50)), 4)
     assert review_pdf(results(many, reads(many), []), [], WHEN).startswith(b"%PDF")
     assert review_pdf(results(session(), [], []), [], WHEN).startswith(b"%PDF")
 
 
-def test_readers_stand_over_the_models_curves(found: Results) -> None:
-    figure = readers_roc(found)
+def test_readers_are_points_over_the_models_curves(session_results: Results) -> None:
+    figure = readers_roc(session_results)
     assert figure is not None
     named = {trace.name: trace for trace in figure.data if trace.name}
     ada = named["A: Ada"]
-    told = {one.rater.name: one.scores for one in found.rated}
+    scores_by_rater = {rated.rater.name: rated.scores for rated in session_results.rated}
     for place, stage in enumerate(("without models", "with models")):
-        scores = told[f"Ada, {stage}"]
+        scores = scores_by_rater[f"Ada, {stage}"]
         assert scores is not None
         assert ada.x[place] == pytest.approx(100 * (1 - scores.specificity.value))
         assert ada.y[place] == pytest.approx(100 * scores.sensitivity.value)

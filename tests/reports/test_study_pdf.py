@@ -1,4 +1,4 @@
-"""The report of one study: what stands on it, and what hostile words and sizes cannot do to it."""
+"""The report of one study: its content, and hostile words and sizes that must not break it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ SHOWN = read_of("shown", Answer("hemorrhage", 5, (14,), ("Subdural", "Epidural")
 
 
 def card_of(family: str, digit: str = "a", **changes: object) -> Card:
-    """Right for 4 of 5 bleeding patients and 9 of 10 others; all files' hashes are of one digit."""
+    """Correct for 4 of 5 bleeding patients and 9 of 10 others; each file hash repeats one digit."""
     figure = {"value": 0.8, "low": 0.61, "high": 0.97}
     by_patient = {
         "level": "patient", "n": 15, "n_positive": 5, "n_groups": 15, "threshold": 0.5,
@@ -83,7 +83,7 @@ def predicted(
     units: str = "HU",
     **more: object,
 ) -> StudyPrediction:
-    """The later a slice, the more suspicious, from 0 to 1; every patient 0.9 unless told."""
+    """Slice probabilities rise from 0 to 1; every patient has 0.9 unless `patient` says otherwise."""
     random = np.random.default_rng(2)
     if units == "HU":
         values = random.integers(-100, 200, (slices, *shape)).astype(np.int16)
@@ -119,16 +119,16 @@ def pdf_of(
 
 def objects(pdf: bytes) -> list[tuple[bytes, bytes]]:
     """(dictionary, unpacked content) of every page, form and image."""
-    found = []
+    streams = []
     for head, packed in re.findall(rb"<<((?:(?!endobj).)*?)>>\s*stream\n(.*?)endstream", pdf, re.S):
         if b"/ASCII85Decode" in head:
             data = base64.a85decode(b"<~" + packed.strip(), adobe=True)
-            found.append((head, zlib.decompress(data) if b"/FlateDecode" in head else data))
-    return found
+            streams.append((head, zlib.decompress(data) if b"/FlateDecode" in head else data))
+    return streams
 
 
 def pages(pdf: bytes) -> list[str]:
-    """The text of every page in the order it was drawn, words parted by one space."""
+    """The text of every page in drawing order, words separated by one space."""
     texts = []
     for head, content in objects(pdf):
         if b"/Subtype /Image" in head or b"Page " not in content:
@@ -145,18 +145,18 @@ def words(pdf: bytes) -> str:
 
 def images(pdf: bytes) -> list[np.ndarray]:
     """Every image of the PDF, (rows, columns) or (rows, columns, 3) uint8."""
-    found = []
+    arrays = []
     for head, content in objects(pdf):
         if b"/Subtype /Image" not in head:
             continue
         if b"/DCTDecode" in head:
-            found.append(np.asarray(Image.open(io.BytesIO(content))))
+            arrays.append(np.asarray(Image.open(io.BytesIO(content))))
             continue
         sizes = [re.search(rb"/%s (\d+)" % name, head) for name in (b"Height", b"Width")]
         shape = [int(size.group(1)) for size in sizes if size]
         values = np.frombuffer(content, np.uint8)
-        found.append(values.reshape(*shape, 3) if b"/DeviceRGB" in head else values.reshape(shape))
-    return found
+        arrays.append(values.reshape(*shape, 3) if b"/DeviceRGB" in head else values.reshape(shape))
+    return arrays
 
 
 def picture_of(shape: tuple[int, int] = (40, 40), index: int = 3, mapped: bool = True):
@@ -165,15 +165,15 @@ def picture_of(shape: tuple[int, int] = (40, 40), index: int = 3, mapped: bool =
     return SlicePicture(index, grey, overlay if mapped else None, 0.5 + index / 100)
 
 
-def test_every_model_stands_with_its_call_and_probability():
+def test_every_model_is_listed_with_its_call_and_probability():
     cards = cards_of()
-    given = dict(zip(FAMILIES, (0.912, 0.5, 0.499, 0.0, 1.0), strict=True))
-    text = words(pdf_of(predicted(cards, given), cards))
-    for family, probability in given.items():
+    probabilities = dict(zip(FAMILIES, (0.912, 0.5, 0.499, 0.0, 1.0), strict=True))
+    text = words(pdf_of(predicted(cards, probabilities), cards))
+    for family, probability in probabilities.items():
         call = "Hemorrhage" if probability >= 0.5 else "No hemorrhage"
         row = (
             f"{FAMILY_NAMES[family]} {cards[family].version} {call}"
-            f" {100 * probability:.1f} % 50.0 % 15 of 30 most 30, 29, 28"
+            f" {100 * probability:.1f} % 50.0 % 15 of 30 highest 30, 29, 28"
         )
         assert row in text
 
@@ -214,12 +214,14 @@ def test_the_first_sentences_are_those_of_the_read_page():
 
 
 def test_models_that_were_trained_on_the_patient_are_named():
-    said = (
+    sentence = (
         "The SVM and the CNN were trained on this patient, so their answers here do not test them."
     )
     families = predicted(cards_of()).families
-    known = {found.version: family in ("svm", "cnn") for family, found in families.items()}
-    assert said in words(pdf_of(trained_on=known))
+    trained_on = {
+        prediction.version: family in ("svm", "cnn") for family, prediction in families.items()
+    }
+    assert sentence in words(pdf_of(trained_on=trained_on))
     assert "trained on this patient" not in words(pdf_of())
 
 
@@ -230,7 +232,7 @@ def test_models_not_in_use_are_named_and_only_those():
         assert (f"{name} Not in use" in text) == (family not in cards)
 
 
-def test_no_model_at_all_is_said():
+def test_a_report_without_any_model_says_so():
     prediction = predicted({})
     text = words(pdf_of(prediction, {}, pictures=slice_pictures(prediction, None)))
     assert "No model is in use." in text
@@ -250,8 +252,8 @@ def test_a_track_record_that_is_not_known_is_not_borrowed(cards: dict[str, Card]
     prediction = predicted({"svm": card_of("svm"), "cnn": card_of("cnn")})
     text = words(pdf_of(prediction, cards))
     assert text.count("80 % (4 of 5)") == 1
-    assert "15 of 30 most 30, 29, 28 not known not known" in text
-    assert "How often it is right is not known here for: CNN." in text
+    assert "15 of 30 highest 30, 29, 28 not known not known" in text
+    assert "The accuracy is not known here for: CNN." in text
     assert "e" * 16 not in text
 
 
@@ -273,9 +275,11 @@ def test_a_remark_is_printed_once_with_the_models_it_is_about():
 
 
 def test_every_page_is_stamped_with_study_time_version_use_and_number():
-    found = pages(pdf_of(pictures=[picture_of(index=n) for n in range(4)], reads=[BLIND, SHOWN]))
-    assert len(found) == 2
-    for number, page in enumerate(found, start=1):
+    page_texts = pages(
+        pdf_of(pictures=[picture_of(index=n) for n in range(4)], reads=[BLIND, SHOWN])
+    )
+    assert len(page_texts) == 2
+    for number, page in enumerate(page_texts, start=1):
         assert f"Page {number} of" in page
         assert "study-0a1b" in page
         assert f"Made 2026-11-27 14:03 UTC with hemodetect {__version__}" in page
@@ -289,11 +293,11 @@ def test_every_page_is_stamped_with_study_time_version_use_and_number():
         datetime(2026, 11, 27, 17, 3, tzinfo=timezone(timedelta(hours=3))),
     ],
 )
-def test_the_time_is_told_in_utc(when: datetime):
+def test_the_time_is_printed_in_utc(when: datetime):
     assert "Made 2026-11-27 14:03 UTC" in words(pdf_of(when=when))
 
 
-def test_what_was_read_is_told_without_file_names():
+def test_what_was_read_is_described_without_file_names():
     refused = (RefusedFile("DOE-JANE.pdf", "no"), RefusedFile("b", "no"))
     prediction = predicted(cards_of(), refused=refused, ignored=1)
     text = words(pdf_of(prediction, pictures=slice_pictures(prediction, None)))
@@ -302,7 +306,7 @@ def test_what_was_read_is_told_without_file_names():
     assert "no file refused" in words(pdf_of())
 
 
-def test_a_series_that_was_set_aside_is_not_passed_off_as_the_only_one():
+def test_a_series_not_read_by_default_is_named_as_one_of_several():
     prediction = predicted(cards_of())
     series = dataclasses.replace(prediction.study.series[0], set_aside="bone kernel")
     study = dataclasses.replace(prediction.study, series=(prediction.study.series[0], series))
@@ -310,12 +314,12 @@ def test_a_series_that_was_set_aside_is_not_passed_off_as_the_only_one():
     assert "not read by default (bone kernel); one of 2 series found" in text
 
 
-def test_slices_without_a_head_and_pictures_without_hounsfield_units_are_told():
+def test_slices_without_a_head_and_pictures_without_hounsfield_units_are_reported():
     prediction = predicted(cards_of(), units="grey")
-    seen = np.arange(30) > 2
+    head_found = np.arange(30) > 2
     families = {
-        family: dataclasses.replace(found, seen=seen)
-        for family, found in prediction.families.items()
+        family: dataclasses.replace(family_prediction, head_found=head_found)
+        for family, family_prediction in prediction.families.items()
     }
     prediction = StudyPrediction(prediction.study, families)
     text = words(pdf_of(prediction))
@@ -329,17 +333,17 @@ def test_slices_without_a_head_and_pictures_without_hounsfield_units_are_told():
 
 def test_a_slice_is_printed_as_it_is_and_its_heat_map_nearly_so():
     picture = picture_of()
-    found = images(pdf_of(pictures=[picture]))
+    arrays = images(pdf_of(pictures=[picture]))
     assert picture.overlay is not None
-    (grey,) = [image for image in found if image.ndim == 2]
+    (grey,) = [image for image in arrays if image.ndim == 2]
     np.testing.assert_array_equal(grey, picture.grey)
-    (overlay,) = [image for image in found if image.shape == picture.overlay.shape]
+    (overlay,) = [image for image in arrays if image.shape == picture.overlay.shape]
     assert abs(overlay.astype(int) - picture.overlay).mean() < 20
 
 
 def test_four_slices_are_shown_with_their_number_and_mean_probability():
-    given = [picture_of(index=index) for index in (7, 2, 9, 4, 11)]
-    pdf = pdf_of(pictures=given)
+    pictures = [picture_of(index=index) for index in (7, 2, 9, 4, 11)]
+    pdf = pdf_of(pictures=pictures)
     text = words(pdf)
     for index in (7, 2, 9, 4):
         assert f"Slice {index + 1} of 30, mean probability {50 + index}.0 %" in text
@@ -347,7 +351,7 @@ def test_four_slices_are_shown_with_their_number_and_mean_probability():
     assert len(images(pdf)) == 9  # slices, overlays, colour scale
 
 
-def test_the_colour_scale_and_what_heat_maps_are_not_is_told_with_heat_maps_only():
+def test_the_colour_scale_and_the_limits_of_heat_maps_are_explained_with_heat_maps_only():
     with_maps = words(pdf_of(pictures=[picture_of()]))
     assert "evidence for hemorrhage: none strongest in this study" in with_maps
     assert "not where a hemorrhage is" in with_maps
@@ -362,7 +366,7 @@ def test_a_slice_without_a_heat_map_among_others_says_so():
     assert len(images(pdf)) == 4
 
 
-def test_the_window_of_the_pictures_is_told():
+def test_the_window_of_the_pictures_is_named():
     pictures = [picture_of(mapped=False)]
     assert "brain window (width 80 HU, level 40 HU)" in words(pdf_of(pictures=pictures))
     grey = predicted(cards_of(), units="grey")
@@ -374,10 +378,10 @@ def test_pictures_are_of_the_most_suspicious_slices_in_the_brain_window():
     prediction.families["rnn"] = dataclasses.replace(
         prediction.families["rnn"], probabilities=np.full(30, 0.5, np.float32)
     )
-    found = slice_pictures(prediction, None)
-    assert [picture.index for picture in found] == [29, 28, 27, 26]
-    assert found[0].mean_probability == pytest.approx(0.75)
-    for picture in found:
+    pictures = slice_pictures(prediction, None)
+    assert [picture.index for picture in pictures] == [29, 28, 27, 26]
+    assert pictures[0].mean_probability == pytest.approx(0.75)
+    for picture in pictures:
         values = prediction.study.slices[picture.index].values
         np.testing.assert_array_equal(picture.grey, windowed(values, BRAIN))
         assert picture.overlay is None
@@ -386,7 +390,7 @@ def test_pictures_are_of_the_most_suspicious_slices_in_the_brain_window():
 def test_heat_maps_are_scaled_by_the_strongest_of_the_study():
     prediction = predicted(cards_of(), slices=6)
     maps = np.zeros((6, 40, 40), np.float32)
-    maps[0, 0, 0] = 8.0  # not among the slices that are shown
+    maps[0, 0, 0] = 8.0  # not one of the slices in the report
     maps[5] = 2.0
     first, second, *_ = slice_pictures(prediction, maps)
     expected = heatmap_overlay(first.grey, np.full((40, 40), 0.25, np.float32), 0.6)
@@ -419,12 +423,14 @@ def test_studies_of_any_size_fit(slices: int, shape: tuple[int, int], units: str
     assert len(images(pdf)) == 2 * min(slices, 4) + 1
 
 
-def test_large_pictures_given_from_elsewhere_are_made_smaller():
-    found = images(pdf_of(pictures=[picture_of((2000, 1000))]))
-    assert sorted(image.shape[:2] for image in found)[1:] == [(PICTURE_SIDE, PICTURE_SIDE // 2)] * 2
+def test_large_pictures_are_made_smaller():
+    arrays = images(pdf_of(pictures=[picture_of((2000, 1000))]))
+    assert (
+        sorted(image.shape[:2] for image in arrays)[1:] == [(PICTURE_SIDE, PICTURE_SIDE // 2)] * 2
+    )
 
 
-def test_reads_stand_in_order_with_slices_from_one():
+def test_reads_are_listed_in_order_with_slices_from_one():
     text = words(pdf_of(reads=[SHOWN, BLIND]))
     before = "Before seeing the models Unsure 2 of 5 14-16, 21 Subdural"
     after = "After seeing the models Hemorrhage 5 of 5 14 Subdural, Epidural"
@@ -442,7 +448,7 @@ def test_reads_stand_in_order_with_slices_from_one():
         ((SHOWN,), None),
     ],
 )
-def test_a_change_of_call_is_told_where_both_reads_exist(
+def test_a_change_of_call_is_reported_where_both_reads_exist(
     reads: tuple[Read, ...], sentence: str | None
 ):
     text = words(pdf_of(reads=reads))
@@ -460,7 +466,7 @@ def test_a_read_of_no_hemorrhage_names_neither_slices_nor_types():
     assert "Note " not in text
 
 
-def test_slices_that_find_no_room_are_counted():
+def test_slices_that_do_not_fit_are_counted():
     answer = Answer("hemorrhage", 4, tuple(range(1, 301, 2)))
     text = words(pdf_of(reads=[read_of("blind", answer)]))
     assert "(150 in all)" in text
@@ -496,10 +502,10 @@ def test_no_text_breaks_the_document(text: str):
         pictures=[picture_of(index=n) for n in range(4)],
         reads=[read_of("blind", answer), read_of("shown", answer)],
     )
-    found = pages(pdf)
-    assert len(found) <= 3
-    assert all(RESEARCH_USE_ONLY in page for page in found)
-    assert "blood.keras" in " ".join(found)
+    page_texts = pages(pdf)
+    assert len(page_texts) <= 3
+    assert all(RESEARCH_USE_ONLY in page for page in page_texts)
+    assert "blood.keras" in " ".join(page_texts)
 
 
 def test_two_long_notes_of_words_stay_on_two_pages():
@@ -508,9 +514,9 @@ def test_two_long_notes_of_words_stay_on_two_pages():
     assert len(pages(pdf_of(pictures=[picture_of(index=n) for n in range(4)], reads=reads))) == 2
 
 
-def test_markup_in_a_note_is_printed_and_not_obeyed():
+def test_markup_in_a_note_is_printed_as_text():
     pdf = pdf_of(reads=[with_note(BLIND, MARKUP)])
-    # Drawn in pieces, between which the words have spaces.
+    # Drawn in pieces; `words` puts spaces between them.
     assert "<b>&<para><imgsrc=" in words(pdf).replace(" ", "")
     assert not images(pdf)
 
@@ -523,9 +529,9 @@ def test_names_from_a_card_cannot_break_the_document():
 
 
 def test_the_same_study_gives_the_same_bytes():
-    def made() -> bytes:
+    def report() -> bytes:
         return pdf_of(pictures=[picture_of()], reads=[BLIND, SHOWN])
 
-    first = made()
+    first = report()
     pdf_of(cards=cards_of(("rnn",)))
-    assert made() == first
+    assert report() == first

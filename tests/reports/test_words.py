@@ -45,8 +45,8 @@ def card(family: str, low: float, baseline: float = 0.5) -> Card:
 
 @pytest.mark.parametrize(("value", "call"), [(0.9, "call hemorrhage"), (0.1, "call no hemorrhage")])
 def test_models_that_agree_are_counted(value: float, call: str) -> None:
-    found = agreement_sentence(predicted(**dict.fromkeys(FAMILY_NAMES, value)))
-    assert found == f"All five models {call}."
+    sentence = agreement_sentence(predicted(**dict.fromkeys(FAMILY_NAMES, value)))
+    assert sentence == f"All five models {call}."
 
 
 @pytest.mark.parametrize(
@@ -65,8 +65,8 @@ def test_models_that_disagree_are_named(patient: dict[str, float], sentence: str
 
 @pytest.mark.parametrize(("value", "verb"), [(0.9, "calls"), (0.1, "does not call")])
 def test_one_model_alone_does_not_agree_with_itself(value: float, verb: str) -> None:
-    found = agreement_sentence(predicted(cnn=value))
-    assert found == f"The only model in use, the CNN, {verb} hemorrhage."
+    sentence = agreement_sentence(predicted(cnn=value))
+    assert sentence == f"The only model in use, the CNN, {verb} hemorrhage."
 
 
 def test_a_model_beats_the_baseline_with_its_whole_interval_only() -> None:
@@ -76,9 +76,9 @@ def test_a_model_beats_the_baseline_with_its_whole_interval_only() -> None:
 
 
 def test_where_no_model_beats_the_baseline_the_reader_is_asked_not_to_rely_on_them() -> None:
-    found = reliability_sentence({f: card(f, low=0.4) for f in FAMILY_NAMES})
-    assert "none of these models" in found
-    assert found.endswith("do not rely on the calls.")
+    sentence = reliability_sentence({f: card(f, low=0.4) for f in FAMILY_NAMES})
+    assert "none of these models" in sentence
+    assert sentence.endswith("do not rely on the calls.")
 
 
 @pytest.mark.parametrize(
@@ -90,9 +90,9 @@ def test_where_some_models_beat_the_baseline_they_are_named(better: set[str], wo
     assert words in reliability_sentence(cards)
 
 
-def test_where_all_models_beat_the_baseline_each_is_said_to() -> None:
-    found = reliability_sentence({f: card(f, low=0.6) for f in FAMILY_NAMES})
-    assert "each of these models was more accurate" in found
+def test_where_all_models_beat_the_baseline_the_sentence_says_so() -> None:
+    sentence = reliability_sentence({f: card(f, low=0.6) for f in FAMILY_NAMES})
+    assert "each of these models was more accurate" in sentence
 
 
 def test_without_models_there_is_nothing_to_rely_on() -> None:
@@ -117,16 +117,16 @@ def test_slices_without_a_head_are_counted_by_the_model_that_misses_most(
     families = {
         family: FamilyPrediction(
             np.full(n, 0.5, np.float32), 0.5, 0.5, "v",
-            seen=None if seen is None else np.array(seen, bool),
+            head_found=None if head_found is None else np.array(head_found, bool),
         )
-        for family, seen in (("svm", svm), ("cnn", cnn))
+        for family, head_found in (("svm", svm), ("cnn", cnn))
     }  # fmt: skip
     study = Study("S", (Series("R", "slices", slices),))
     assert no_head_sentence(StudyPrediction(study, families)) == sentence
 
 
 @pytest.mark.parametrize(
-    ("families", "said"),
+    ("families", "sentence"),
     [
         ([], ""),
         (["cnn"], "The CNN was trained on this patient, so its answers here do not test it."),
@@ -143,12 +143,12 @@ def test_slices_without_a_head_are_counted_by_the_model_that_misses_most(
          " not test it."),
     ],
 )  # fmt: skip
-def test_models_that_know_the_patient_are_named(families: list[str], said: str) -> None:
+def test_models_trained_on_the_patient_are_named(families: list[str], sentence: str) -> None:
     prediction = predicted(**dict.fromkeys(FAMILY_NAMES, 0.5))
-    for family, found in prediction.families.items():
-        prediction.families[family] = replace(found, version=f"{family}-1")
-    known = {f"{family}-1": family in families for family in FAMILY_NAMES}
-    assert trained_on_sentence(prediction, known) == said
+    for family, family_prediction in prediction.families.items():
+        prediction.families[family] = replace(family_prediction, version=f"{family}-1")
+    trained_on = {f"{family}-1": family in families for family in FAMILY_NAMES}
+    assert trained_on_sentence(prediction, trained_on) == sentence
     assert trained_on_sentence(prediction, {}) == ""
 
 

@@ -1,4 +1,4 @@
-"""A session keeps every read, once, in the order that was drawn, on either database."""
+"""A session stores every read once, in the drawn order, on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -46,169 +46,172 @@ BLEED = Answer("hemorrhage", 5, (3, 4), ("Subdural",), "thin, left; 😀 <b>")
 
 
 def test_a_session_comes_back_as_it_was_made(make: Make) -> None:
-    made = make()
-    assert session(made.id) == made
-    assert sessions() == [made]
-    assert session(made.id).studies[0].source == SyntheticPhantom(0, "subdural", 20.0)
+    created = make()
+    assert session(created.id) == created
+    assert sessions() == [created]
+    assert session(created.id).studies[0].source == SyntheticPhantom(0, "subdural", 20.0)
 
 
 def test_each_reader_has_an_order_of_their_own_which_stays() -> None:
-    made = create(
+    created = create(
         local_person("Lena"), "t", [(SyntheticPhantom(n), None) for n in range(20)], ["Ada", "Bo"],
         "blind-first", seed=1,
     )  # fmt: skip
-    orders = {made.order("Ada"), made.order("Bo"), tuple(range(1, 21))}
+    orders = {created.order("Ada"), created.order("Bo"), tuple(range(1, 21))}
     assert len(orders) == 3
     assert all(sorted(order) == list(range(1, 21)) for order in orders)
-    assert session(made.id).order("Ada") == made.order("Ada")
+    assert session(created.id).order("Ada") == created.order("Ada")
 
 
 def test_blind_first_asks_without_the_models_and_then_with_them(make: Make) -> None:
-    made = make()
-    first = made.order("Ada")[0]
-    asked = next_assignment(made, "Ada")
-    assert asked is not None
-    assert (asked.study.number, asked.stage, asked.place) == (first, "blind", 1)
-    given = answer(local_person("Ada"), made, first, "blind", BLEED, 12.34)
-    assert reads(made.id) == [given]
-    assert (given.answer, given.seconds) == (BLEED, 12.3)
-    asked = next_assignment(made, "Ada")
-    assert asked is not None
-    assert (asked.study.number, asked.stage) == (first, "shown")
-    answer(local_person("Ada"), made, first, "shown", NONE, 5)
-    assert [read.answer.call for read in reads(made.id)] == ["hemorrhage", "none"]
-    assert next_assignment(made, "Bo").place == 1  # type: ignore[union-attr]
+    created = make()
+    first = created.order("Ada")[0]
+    assignment = next_assignment(created, "Ada")
+    assert assignment is not None
+    assert (assignment.study.number, assignment.stage, assignment.place) == (first, "blind", 1)
+    added = answer(local_person("Ada"), created, first, "blind", BLEED, 12.34)
+    assert reads(created.id) == [added]
+    assert (added.answer, added.seconds) == (BLEED, 12.3)
+    assignment = next_assignment(created, "Ada")
+    assert assignment is not None
+    assert (assignment.study.number, assignment.stage) == (first, "shown")
+    answer(local_person("Ada"), created, first, "shown", NONE, 5)
+    assert [read.answer.call for read in reads(created.id)] == ["hemorrhage", "none"]
+    assert next_assignment(created, "Bo").place == 1  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("mode", ["blind-first", "models-at-once", "crossed"])
 def test_a_reader_who_has_read_all_is_done_and_may_see_the_results(make: Make, mode: Mode) -> None:
-    made = make(mode=mode)
+    created = make(mode=mode)
     ada = local_person("Ada")
-    assert not may_see_results(ada, made)
-    read_all(made, "Ada", dict.fromkeys(range(1, 5), ("none", "none")))
-    assert next_assignment(made, "Ada") is None
-    assert may_see_results(ada, made)
-    assert not may_see_results(local_person("Bo"), made)
-    assert may_see_results(local_person("Lena"), made)
-    assert len(reads(made.id)) == (8 if mode == "blind-first" else 4)
+    assert not may_see_results(ada, created)
+    read_all(created, "Ada", dict.fromkeys(range(1, 5), ("none", "none")))
+    assert next_assignment(created, "Ada") is None
+    assert may_see_results(ada, created)
+    assert not may_see_results(local_person("Bo"), created)
+    assert may_see_results(local_person("Lena"), created)
+    assert len(reads(created.id)) == (8 if mode == "blind-first" else 4)
 
 
 def test_crossed_readers_read_each_study_both_ways(make: Make) -> None:
-    made = make(mode="crossed", n=10)
-    for study in made.studies:
-        assert {made.stages(r, study.number) for r in made.readers} == {("blind",), ("shown",)}
-    aided = [made.stages("Ada", study.number) == ("shown",) for study in made.studies]
+    created = make(mode="crossed", n=10)
+    for study in created.studies:
+        assert {created.stages(r, study.number) for r in created.readers} == {
+            ("blind",),
+            ("shown",),
+        }
+    aided = [created.stages("Ada", study.number) == ("shown",) for study in created.studies]
     assert sum(aided) == 5
 
 
 def test_a_read_is_given_once_and_in_order_and_by_a_reader_of_the_session(make: Make) -> None:
-    made = make()
-    ada, first, second = local_person("Ada"), *made.order("Ada")[:2]
+    created = make()
+    ada, first, second = local_person("Ada"), *created.order("Ada")[:2]
     with pytest.raises(ReviewError, match="Another read comes first"):
-        answer(ada, made, second, "blind", NONE, 1)
+        answer(ada, created, second, "blind", NONE, 1)
     with pytest.raises(ReviewError, match="Another read comes first"):
-        answer(ada, made, first, "shown", NONE, 1)
-    answer(ada, made, first, "blind", NONE, 1)
+        answer(ada, created, first, "shown", NONE, 1)
+    answer(ada, created, first, "blind", NONE, 1)
     with pytest.raises(ReviewError, match="answered before"):
-        answer(ada, made, first, "blind", BLEED, 1)
+        answer(ada, created, first, "blind", BLEED, 1)
     with pytest.raises(ReviewError, match="Eve is not one of the readers"):
-        answer(local_person("Eve"), made, first, "blind", NONE, 1)
+        answer(local_person("Eve"), created, first, "blind", NONE, 1)
     with pytest.raises(NotAllowed, match="has not the role reader"):
-        answer(Person("Ada", frozenset({"lead"})), made, first, "blind", NONE, 1)
-    assert [read.answer for read in reads(made.id)] == [NONE]
+        answer(Person("Ada", frozenset({"lead"})), created, first, "blind", NONE, 1)
+    assert [read.answer for read in reads(created.id)] == [NONE]
 
 
 def test_the_database_refuses_to_change_a_read(make: Make) -> None:
-    made = make()
-    answer(local_person("Ada"), made, made.order("Ada")[0], "blind", NONE, 1)
+    created = make()
+    answer(local_person("Ada"), created, created.order("Ada")[0], "blind", NONE, 1)
     for statement in ("update reads set call = 'hemorrhage'", "delete from reads"):
         with pytest.raises(sql.exc.DBAPIError, match="only added to"), engine().begin() as open_:
             open_.execute(sql.text(statement))
-    assert [read.answer.call for read in reads(made.id)] == ["none"]
+    assert [read.answer.call for read in reads(created.id)] == ["none"]
 
 
 def test_a_study_that_is_gone_is_skipped_and_no_other(lead: Person) -> None:
     small = Study("s", (Series("1", "", (Slice(np.zeros((2, 2), np.uint8), "grey", "1"),)),))
-    there_is = Saved(save_study(small, lead))
-    studies = [(Saved("0" * 24), "none"), (there_is, "none")]
-    made = create(lead, "t", studies, ["Ada", "Bo"], "blind-first")
+    saved = Saved(save_study(small, lead))
+    studies = [(Saved("0" * 24), "none"), (saved, "none")]
+    created = create(lead, "t", studies, ["Ada", "Bo"], "blind-first")
     ada = local_person("Ada")
-    there = made.studies[1].number
-    if made.order("Ada")[0] == there:
+    saved_number = created.studies[1].number
+    if created.order("Ada")[0] == saved_number:
         for stage in ("blind", "shown"):
-            answer(ada, made, there, stage, NONE, 1)  # type: ignore[arg-type]
+            answer(ada, created, saved_number, stage, NONE, 1)  # type: ignore[arg-type]
     with pytest.raises(ReviewError, match="can be opened"):
-        skip(ada, made, there)
+        skip(ada, created, saved_number)
     with pytest.raises(ReviewError, match="Eve is not one of the readers"):
-        skip(local_person("Eve"), made, 1)
-    kept = skip(ada, made, 1)
-    assert skips(made.id) == [kept]
-    assert "removed at the end of their retention time" in kept.reason
+        skip(local_person("Eve"), created, 1)
+    added = skip(ada, created, 1)
+    assert skips(created.id) == [added]
+    assert "removed at the end of their retention time" in added.reason
     with pytest.raises(ReviewError, match="Another read comes first"):
-        skip(ada, made, 1)
-    if made.order("Ada")[0] != there:
+        skip(ada, created, 1)
+    if created.order("Ada")[0] != saved_number:
         for stage in ("blind", "shown"):
-            answer(ada, made, there, stage, NONE, 1)  # type: ignore[arg-type]
-    assert next_assignment(made, "Ada") is None
-    assert shares_read(made) == {"Ada": 1.0, "Bo": 0.0}
-    assert next_assignment(made, "Bo") is not None
+            answer(ada, created, saved_number, stage, NONE, 1)  # type: ignore[arg-type]
+    assert next_assignment(created, "Ada") is None
+    assert shares_read(created) == {"Ada": 1.0, "Bo": 0.0}
+    assert next_assignment(created, "Bo") is not None
     assert [entry.subject for entry in audit_trail.entries() if entry.action == "skip"] == [
-        f"{made.id}/1"
+        f"{created.id}/1"
     ]
 
 
 def test_a_read_keeps_the_versions_that_were_shown_with_it(make: Make) -> None:
-    made = make()
-    ada, first = local_person("Ada"), made.order("Ada")[0]
-    answer(ada, made, first, "blind", NONE, 1)
+    created = make()
+    ada, first = local_person("Ada"), created.order("Ada")[0]
+    answer(ada, created, first, "blind", NONE, 1)
     with pytest.raises(ReviewError, match="The answer of svm-2 for this study is not stored"):
-        answer(ada, made, first, "shown", NONE, 1, ["svm-2"])
-    for version in ("svm-1", "svm-2"):  # another came into use in between
-        keep_model_reads(made.id, first, predicted(version), {"svm-1": True})
-        keep_model_reads(made.id, first, predicted(version), {})
-    answer(ada, made, first, "shown", NONE, 1, ["svm-2"])
-    assert [read.bundles for read in reads(made.id)] == [(), ("svm-2",)]
-    assert [one.version for one in model_reads(made.id)] == ["svm-1", "svm-2"]
-    assert [one.trained_on for one in model_reads(made.id)] == [True, None]
+        answer(ada, created, first, "shown", NONE, 1, ["svm-2"])
+    for version in ("svm-1", "svm-2"):  # the model in use changed in between
+        keep_model_reads(created.id, first, predicted(version), {"svm-1": True})
+        keep_model_reads(created.id, first, predicted(version), {})
+    answer(ada, created, first, "shown", NONE, 1, ["svm-2"])
+    assert [read.bundles for read in reads(created.id)] == [(), ("svm-2",)]
+    assert [read.version for read in model_reads(created.id)] == ["svm-1", "svm-2"]
+    assert [read.trained_on for read in model_reads(created.id)] == [True, None]
     last = audit_trail.entries()[-1]
     assert json.loads(last.detail)["bundles"] == ["svm-2"]
 
 
 def predicted(version: str) -> StudyPrediction:
-    """What one model says of a study of one slice."""
-    found = FamilyPrediction(np.array([0.7], np.float32), 0.7, 0.5, version)
+    """One model's answer for a study of one slice."""
+    family_prediction = FamilyPrediction(np.array([0.7], np.float32), 0.7, 0.5, version)
     study = Study("s", (Series("1", "", (Slice(np.zeros((2, 2), np.uint8), "grey", "1"),)),))
-    return StudyPrediction(study, {"svm": found})
+    return StudyPrediction(study, {"svm": family_prediction})
 
 
 def test_a_session_is_read_from_a_set_until_each_reader_has_read_it(lead: Person) -> None:
     of_set = [(OfSet("ours", "p1"), None), (SyntheticPhantom(1), None)]
-    made = create(lead, "t", of_set, ["Ada", "Bo"], "models-at-once")
+    created = create(lead, "t", of_set, ["Ada", "Bo"], "models-at-once")
     create(lead, "u", [(SyntheticPhantom(1), None)], ["Ada", "Cleo"], "models-at-once")
-    assert reading_from({"ours", "theirs"}) == [made]
+    assert reading_from({"ours", "theirs"}) == [created]
     assert reading_from({"theirs"}) == []
-    assert reading_from({"ours"}, " ada ") == [made]
+    assert reading_from({"ours"}, " ada ") == [created]
     assert reading_from({"ours"}, "Cleo") == []
-    read_all(made, "Ada", dict.fromkeys((1, 2), ("none", "none")))
+    read_all(created, "Ada", dict.fromkeys((1, 2), ("none", "none")))
     assert reading_from({"ours"}, "Ada") == []
-    assert reading_from({"ours"}, "Bo") == reading_from({"ours"}) == [made]
+    assert reading_from({"ours"}, "Bo") == reading_from({"ours"}) == [created]
 
 
 def test_of_two_windows_that_answer_at_once_one_is_kept(make: Make) -> None:
-    made = make()
-    first = made.order("Ada")[0]
+    created = make()
+    first = created.order("Ada")[0]
 
     def press(call: str) -> bool:
         try:
-            answer(local_person("Ada"), made, first, "blind", Answer(call, 3), 1)  # type: ignore[arg-type]
+            answer(local_person("Ada"), created, first, "blind", Answer(call, 3), 1)  # type: ignore[arg-type]
         except ReviewError:
             return False
         return True
 
     with ThreadPoolExecutor(8) as pool:
-        kept = list(pool.map(press, ["none", "hemorrhage"] * 8))
-    assert sum(kept) == 1
-    assert len(reads(made.id)) == 1
+        accepted = list(pool.map(press, ["none", "hemorrhage"] * 8))
+    assert sum(accepted) == 1
+    assert len(reads(created.id)) == 1
     assert audit_trail.verify()[0] == 2  # the session, and the one read
 
 
@@ -225,12 +228,17 @@ def test_of_two_windows_that_answer_at_once_one_is_kept(make: Make) -> None:
     ],
 )
 def test_an_answer_that_cannot_be_is_refused(make: Make, change: dict, match: str) -> None:
-    made = make()
+    created = make()
     with pytest.raises(ReviewError, match=match):
         answer(
-            local_person("Ada"), made, made.order("Ada")[0], "blind", replace(BLEED, **change), 1
+            local_person("Ada"),
+            created,
+            created.order("Ada")[0],
+            "blind",
+            replace(BLEED, **change),
+            1,
         )
-    assert reads(made.id) == []
+    assert reads(created.id) == []
 
 
 @pytest.mark.parametrize(
@@ -262,7 +270,7 @@ def test_a_session_that_cannot_be_is_refused(change: dict, match: str) -> None:
 
 
 def test_a_kill_in_the_middle_of_saving_loses_nothing_that_was_confirmed(make: Make) -> None:
-    made = make(n=60, mode="models-at-once")
+    created = make(n=60, mode="models-at-once")
     code = (
         "import sys\n"
         "from hemodetect.storage.people import local_person\n"
@@ -276,7 +284,10 @@ def test_a_kill_in_the_middle_of_saving_loses_nothing_that_was_confirmed(make: M
     confirmed: list[int] = []
     for kill in range(3):
         reader = subprocess.Popen(
-            [sys.executable, "-c", code, made.id], stdout=subprocess.PIPE, text=True, env=os.environ
+            [sys.executable, "-c", code, created.id],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ,
         )
         assert reader.stdout is not None
         confirmed.append(int(reader.stdout.readline()))
@@ -284,21 +295,21 @@ def test_a_kill_in_the_middle_of_saving_loses_nothing_that_was_confirmed(make: M
         reader.send_signal(signal.SIGKILL)
         confirmed += [int(line) for line in reader.stdout.read().splitlines()]
         reader.wait()
-        kept = [read.study for read in reads(made.id)]
-        assert set(confirmed) <= set(kept)
-        assert len(kept) == len(set(kept))
-        assert len(kept) - len(confirmed) <= kill + 1  # at most one a kill that was not told yet
-    assert audit_trail.verify()[0] == 1 + len(reads(made.id))
+        stored = [read.study for read in reads(created.id)]
+        assert set(confirmed) <= set(stored)
+        assert len(stored) == len(set(stored))
+        assert len(stored) - len(confirmed) <= kill + 1  # at most one unconfirmed per kill
+    assert audit_trail.verify()[0] == 1 + len(reads(created.id))
 
 
 def test_a_mistyped_name_opens_no_results_and_capitals_make_nobody_else(make: Make) -> None:
-    made = make()
-    assert not may_see_results(local_person("Aad"), made)
-    assert not may_see_results(local_person("ADA "), made)
-    given = answer(local_person("ADA "), made, made.order("Ada")[0], "blind", NONE, 1)
-    assert given.reader == "Ada"
-    for reader in made.readers:
-        assert not may_see_results(local_person("Aad"), made)
-        for due in iter(lambda r=reader: next_assignment(made, r), None):  # type: ignore[misc]
-            answer(local_person(reader), made, due.study.number, due.stage, NONE, 1)
-    assert may_see_results(local_person("Aad"), made)
+    created = make()
+    assert not may_see_results(local_person("Aad"), created)
+    assert not may_see_results(local_person("ADA "), created)
+    added = answer(local_person("ADA "), created, created.order("Ada")[0], "blind", NONE, 1)
+    assert added.reader == "Ada"
+    for reader in created.readers:
+        assert not may_see_results(local_person("Aad"), created)
+        for due in iter(lambda r=reader: next_assignment(created, r), None):  # type: ignore[misc]
+            answer(local_person(reader), created, due.study.number, due.stage, NONE, 1)
+    assert may_see_results(local_person("Aad"), created)
