@@ -19,17 +19,17 @@ _MARKS = {
 }
 
 
-def search_map(found: GridSearch) -> go.Figure:
+def search_map(search: GridSearch) -> go.Figure:
     """AUROC by patient of every setting, a panel a kernel, C upwards and gamma to the right.
 
-    Every square holds its figure and, below it, the 95 % interval.
+    Every square shows its figure and, below it, the 95 % interval.
     """
-    kernels = list(dict.fromkeys(s.setting.kernel for s in found.grid))
-    cells = {s.setting: s.auroc_patient for s in found.grid}
+    kernels = list(dict.fromkeys(s.setting.kernel for s in search.grid))
+    cells = {s.setting: s.auroc_patient for s in search.grid}
     gammas = {
-        k: sorted({s.setting.gamma for s in found.grid if s.setting.kernel == k}) for k in kernels
+        k: sorted({s.setting.gamma for s in search.grid if s.setting.kernel == k}) for k in kernels
     }
-    penalties = sorted({s.setting.penalty for s in found.grid})
+    penalties = sorted({s.setting.penalty for s in search.grid})
     figure = make_subplots(
         rows=1,
         cols=len(kernels),
@@ -49,7 +49,7 @@ def search_map(found: GridSearch) -> go.Figure:
                 x=across,
                 y=[f"{penalty:g}" for penalty in penalties],
                 z=[[None if m is None else m.value for m in row] for row in metrics],
-                text=[[_told(m) for m in row] for row in metrics],
+                text=[[_cell_text(m) for m in row] for row in metrics],
                 texttemplate="%{text}",
                 textfont={"size": 11},
                 zmin=_CHANCE,
@@ -72,7 +72,7 @@ def search_map(found: GridSearch) -> go.Figure:
     return themed(figure, height=420, margin={"l": 60, "r": 20, "t": 40, "b": 60})
 
 
-def tuning_panels(found: Tuning) -> go.Figure:
+def tuning_panels(tuning: Tuning) -> go.Figure:
     """Worth of every trial of a tuned network over each of its four settings.
 
     A full dot was trained to its end, a ring was given up early, a diamond is the published setting,
@@ -80,11 +80,11 @@ def tuning_panels(found: Tuning) -> go.Figure:
     """
     figure = make_subplots(rows=1, cols=len(_PANELS), shared_yaxes=True, horizontal_spacing=0.03)
     kinds: dict[str, list[Trial]] = {name: [] for name in _MARKS}
-    for index, trial in enumerate(found.trials):
-        first = index == 0 or trial.fold != found.trials[index - 1].fold
+    for index, trial in enumerate(tuning.trials):
+        first = index == 0 or trial.fold != tuning.trials[index - 1].fold
         if trial.auroc is None:
             continue
-        if index in found.chosen:
+        if index in tuning.chosen:
             kinds["chosen"].append(trial)
         elif first:
             kinds["as published"].append(trial)
@@ -119,7 +119,7 @@ def tuning_panels(found: Tuning) -> go.Figure:
     return themed(figure, height=380, margin={"l": 60, "r": 20, "t": 40, "b": 60})
 
 
-def _told(metric: Metric | None) -> str:
+def _cell_text(metric: Metric | None) -> str:
     if metric is None:
         return ""
     if not metric.has_interval:

@@ -17,7 +17,7 @@ from hemodetect.evaluation.comparison_view import ComparisonView, Thresholds, co
 from hemodetect.evaluation.fold_thresholds import rule_thresholds
 from hemodetect.evaluation.levels import EvaluationError, Level
 from hemodetect.evaluation.metrics import Scores
-from hemodetect.evaluation.operating import CostRatio, Rule, WantedSensitivity, Youden
+from hemodetect.evaluation.operating import CostRatio, Rule, TargetSensitivity, Youden
 from hemodetect.evaluation.table import area, percent
 from hemodetect.figures.comparing import confusion_matrices
 from hemodetect.settings import settings
@@ -191,7 +191,7 @@ def _rule(kind: str) -> Rule:
         wanted = st.slider(
             "Target sensitivity", 0.5, 1.0, 0.95, 0.01, format="percent", key="compare_sensitivity"
         )
-        return WantedSensitivity(wanted)
+        return TargetSensitivity(wanted)
     if kind == COST:
         ratio = st.slider(
             "False alarms that weigh as much as one missed bleed", 1, 100, 10, key="compare_cost"
