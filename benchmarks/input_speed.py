@@ -32,11 +32,11 @@ from hemodetect.training.network_training import AugmentedSlices
 
 
 class Ready(keras.utils.PyDataset):
-    """Batches that were made before."""
+    """Batches computed in advance."""
 
-    def __init__(self, made: AugmentedSlices) -> None:
+    def __init__(self, slices: AugmentedSlices) -> None:
         super().__init__(workers=1)
-        self._batches = [made[number] for number in range(len(made))]
+        self._batches = [slices[number] for number in range(len(slices))]
 
     def __len__(self) -> int:
         return len(self._batches)
@@ -52,15 +52,15 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=3)
     families = ["cnn", "rnn", "attention_rnn"]
     options.add_argument("--families", nargs="+", default=families, choices=families)
-    given = options.parse_args()
-    dataset = open_dataset(given.data)
-    rows = np.sort(np.random.default_rng(0).permutation(len(dataset.slices))[: given.slices])
-    for family in given.families:
+    arguments = options.parse_args()
+    dataset = open_dataset(arguments.data)
+    rows = np.sort(np.random.default_rng(0).permutation(len(dataset.slices))[: arguments.slices])
+    for family in arguments.families:
         recipe = recipe_named(family, "paper")
         assert isinstance(recipe, NetworkRecipe)
-        least = _least(dataset, rows, recipe, given.rounds)
+        least = _least(dataset, rows, recipe, arguments.rounds)
         print(
-            f"{family}: {given.slices} slices an epoch, compute {least['compute']:.2f} s;"
+            f"{family}: {arguments.slices} slices an epoch, compute {least['compute']:.2f} s;"
             f" ours {least['ours'] / least['compute']:.2f} times that,"
             f" files {least['files'] / least['compute']:.2f} times;"
             f" files over ours {least['files'] / least['ours']:.2f}",
@@ -103,10 +103,10 @@ def _files(
 ) -> object:
     """Batches of the same slices through Keras' loader."""
     for number, row in enumerate(rows):
-        one = dataset.slices.iloc[row]
-        place = Path(folder) / str(one["label"])
+        record = dataset.slices.iloc[row]
+        place = Path(folder) / str(record["label"])
         place.mkdir(exist_ok=True)
-        (place / f"{number}.jpg").symlink_to(dataset.root / one["file"])
+        (place / f"{number}.jpg").symlink_to(dataset.root / record["file"])
     loaded = keras.utils.image_dataset_from_directory(
         folder,
         label_mode="binary",
@@ -128,8 +128,8 @@ def _files(
     )
 
     def changed(images: object, labels: object) -> tuple[object, object]:
-        made = layers(images, training=True)
-        return (made if len(shape) == 4 else made[..., 0]), labels
+        augmented = layers(images, training=True)
+        return (augmented if len(shape) == 4 else augmented[..., 0]), labels
 
     return loaded.map(changed).prefetch(2)
 

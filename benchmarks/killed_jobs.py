@@ -1,4 +1,4 @@
-"""A job whose processes are killed at random moments, again and again, until it is done all the same.
+"""A job whose processes are killed at random moments, repeatedly, until it finishes.
 
     python benchmarks/killed_jobs.py --rounds 20
 
@@ -33,8 +33,8 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--rounds", type=int, default=20)
     options.add_argument("--seed", type=int, default=0)
-    given = options.parse_args()
-    moments = random.Random(given.seed)
+    arguments = options.parse_args()
+    moments = random.Random(arguments.seed)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         os.environ |= {
@@ -47,9 +47,9 @@ def main() -> None:
         from hemodetect.training.jobs import control
         from hemodetect.training.jobs.rows import ALIVE
 
-        job_id = _asked(None, place / "data" / "blobs")
+        job_id = _started_job(None, place / "data" / "blobs")
         ends: Counter[str] = Counter()
-        for number in range(given.rounds):
+        for number in range(arguments.rounds):
             victims = moments.choice(("training", "supervisor", "both"))
             time.sleep(moments.uniform(0, 12))
             for process in _victims(job_id, victims):
@@ -61,29 +61,30 @@ def main() -> None:
             ends[f"{victims}: {state}"] += 1
             print(f"{number + 1:2} killed {victims:10} -> {state}", flush=True)
             if state == "finished":
-                job_id = _asked(None, place / "data" / "blobs")
+                job_id = _started_job(None, place / "data" / "blobs")
             else:
                 assert state == "interrupted", state
-                _asked(job_id, place / "data" / "blobs")
+                _started_job(job_id, place / "data" / "blobs")
         while control.job(job_id).state in ALIVE:
             time.sleep(0.5)
         done = control.job(job_id)
         assert done.state == "finished", (done.state, done.reason)
         read_card(done.bundle)
-        told = pd.read_parquet(done.bundle / PREDICTIONS)
-        assert sorted(told["slice"]) == slices
+        predictions = pd.read_parquet(done.bundle / PREDICTIONS)
+        assert sorted(predictions["slice"]) == slices
         print(
-            f"{given.rounds} kills: {dict(ends)}; then finished, {len(told)} slices predicted once"
+            f"{arguments.rounds} kills: {dict(ends)}; then finished,"
+            f" {len(predictions)} slices predicted once"
         )
 
 
-def _asked(job_id: str | None, data: Path) -> str:
+def _started_job(job_id: str | None, data: Path) -> str:
     """Starts or resumes in a process of its own, as an app would be that may die too."""
     with multiprocessing.get_context("spawn").Pool(1) as starter:
-        return starter.apply(_ask, (job_id, str(data)))
+        return starter.apply(_start_job, (job_id, str(data)))
 
 
-def _ask(job_id: str | None, data: str) -> str:
+def _start_job(job_id: str | None, data: str) -> str:
     from hemodetect.training.jobs import control
     from hemodetect.training.plan import TrainingPlan
 
@@ -93,11 +94,11 @@ def _ask(job_id: str | None, data: str) -> str:
 
 
 def _processes(job_id: str) -> list[psutil.Process]:
-    found = []
+    processes = []
     for process in psutil.process_iter(["cmdline"]):
         if any(job_id in part for part in process.info["cmdline"] or ()):
-            found.append(process)
-    return found
+            processes.append(process)
+    return processes
 
 
 def _victims(job_id: str, which: str) -> list[psutil.Process]:

@@ -1,7 +1,7 @@
-"""How long the Compare page's figures take after a threshold moved, against counting all anew.
+"""How long the Compare page's figures take after a threshold moved, against computing everything again.
 
-Five models x 20,000 made-up slices of 200 patients: the numbers of a large hospital's set, no images.
-"Prepared" is what the page does (`ComparisonView.scores`, and the cases of a cell); "anew" is
+Five models x 20,000 synthetic slices of 200 patients: the numbers of a large hospital's set, no images.
+"Prepared" is what the page does (`ComparisonView.scores`, and the cases of a cell); "recomputed" is
 `hemodetect.evaluation.scores` on the same predictions, in the same run.
 
     python benchmarks/threshold_move.py [--slices 20000] [--patients 200]
@@ -61,18 +61,18 @@ def main() -> None:
 
     def prepared(threshold: float) -> None:
         thresholds = dict.fromkeys(FAMILY_NAMES, threshold)
-        found = view.scores(thresholds)
-        confusion_matrices({k: s.confusion for k, s in found.items()}, dict(FAMILY_NAMES))
+        scores_by_model = view.scores(thresholds)
+        confusion_matrices({k: s.confusion for k, s in scores_by_model.items()}, dict(FAMILY_NAMES))
         view.cell("cnn", "fn", thresholds)
 
-    def anew(threshold: float) -> None:
+    def recomputed(threshold: float) -> None:
         for family in FAMILY_NAMES:
             scores(predictions[family], threshold=threshold, resamples=1000)
 
-    ours, plain = _median(prepared, MOVES), _median(anew, MOVES[:2])
+    ours, plain = _median(prepared, MOVES), _median(recomputed, MOVES[:2])
     print(
         f"a move over {5 * options.slices:,} predictions of {options.patients} patients: "
-        f"prepared {1000 * ours:.0f} ms, anew {1000 * plain:.0f} ms, {plain / ours:.0f} times"
+        f"prepared {1000 * ours:.0f} ms, recomputed {1000 * plain:.0f} ms, {plain / ours:.0f} times"
     )
 
 

@@ -97,15 +97,15 @@ class Reader:
         return f"session={self.session.id}"
 
     def due(self) -> Study:
-        """The study that is to be read now."""
-        found = next_assignment(self.session, self.name)
-        assert found is not None
-        return self.own[found.study.number]
+        """The study to read now."""
+        assignment = next_assignment(self.session, self.name)
+        assert assignment is not None
+        return self.own[assignment.study.number]
 
     def check(self, source: str, number: int, study: Study) -> None:
         """Counts a picture that is not the slice of this number, from 1."""
-        found = np.asarray(Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))))
-        if not np.array_equal(found, windowed(study.slices[number - 1].values, ALL_GREY)):
+        pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))))
+        if not np.array_equal(pixels, windowed(study.slices[number - 1].values, ALL_GREY)):
             self.strange += 1
 
 
@@ -291,9 +291,9 @@ async def _idle(page: Page) -> None:
 
 def _number(text: str) -> int:
     """Of the slice in view."""
-    found = re.search(r"Slice (\d+) of \d+", text)
-    assert found, f"no slice is shown: {text[:300]}"
-    return int(found[1])
+    match = re.search(r"Slice (\d+) of \d+", text)
+    assert match, f"no slice is shown: {text[:300]}"
+    return int(match[1])
 
 
 def _picture(charts: list[str]) -> str:
@@ -309,9 +309,11 @@ def _report(
     readers: list[Reader], together: list[Reader], browsers: list[Reader], grown: int
 ) -> None:
     _, alone, browser_alone, *_ = readers
-    asked = 2 * STUDIES * len(readers)
-    kept = sum(len(reads(reader.session.id)) for reader in readers)
-    print(f"reads kept: {kept} of {asked}; entries of the audit trail: {audit_trail.verify()[0]}")
+    expected = 2 * STUDIES * len(readers)
+    stored = sum(len(reads(reader.session.id)) for reader in readers)
+    print(
+        f"reads kept: {stored} of {expected}; entries of the audit trail: {audit_trail.verify()[0]}"
+    )
     turned = sum(len(reader.seconds) for reader in readers)
     print(f"slices that were not the reader's own: {sum(r.strange for r in readers)} of {turned}")
     wired = [reader for reader in together if reader not in browsers]

@@ -70,22 +70,22 @@ class WireSession:
 
     def texts(self) -> str:
         """What the page says, one element a line."""
-        said = []
+        lines = []
         for element, *_ in self._drawn.values():
             kind = element.WhichOneof("type")
             if kind in ("markdown", "heading", "alert", "text", "progress"):
                 drawn = getattr(element, kind)
-                said.append(drawn.text if kind == "progress" else drawn.body)
-        return "\n".join(said)
+                lines.append(drawn.text if kind == "progress" else drawn.body)
+        return "\n".join(lines)
 
     def charts(self) -> list[str]:
         """Every Plotly chart of the page as JSON, from the top."""
-        found = sorted(
+        charts = sorted(
             (place, element.plotly_chart.spec)
             for place, (element, *_) in self._drawn.items()
             if element.WhichOneof("type") == "plotly_chart"
         )
-        return [spec for _, spec in found]
+        return [spec for _, spec in charts]
 
     def _named(self, kind: str, label: str) -> tuple[Any, str]:
         for element, fragment, _ in self._drawn.values():
@@ -98,14 +98,14 @@ class WireSession:
         await self._run(fragment, None)
 
     async def _run(self, fragment: str, trigger: WidgetState | None) -> None:
-        asked = BackMsg()
-        client: ClientState = asked.rerun_script
+        request = BackMsg()
+        client: ClientState = request.rerun_script
         client.query_string, client.page_name = self._query, self._page
         client.page_script_hash, client.fragment_id = self._page_hash, fragment
         client.widget_states.widgets.extend(self._widgets.values())
         if trigger is not None:
             client.widget_states.widgets.append(trigger)
-        await self._socket.send(asked.SerializeToString())
+        await self._socket.send(request.SerializeToString())
         async with asyncio.timeout(LONGEST_ANSWER_SECONDS):
             run = ""
             while True:

@@ -64,9 +64,10 @@ def reliability(
     """Calibration in bins of equal width. Each bin includes its upper edge, as in scikit-learn.
 
     Intervals are percentiles of the resamples; a resample does not count for a bin if it draws
-    none of its groups. If all cases of a bin have one label, its interval ends at the exact binomial bound
-    for its number of groups. The interval of the calibration error is shifted so that the mean of
-    its resamples equals the error itself, because resampling adds chance to the error.
+    none of its groups. If all cases of a bin have one label, its interval ends at the exact
+    binomial bound for its number of groups. The interval of the calibration
+    error is shifted so that the mean of its resamples equals the error itself, because resampling
+    adds chance to the error.
 
     Args:
         labels: (n,) 0 or 1.

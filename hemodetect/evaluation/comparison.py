@@ -193,37 +193,37 @@ def compared(
     return Comparison(tuple(models), dict(fingerprints), table.astype(types), date)
 
 
-def _check(predictions: pd.DataFrame, model_name: str) -> None:
+def _check(predictions: pd.DataFrame, name: str) -> None:
     named = predictions.assign(patient=predictions["set"] + "/" + predictions["patient"])
     try:
         slice_level(named)
         if PATIENT_PROBABILITY in named and named[PATIENT_PROBABILITY].notna().all():
             patient_probabilities(named)
     except EvaluationError as error:
-        raise EvaluationError(f"{model_name}: {error}") from error
+        raise EvaluationError(f"{name}: {error}") from error
 
 
 def _check_same_cases(
-    predictions: pd.DataFrame, rows: np.ndarray, table: pd.DataFrame, model_name: str
+    predictions: pd.DataFrame, rows: np.ndarray, table: pd.DataFrame, name: str
 ) -> None:
     unknown = rows < 0
     if unknown.any():
         first = predictions[unknown].iloc[0]
         raise EvaluationError(
-            f"{model_name} has predictions of {first['slice']} of patient {first['patient']}, which the "
+            f"{name} has predictions of {first['slice']} of patient {first['patient']}, which the "
             f"set {first['set']} does not contain; evaluate it on the same data as the others."
         )
     if len(predictions) != len(table):
         missing = np.setdiff1d(np.arange(len(table)), rows)
         first = table.iloc[missing[0]]
         raise EvaluationError(
-            f"{model_name} lacks predictions of {len(missing)} of {len(table)} slices, {first['slice']} of "
+            f"{name} lacks predictions of {len(missing)} of {len(table)} slices, {first['slice']} of "
             f"patient {first['patient']} among them; evaluate it on the same data as the others."
         )
     differs = predictions["label"].to_numpy() != table["label"].to_numpy()[rows]
     if differs.any():
         first = predictions[differs].iloc[0]
         raise EvaluationError(
-            f"{model_name}: {first['slice']} of patient {first['patient']} is labelled {first['label']}, "
+            f"{name}: {first['slice']} of patient {first['patient']} is labelled {first['label']}, "
             "but the set has another label; evaluate it again on this data."
         )

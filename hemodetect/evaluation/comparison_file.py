@@ -106,7 +106,7 @@ def read_comparison(source: Path | BinaryIO, name: str) -> Comparison:
 
 
 def _checked_texts(table: pa.Table) -> pa.Table:
-    """The table; raises `ValueError` unless its names and facts are texts of at most `_LONGEST` characters."""
+    """The table; raises `ValueError` unless names and facts are short enough texts."""
     for column in _TEXTS:
         kind = table.schema.field(column).type
         text = pa.types.is_dictionary(kind) and (

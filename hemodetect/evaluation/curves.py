@@ -193,8 +193,8 @@ def resampled_precision(cases: Cases) -> tuple[np.ndarray, np.ndarray]:
     recall = hits / hits[:, -1:]
     calls = hits + alarms
     precision = np.divide(hits, calls, out=np.zeros_like(calls), where=calls > 0)
-    wanted = np.maximum(GRID - ROUNDING, ROUNDING)
-    first = np.array([np.searchsorted(row, wanted) for row in recall], dtype=np.intp)
+    recalls = np.maximum(GRID - ROUNDING, ROUNDING)
+    first = np.array([np.searchsorted(row, recalls) for row in recall], dtype=np.intp)
     averages = (np.diff(hits, axis=1, prepend=0) * precision).sum(axis=1) / hits[:, -1]
     return np.take_along_axis(precision, first.reshape(-1, len(GRID)), axis=1), averages
 
@@ -203,16 +203,16 @@ def _reached(cases: Cases) -> tuple[np.ndarray, np.ndarray]:
     """(groups, thresholds) positives and negatives of each group that reach falling thresholds."""
     values, rising = np.unique(cases.probabilities, return_inverse=True)
     falling = len(values) - 1 - rising
-    kept = _kept(falling, len(values), cases.labels)
-    column = np.searchsorted(kept, falling)
+    thresholds = _threshold_ranks(falling, len(values), cases.labels)
+    column = np.searchsorted(thresholds, falling)
     of_positives, of_negatives = (
-        cases.by_group(column, len(kept), weights).cumsum(axis=1)
+        cases.by_group(column, len(thresholds), weights).cumsum(axis=1)
         for weights in (cases.labels, ~cases.labels)
     )
     return of_positives, of_negatives
 
 
-def _kept(falling: np.ndarray, values: int, labels: np.ndarray) -> np.ndarray:
+def _threshold_ranks(falling: np.ndarray, values: int, labels: np.ndarray) -> np.ndarray:
     """Which of the distinct probabilities, numbered from the highest, are thresholds."""
     if values <= MOST_THRESHOLDS:
         return np.arange(values)

@@ -196,7 +196,7 @@ def difference_sentence(name_a: str, name_b: str, difference: PairedDifference, 
     low, value, high = difference.low, difference.value, difference.high
     if not difference.has_interval:
         return (
-            f"Whether {name_a} or {name_b} is better cannot be told: too few patients for an "
+            f"Whether {name_a} or {name_b} is better is unknown: there are too few patients for an "
             f"interval ({what} difference {value:z.2f})."
         )
     if low == high == 0:
@@ -204,8 +204,8 @@ def difference_sentence(name_a: str, name_b: str, difference: PairedDifference, 
     sure = f"{100 * difference.confidence:.10g} % interval"
     if low <= 0 <= high:
         return (
-            f"The data do not tell {name_a} and {name_b} apart ({what} difference {value:z.2f}, "
-            f"{sure} {low:z.2f} to {high:z.2f})."
+            f"The data show no clear difference between {name_a} and {name_b} ({what} difference "
+            f"{value:z.2f}, {sure} {low:z.2f} to {high:z.2f})."
         )
     better, worse = (name_a, name_b) if low > 0 else (name_b, name_a)
     if high < 0:
@@ -224,10 +224,10 @@ def _right(
     """(n,) bool each: the cases that A and that B has right."""
     positive = checked_labels(labels)
     for name, calls in (("A", calls_a), ("B", calls_b)):
-        given = np.asarray(calls)
-        if given.shape != positive.shape or given.dtype != bool:
+        values = np.asarray(calls)
+        if values.shape != positive.shape or values.dtype != bool:
             raise EvaluationError(
-                f"The calls of model {name} are {given.dtype} of the shape {given.shape}; expected "
+                f"The calls of model {name} are {values.dtype} of the shape {values.shape}; expected "
                 f"{len(positive):,} of bool, one for each label."
             )
     return np.asarray(calls_a) == positive, np.asarray(calls_b) == positive

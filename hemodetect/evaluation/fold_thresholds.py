@@ -19,8 +19,8 @@ def rule_thresholds(comparison: Comparison, level: Level, key: str, rule: Rule) 
         EvaluationError: no out-of-fold predictions to pick on, or too few of them.
     """
     model, cases = comparison.model(key), comparison.cases(level)
-    home = cases["set"].map(lambda name: model.origins[name] == "out-of-fold").to_numpy(bool)
-    if not home.any():
+    out_of_fold = cases["set"].map(lambda name: model.origins[name] == "out-of-fold").to_numpy(bool)
+    if not out_of_fold.any():
         raise EvaluationError(
             f"{model.name}: no patients to choose a threshold on; evaluate it with --data of the "
             "set it was trained on as well."
@@ -29,9 +29,11 @@ def rule_thresholds(comparison: Comparison, level: Level, key: str, rule: Rule) 
     thresholds = np.empty(len(cases), np.float32)
     # Two sets may both count their folds from 0; a fold is one of one set.
     folds = cases["set"].astype("category").cat.codes.to_numpy(np.int64) * 1000 + cases["fold"]
-    thresholds[home] = thresholds_on_other_folds(
-        labels[home], probabilities[home], folds.to_numpy()[home], rule
+    thresholds[out_of_fold] = thresholds_on_other_folds(
+        labels[out_of_fold], probabilities[out_of_fold], folds.to_numpy()[out_of_fold], rule
     )
-    if not home.all():
-        thresholds[~home] = chosen_threshold(labels[home], probabilities[home], rule)
+    if not out_of_fold.all():
+        thresholds[~out_of_fold] = chosen_threshold(
+            labels[out_of_fold], probabilities[out_of_fold], rule
+        )
     return thresholds

@@ -72,8 +72,8 @@ def _pairs(first: np.ndarray, second: np.ndarray) -> np.ndarray:
             f"Cohen's kappa needs as many calls of both raters; got {len(first)} and {len(second)}."
         )
     categories = np.unique(np.concatenate([first, second]))
-    one, other = (rater[:, None] == categories for rater in (first, second))
-    return one[:, :, None] & other[:, None, :]
+    first_matches, second_matches = (rater[:, None] == categories for rater in (first, second))
+    return first_matches[:, :, None] & second_matches[:, None, :]
 
 
 def _cohen(pairs: np.ndarray, drawn: np.ndarray) -> np.ndarray:
@@ -92,8 +92,8 @@ def _fleiss(counts: np.ndarray, drawn: np.ndarray) -> np.ndarray:
 
 
 def _beyond_chance(observed: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    known = ~np.isclose(expected, 1.0)
-    return np.where(known, (observed - expected) / np.where(known, 1 - expected, 1.0), np.nan)
+    defined = ~np.isclose(expected, 1.0)
+    return np.where(defined, (observed - expected) / np.where(defined, 1 - expected, 1.0), np.nan)
 
 
 @lru_cache(maxsize=8)
@@ -108,6 +108,6 @@ def _with_interval(value: float, resampled: np.ndarray, cases: int) -> Metric:
         return Metric(value)
     if np.isfinite(resampled).mean() < _FEWEST_DEFINED:
         return Metric(value)
-    found = percentiles(value, resampled, 0.95)
+    metric = percentiles(value, resampled, 0.95)
     # Where all agree every resample does too; an interval of no width would claim certainty.
-    return Metric(value) if found.low == found.high else found
+    return Metric(value) if metric.low == metric.high else metric

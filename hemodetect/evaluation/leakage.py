@@ -1,4 +1,4 @@
-"""The leakage gap: how much of a score is owed to having seen the same patients in training."""
+"""The leakage gap: how much of a score comes from training on the same patients."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class LeakageGap:
         family: a key of `FAMILY_NAMES`.
         recipe: name of the recipe.
         paper_accuracy, paper_auroc: split at random by slice, patients on both sides.
-        patient_accuracy, patient_auroc: on patients never seen in training.
+        patient_accuracy, patient_auroc: on patients that the model was not trained on.
         majority_baseline: of the patient split.
     """
 
@@ -43,7 +43,7 @@ class LeakageGap:
 
     @property
     def sentence(self) -> str:
-        """The gap in words, for a reader who has not met the term."""
+        """The gap in words, for a reader who does not know the term."""
         points = f"{abs(100 * self.accuracy):.1f} percentage points"
         verdict = (
             f"a leakage gap of {points}"
@@ -54,7 +54,7 @@ class LeakageGap:
             f"{FAMILY_NAMES[self.family]} ({self.recipe}): {percent(self.paper_accuracy)} of "
             "slices right where other slices of the same patients were trained on, "
             f"{percent(self.patient_accuracy)} on patients never seen, with "
-            f"{100 * self.majority_baseline:.1f} % for always giving the commoner answer: "
+            f"{100 * self.majority_baseline:.1f} % for the majority-class baseline: "
             f"{verdict}; AUROC {area(self.paper_auroc)} against {area(self.patient_auroc)}."
         )
 
@@ -102,8 +102,8 @@ def gap_sentences(gaps: Sequence[LeakageGap]) -> tuple[str, str, str]:
         f" instead of the bleed: tested like that, {FAMILY_NAMES[widest.family]} is right for"
         f" {100 * widest.paper_accuracy.value:.0f} % of slices.",
         "On patients it has never seen, as every new patient is, the same recipe is right for"
-        f" {100 * widest.patient_accuracy.value:.0f} %; the difference is owed to the test and not"
-        " to the model.",
+        f" {100 * widest.patient_accuracy.value:.0f} %; the difference comes from the test, not"
+        " from the model.",
         f"Calling every slice normal would be right for {100 * widest.majority_baseline:.0f} %"
         + (
             f", and only {names} {'does' if len(useful) == 1 else 'do'} surely better on new patients."

@@ -20,7 +20,7 @@ PATIENT_PROBABILITY = "patient_probability"
 
 
 class EvaluationError(HemodetectError):
-    """Predictions that no honest figure can be made from."""
+    """The predictions are invalid, so no figure can be computed."""
 
 
 def slice_level(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -57,19 +57,21 @@ def patient_level(predictions: pd.DataFrame, threshold: float) -> pd.DataFrame:
 
     The label (int8) is 1 where any slice's is; the probability (float32) is the model's own for the
     patient (column `PATIENT_PROBABILITY`), without one the mean of the slices'; the call (bool) is
-    hemorrhage where that reaches the threshold; slices counts them.
+    hemorrhage where it reaches the threshold; slices is their number.
 
     Raises:
         EvaluationError: as `slice_level`, or the threshold is not in [0, 1].
     """
     table = slice_level(predictions)
-    own = PATIENT_PROBABILITY in predictions.columns
-    if own:
+    has_patient_probability = PATIENT_PROBABILITY in predictions.columns
+    if has_patient_probability:
         table[PATIENT_PROBABILITY] = patient_probabilities(predictions)
     patients = table.astype({"probability": np.float64}).groupby("patient", sort=True)
     result = patients.agg(
         label=("label", "max"),
-        probability=(PATIENT_PROBABILITY, "first") if own else ("probability", "mean"),
+        probability=(PATIENT_PROBABILITY, "first")
+        if has_patient_probability
+        else ("probability", "mean"),
         slices=("label", "size"),
     ).reset_index()
     result["probability"] = result["probability"].astype(np.float32)
@@ -107,8 +109,8 @@ def called(probability: np.ndarray, threshold: float | np.ndarray) -> np.ndarray
     thresholds = np.asarray(threshold, dtype=np.float64)
     wrong = ~((thresholds >= 0) & (thresholds <= 1))
     if wrong.any():
-        found = thresholds[wrong].flat[0]
-        raise EvaluationError(f"The threshold is {found}; expected a number from 0 to 1.")
+        first_wrong = thresholds[wrong].flat[0]
+        raise EvaluationError(f"The threshold is {first_wrong}; expected a number from 0 to 1.")
     return probability.astype(np.float32) >= thresholds.astype(np.float32)
 
 

@@ -54,7 +54,7 @@ class Confusion:
 
 @dataclass(frozen=True)
 class Scores:
-    """What predictions are worth, by slice or by patient.
+    """Figures of predictions, by slice or by patient.
 
     Attributes:
         level: what is counted.
@@ -62,7 +62,7 @@ class Scores:
         n_positive: those labelled hemorrhage.
         n_groups: patient groups that the intervals resample.
         threshold: probability from which hemorrhage is called; None where it differs by case.
-        majority_baseline: accuracy of always answering with the commoner class.
+        majority_baseline: accuracy of always calling the more frequent class.
         auroc: area under the receiver operating characteristic; does not depend on the threshold.
     """
 
@@ -109,8 +109,8 @@ def scores(
     """Figures of out-of-fold predictions, with bootstrap percentile intervals.
 
     Patient groups are drawn with replacement, all their slices with them; groups with and without
-    a hemorrhage are drawn apart. Two cases are kept honest: a figure that rests on a single group
-    (of its class) has no interval; and where all groups agree, so that every resample gives 0 % or
+    a hemorrhage are drawn separately. There are two exceptions: a figure that uses a single group
+    (of its class) has no interval; and if all groups agree, so that every resample gives 0 % or
     100 %, the interval ends at the exact binomial bound for that number of groups instead of having
     no width. Resamples in which a figure is undefined (possible only where no group is free of
     hemorrhage) are left out.
@@ -146,7 +146,7 @@ def scores(
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """Cases with a probability each, and all that no threshold changes.
+    """Cases with their probabilities, and all values that do not depend on the threshold.
 
     Attributes:
         level: what a case is.
@@ -196,7 +196,7 @@ def judged(
     """Prepares cases for figures at many thresholds; arguments as the attributes of `Judged`.
 
     Raises:
-        EvaluationError: all labels are alike.
+        EvaluationError: all cases have one label.
     """
     _check_classes(labels, level)
     positive = np.bincount(codes, weights=labels) > 0
@@ -277,16 +277,16 @@ def _mixed(metric: Metric, share: float, sensitivity: Metric, specificity: Metri
 def group_codes(patients: pd.Series, groups: Mapping[str, str] | None) -> np.ndarray:
     """(n,) code of every row's group, by the groups' names in order."""
     if groups is None:
-        named = patients
+        group_names = patients
     else:
-        lost = sorted(set(patients) - set(groups))
-        if lost:
+        missing = sorted(set(patients) - set(groups))
+        if missing:
             raise EvaluationError(
-                f"Patient {lost[0]} has no patient group; give the groups of the split that made "
+                f"Patient {missing[0]} has no patient group; give the groups of the split that made "
                 "these predictions."
             )
-        named = patients.map(dict(groups))
-    return np.unique(named.to_numpy(dtype=str), return_inverse=True)[1]
+        group_names = patients.map(dict(groups))
+    return np.unique(group_names.to_numpy(dtype=str), return_inverse=True)[1]
 
 
 def _check_arguments(level: str, resamples: int, confidence: float) -> None:

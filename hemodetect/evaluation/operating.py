@@ -58,7 +58,7 @@ class Youden:
 
 
 @dataclass(frozen=True)
-class WantedSensitivity:
+class TargetSensitivity:
     """The highest threshold that reaches a sensitivity, which is the best specificity with it.
 
     Attributes:
@@ -70,7 +70,7 @@ class WantedSensitivity:
     def __post_init__(self) -> None:
         if not 0.0 < self.sensitivity <= 1.0:
             raise EvaluationError(
-                f"The wanted sensitivity is {self.sensitivity}; expected a number above 0, up to 1."
+                f"The target sensitivity is {self.sensitivity}; expected a number above 0, up to 1."
             )
 
     @property
@@ -82,8 +82,8 @@ class WantedSensitivity:
 
     def position(self, candidates: Candidates) -> int:
         """Row of the chosen candidate."""
-        found = candidates.positives - candidates.missed
-        reached = found >= self.sensitivity * candidates.positives - ROUNDING
+        called = candidates.positives - candidates.missed
+        reached = called >= self.sensitivity * candidates.positives - ROUNDING
         return int(np.flatnonzero(reached)[-1])
 
 
@@ -116,15 +116,15 @@ class CostRatio:
     def position(self, candidates: Candidates) -> int:
         """Row of the chosen candidate."""
         # Divided by 1 + ratio, so that no ratio overflows.
-        whole = 1 + self.missed_per_false_alarm
+        total_weight = 1 + self.missed_per_false_alarm
         cost = (
-            self.missed_per_false_alarm / whole * candidates.missed
-            + candidates.false_alarms / whole
+            self.missed_per_false_alarm / total_weight * candidates.missed
+            + candidates.false_alarms / total_weight
         )
         return int(np.argmax(cost <= cost.min() * (1 + ROUNDING)))
 
 
-Rule = Youden | WantedSensitivity | CostRatio
+Rule = Youden | TargetSensitivity | CostRatio
 
 
 def chosen_threshold(labels: np.ndarray, probabilities: np.ndarray, rule: Rule) -> float:
@@ -168,9 +168,9 @@ def thresholds_on_other_folds(
     numbers = _checked_folds(folds, len(positive))
     thresholds = np.empty(len(positive), dtype=np.float32)
     for fold in np.unique(numbers):
-        own = numbers == fold
-        check_both_classes(positive[~own], f"Without fold {fold} every case")
-        thresholds[own] = _threshold(positive[~own], scores[~own], rule)
+        in_fold = numbers == fold
+        check_both_classes(positive[~in_fold], f"Without fold {fold} every case")
+        thresholds[in_fold] = _threshold(positive[~in_fold], scores[~in_fold], rule)
     return thresholds
 
 
@@ -180,19 +180,19 @@ def checked_labels(labels: np.ndarray) -> np.ndarray:
     Raises:
         EvaluationError: no case, not one-dimensional, or a label other than 0 and 1.
     """
-    given = np.asarray(labels)
-    if given.ndim != 1 or not len(given) or given.dtype.kind not in "biuf":
+    numbers = np.asarray(labels)
+    if numbers.ndim != 1 or not len(numbers) or numbers.dtype.kind not in "biuf":
         raise EvaluationError(
-            f"The labels are {given.dtype} of the shape {given.shape}; expected one number for "
+            f"The labels are {numbers.dtype} of the shape {numbers.shape}; expected one number for "
             "each of at least one case."
         )
-    wrong = ~np.isin(given, (0, 1))
+    wrong = ~np.isin(numbers, (0, 1))
     if wrong.any():
         raise EvaluationError(
-            f"Case {wrong.argmax()} has the label {given[wrong][0]}; expected 0 (no hemorrhage) or "
+            f"Case {wrong.argmax()} has the label {numbers[wrong][0]}; expected 0 (no hemorrhage) or "
             "1 (hemorrhage)."
         )
-    return given.astype(bool)
+    return numbers.astype(bool)
 
 
 def checked_probabilities(probabilities: np.ndarray, cases: int) -> np.ndarray:
@@ -201,19 +201,19 @@ def checked_probabilities(probabilities: np.ndarray, cases: int) -> np.ndarray:
     Raises:
         EvaluationError: another shape, not numbers, or a number outside [0, 1].
     """
-    given = np.asarray(probabilities)
-    if given.shape != (cases,) or given.dtype.kind not in "fiu":
+    numbers = np.asarray(probabilities)
+    if numbers.shape != (cases,) or numbers.dtype.kind not in "fiu":
         raise EvaluationError(
-            f"The probabilities are {given.dtype} of the shape {given.shape}; expected "
+            f"The probabilities are {numbers.dtype} of the shape {numbers.shape}; expected "
             f"{cases:,} numbers, one for each label."
         )
-    wrong = ~((given >= 0) & (given <= 1))
+    wrong = ~((numbers >= 0) & (numbers <= 1))
     if wrong.any():
         raise EvaluationError(
-            f"Case {wrong.argmax()} has the probability {given[wrong][0]}; expected a number from "
+            f"Case {wrong.argmax()} has the probability {numbers[wrong][0]}; expected a number from "
             "0 to 1."
         )
-    return given.astype(np.float32)
+    return numbers.astype(np.float32)
 
 
 def check_both_classes(positive: np.ndarray, which: str) -> None:
@@ -246,15 +246,15 @@ def _candidates(positive: np.ndarray, scores: np.ndarray) -> Candidates:
 
 
 def _checked_folds(folds: np.ndarray, cases: int) -> np.ndarray:
-    given = np.asarray(folds)
-    if given.shape != (cases,) or given.dtype.kind not in "iu":
+    numbers = np.asarray(folds)
+    if numbers.shape != (cases,) or numbers.dtype.kind not in "iu":
         raise EvaluationError(
-            f"The folds are {given.dtype} of the shape {given.shape}; expected {cases:,} whole "
+            f"The folds are {numbers.dtype} of the shape {numbers.shape}; expected {cases:,} whole "
             "numbers, one for each label."
         )
-    if given.min() == given.max():
+    if numbers.min() == numbers.max():
         raise EvaluationError(
-            f"All predictions are of fold {given[0]}, so no other patients are left to choose a "
+            f"All predictions are of fold {numbers[0]}, so no other patients are left to choose a "
             "threshold on; give out-of-fold predictions of at least two folds."
         )
-    return given
+    return numbers

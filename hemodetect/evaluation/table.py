@@ -1,4 +1,4 @@
-"""The table of results: ours beside the study's, in Markdown that also reads well on a terminal."""
+"""The table of results: ours next to the study's, in Markdown that also reads well on a terminal."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Evaluated:
             trained on.
         slice_scores: by slice.
         patient_scores: by patient (mean of a patient's slices).
-        training_seconds: of all folds together; None where it is not told.
+        training_seconds: of all folds together; None if unknown.
     """
 
     family: str
@@ -80,7 +80,7 @@ HEADINGS = (
 def results_table(rows: Sequence[Evaluated]) -> str:
     """Two lines a row (by slice, by patient), intervals in brackets, families in the usual order.
 
-    The study's figures stand beside the slices of its own recipes. No line break at the end.
+    The study's figures are on the slice rows of its own recipes. No line break at the end.
 
     Raises:
         EvaluationError: no row, or a family that is not a key of `FAMILY_NAMES`.

@@ -64,7 +64,7 @@ def confusion_matrices(
         [_confusion_cell(key, names[key], cell, confusion) for cell in CELLS]
         for key, confusion in confusions.items()
     ]
-    traces, shapes = _drawn(panels, selected)
+    traces, shapes = _traces_and_shapes(panels, selected)
     layout = _confusion_layout(tuple(f"<b>{names[key]}</b>" for key in confusions))
     return go.Figure({"data": traces, "layout": layout | {"shapes": shapes}})
 
@@ -100,20 +100,20 @@ def difference_matrix(
         selected: the cell that is open below, outlined.
     """
     keys = list(names)
-    most = max((found.only_a for found in agreements.values()), default=0) or 1
+    largest_count = max((counts.only_a for counts in agreements.values()), default=0) or 1
     cells = [
         _Cell(
             x=keys.index(b),
             y=keys.index(a),
-            text=f"<b>{found.only_a:,}</b>",
-            shade=found.only_a / most,
+            text=f"<b>{counts.only_a:,}</b>",
+            shade=counts.only_a / largest_count,
             click=(a, b),
-            hover=f"{names[a]} right, {names[b]} wrong: {found.only_a:,}",
+            hover=f"{names[a]} right, {names[b]} wrong: {counts.only_a:,}",
         )
-        for (a, b), found in agreements.items()
+        for (a, b), counts in agreements.items()
     ]
     figure = _panels([""])
-    traces, shapes = _drawn([cells], selected)
+    traces, shapes = _traces_and_shapes([cells], selected)
     figure.add_traces(traces)
     figure.update_layout(shapes=shapes)
     ticks = {"tickvals": list(range(len(keys))), "ticktext": [names[key] for key in keys]}
@@ -156,7 +156,7 @@ def _panels(titles: Sequence[str]) -> go.Figure:
     return figure
 
 
-def _drawn(
+def _traces_and_shapes(
     panels: Sequence[Sequence[_Cell]], selected: tuple[str, str] | None
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The markers of every panel, and the shapes under them."""

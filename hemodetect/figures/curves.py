@@ -38,13 +38,13 @@ def roc_figure(
         curve = curves[banded]
         figure.add_traces(_band(curve.grid, curve.low, curve.high, _style(families[banded])))
     for key, curve in curves.items():
-        kept = _thinned(len(curve.threshold))
+        indices = _thinned(len(curve.threshold))
         # The first threshold is infinite: nothing is called. A slider ends at 1.
-        limits = np.clip(curve.threshold[kept], 0, 1)
+        limits = np.clip(curve.threshold[indices], 0, 1)
         figure.add_trace(
             _line(
-                100 * curve.false_positive_rate[kept],
-                100 * curve.sensitivity[kept],
+                100 * curve.false_positive_rate[indices],
+                100 * curve.sensitivity[indices],
                 f"{names[key]}: {area(curve.auroc)}",
                 _style(families[key]),
             ).update(
@@ -73,11 +73,11 @@ def precision_recall_figure(
         curve = curves[banded]
         figure.add_traces(_band(curve.grid, curve.low, curve.high, _style(families[banded])))
     for key, curve in curves.items():
-        kept = _thinned(len(curve.recall))
+        indices = _thinned(len(curve.recall))
         figure.add_trace(
             _line(
-                100 * curve.recall[kept],
-                100 * curve.precision[kept],
+                100 * curve.recall[indices],
+                100 * curve.precision[indices],
                 f"{names[key]}: {area(curve.average_precision)}",
                 _style(families[key]),
             ).update(
@@ -123,7 +123,7 @@ def reliability_figure(
                     "thickness": 1,
                     "width": 2,
                 },
-                hovertemplate=f"{names[key]}: said %{{x:.0f}} %, was %{{y:.0f}} %"
+                hovertemplate=f"{names[key]}: predicted %{{x:.0f}} %, observed %{{y:.0f}} %"
                 " of %{customdata:,}<extra></extra>",
             )
         )
@@ -145,11 +145,11 @@ def histogram_figure(
         shared_yaxes=True,
         horizontal_spacing=0.03,
     )
-    looks = (("no hemorrhage", "negative", MUTED, ""), ("hemorrhage", "positive", "#d55e00", "/"))
-    for panel, found in enumerate(histograms.values(), start=1):
-        middles = 50 * (found.edges[1:] + found.edges[:-1])
-        for label, column, colour, pattern in looks:
-            counts = getattr(found, column)
+    classes = (("no hemorrhage", "negative", MUTED, ""), ("hemorrhage", "positive", "#d55e00", "/"))
+    for panel, histogram in enumerate(histograms.values(), start=1):
+        middles = 50 * (histogram.edges[1:] + histogram.edges[:-1])
+        for label, column, colour, pattern in classes:
+            counts = getattr(histogram, column)
             figure.add_trace(
                 go.Bar(
                     x=middles,

@@ -57,8 +57,8 @@ def leakage_figure(gaps: Sequence[LeakageGap]) -> go.Figure:
     published = [(gap, PUBLISHED.get((gap.family, gap.recipe))) for gap in gaps]
     figure.add_trace(
         go.Scatter(
-            x=[100 * found.accuracy for _, found in published if found],
-            y=[FAMILY_NAMES[gap.family] for gap, found in published if found],
+            x=[100 * study.accuracy for _, study in published if study],
+            y=[FAMILY_NAMES[gap.family] for gap, study in published if study],
             name="as published",
             mode="markers",
             marker={"symbol": "diamond-open", "size": 12, "color": TEXT, "line": {"width": 2}},
@@ -71,7 +71,7 @@ def leakage_figure(gaps: Sequence[LeakageGap]) -> go.Figure:
         )
         figure.add_annotation(
             x=100 * gaps[0].majority_baseline, y=1, yref="paper", yanchor="bottom",
-            showarrow=False, text="always the commoner answer", font={"color": MUTED, "size": 11},
+            showarrow=False, text="majority-class baseline", font={"color": MUTED, "size": 11},
         )  # fmt: skip
     figure.update_xaxes(title="Slices called right, %", range=[0, 102])
     figure.update_yaxes(autorange="reversed")

@@ -22,7 +22,7 @@ _MARKS = {
 def search_map(search: GridSearch) -> go.Figure:
     """AUROC by patient of every setting, one panel per kernel, C upwards and gamma to the right.
 
-    Every square holds its figure and, below it, the 95 % interval.
+    Every square shows its figure and, below it, the 95 % interval.
     """
     grids = kernel_grids(search)
     figure = make_subplots(

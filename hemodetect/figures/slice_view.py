@@ -55,15 +55,17 @@ def slice_view(
         opacity: of the maps, 0 to 1.
         height: of the figure in pixels.
     """
-    shown = _shrunk(grey)
-    rows, columns = shown.shape
-    panels: list[tuple[str, np.ndarray, str]] = [("Slice", shown, "png")]
+    display_grey = _shrunk(grey)
+    rows, columns = display_grey.shape
+    panels: list[tuple[str, np.ndarray, str]] = [("Slice", display_grey, "png")]
     if heat is not None:
-        values = np.clip(in_register(heat.values, shown.shape), 0, 1)
-        overlay = heatmap_overlay(shown, values, opacity)
+        values = np.clip(in_register(heat.values, display_grey.shape), 0, 1)
+        overlay = heatmap_overlay(display_grey, values, opacity)
         panels.append((f"CNN: {heat.method}, evidence for hemorrhage", overlay, "jpeg"))
     if attention is not None:
-        overlay = heatmap_overlay(shown, row_attention(attention, shown.shape), opacity * 0.6)
+        overlay = heatmap_overlay(
+            display_grey, row_attention(attention, display_grey.shape), opacity * 0.6
+        )
         panels.append(("Attention RNN: weight of the image rows", overlay, "jpeg"))
     figure = make_subplots(
         rows=1,

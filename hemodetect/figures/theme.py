@@ -57,7 +57,7 @@ def themed(figure: go.Figure, **layout: object) -> go.Figure:
     figure.update_xaxes(axis)
     figure.update_yaxes(axis)
     return figure.update_layout(
-        paper_bgcolor=BACKGROUND,  # a saved picture shall be readable on white paper
+        paper_bgcolor=BACKGROUND,  # so that a saved picture is readable on white paper
         plot_bgcolor=BACKGROUND,  # the spike of a unified hover is edged with it
         font={"color": TEXT, "size": 13},
         hoverlabel={"bgcolor": SURFACE, "bordercolor": FAINT, "font": {"color": TEXT}},

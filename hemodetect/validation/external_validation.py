@@ -1,4 +1,4 @@
-"""Predictions of bundles on labelled data sets: out-of-fold on their own set, external elsewhere."""
+"""Predictions of bundles on labelled data sets: out-of-fold on their own set, external on others."""
 
 from __future__ import annotations
 

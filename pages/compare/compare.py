@@ -17,7 +17,7 @@ from hemodetect.evaluation.comparison_view import ComparisonView, Thresholds, co
 from hemodetect.evaluation.fold_thresholds import rule_thresholds
 from hemodetect.evaluation.levels import EvaluationError, Level
 from hemodetect.evaluation.metrics import Scores
-from hemodetect.evaluation.operating import CostRatio, Rule, WantedSensitivity, Youden
+from hemodetect.evaluation.operating import CostRatio, Rule, TargetSensitivity, Youden
 from hemodetect.evaluation.table import area, percent
 from hemodetect.figures.comparing import confusion_matrices
 from hemodetect.settings import settings
@@ -198,7 +198,7 @@ def _rule(kind: str) -> Rule:
         sensitivity = st.slider(
             "Target sensitivity", 0.5, 1.0, 0.95, 0.01, format="percent", key="compare_sensitivity"
         )
-        return WantedSensitivity(sensitivity)
+        return TargetSensitivity(sensitivity)
     if kind == COST:
         ratio = st.slider(
             "Number of false alarms that cost as much as one missed bleed",

@@ -14,7 +14,7 @@ from hemodetect.evaluation import EvaluationError
 from hemodetect.evaluation.comparison import compared
 from hemodetect.evaluation.comparison_view import comparison_view
 from hemodetect.evaluation.fold_thresholds import rule_thresholds
-from hemodetect.evaluation.operating import WantedSensitivity, Youden, chosen_threshold
+from hemodetect.evaluation.operating import TargetSensitivity, Youden, chosen_threshold
 from hemodetect.evaluation.subsets import known_dimensions, subsets
 
 HALF = {"svm": 0.5, "cnn": 0.5}
@@ -66,7 +66,7 @@ def test_a_patient_is_shown_by_its_most_suspicious_slice() -> None:
 
 def test_a_rule_s_threshold_never_rests_on_the_case_s_own_fold() -> None:
     whole = comparison(patients=20)
-    every_bleed = WantedSensitivity(1.0)
+    every_bleed = TargetSensitivity(1.0)
     before = rule_thresholds(whole, "slice", "cnn", every_bleed)
     own = (whole.slices["fold"] == 2).to_numpy()
     absurd = whole.slices.assign(cnn=whole.slices["cnn"].where(~own, np.float32(0.01)))

@@ -256,12 +256,14 @@ def test_a_difference_is_a_metric_that_pages_can_draw_like_any_other():
     [
         (
             PairedDifference(0.03, -0.1, 0.16, 0.7),
-            "The data do not tell CNN and RNN apart (AUROC difference 0.03, 95 % interval -0.10 "
+            "The data show no clear difference between CNN and RNN ("
+            "AUROC difference 0.03, 95 % interval -0.10 "
             "to 0.16).",
         ),
         (
             PairedDifference(-0.001, -0.003, 0.0, 0.1, 0.9),
-            "The data do not tell CNN and RNN apart (AUROC difference 0.00, 90 % interval 0.00 "
+            "The data show no clear difference between CNN and RNN ("
+            "AUROC difference 0.00, 90 % interval 0.00 "
             "to 0.00).",
         ),
         (
@@ -282,7 +284,8 @@ def test_a_difference_is_a_metric_that_pages_can_draw_like_any_other():
         ),
         (
             PairedDifference(-0.001),
-            "Whether CNN or RNN is better cannot be told: too few patients for an interval (AUROC "
+            "Whether CNN or RNN is better is unknown: there are too few"
+            " patients for an interval (AUROC "
             "difference 0.00).",
         ),
     ],

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_curve
 from hemodetect.evaluation.levels import EvaluationError, called
 from hemodetect.evaluation.operating import (
     CostRatio,
-    WantedSensitivity,
+    TargetSensitivity,
     Youden,
     chosen_threshold,
     thresholds_on_other_folds,
@@ -92,7 +92,7 @@ def test_the_youden_index_is_the_best_of_scikit_learn_s_roc_curve(case):
 @given(cases, sensitivities)
 def test_the_wanted_sensitivity_is_reached_and_by_no_higher_threshold(case, wanted):
     labels, probabilities = case
-    chosen = chosen_threshold(labels, probabilities, WantedSensitivity(wanted))
+    chosen = chosen_threshold(labels, probabilities, TargetSensitivity(wanted))
     enough = math.ceil(round(wanted * 20) * int(labels.sum()) / 20)
     found = {
         threshold: int(labels.sum()) - outcome(labels, probabilities, threshold)[0]
@@ -115,7 +115,7 @@ def test_no_threshold_costs_less_and_among_equals_the_one_that_misses_least_is_c
 
 
 @settings(max_examples=60, deadline=None)
-@given(cases, st.sampled_from([Youden(), WantedSensitivity(0.9), CostRatio(0.1)]))
+@given(cases, st.sampled_from([Youden(), TargetSensitivity(0.9), CostRatio(0.1)]))
 def test_a_threshold_is_an_observed_probability_or_one(case, rule):
     chosen = chosen_threshold(*case, rule)
     assert chosen in {*case[1].astype(np.float32).tolist(), 1.0}
@@ -129,10 +129,10 @@ PROBABILITIES = np.array([0.1, 0.2, 0.3, 0.4, 0.6, 0.7])
     ("rule", "threshold"),
     [
         (Youden(), 0.3),  # 1 + 2/3 - 1; 0.6 gives 2/3 + 1 - 1, a tie
-        (WantedSensitivity(1.0), 0.3),
-        (WantedSensitivity(0.67), 0.3),
-        (WantedSensitivity(0.66), 0.6),
-        (WantedSensitivity(2 / 3), 0.6),
+        (TargetSensitivity(1.0), 0.3),
+        (TargetSensitivity(0.67), 0.3),
+        (TargetSensitivity(0.66), 0.6),
+        (TargetSensitivity(2 / 3), 0.6),
         (CostRatio(1), 0.3),  # one false alarm; 0.6 misses one
         (CostRatio(0.9), 0.6),
         (CostRatio(10), 0.3),
@@ -160,8 +160,8 @@ def test_where_a_probability_is_one_something_is_always_called():
 def test_a_sensitivity_computed_with_a_rounding_error_asks_for_no_further_hemorrhage():
     labels, probabilities = np.repeat([0, 1], 10), np.linspace(0, 1, 20)
     assert 0.1 * 7 > 0.7
-    rounded = chosen_threshold(labels, probabilities, WantedSensitivity(0.1 * 7))
-    assert rounded == chosen_threshold(labels, probabilities, WantedSensitivity(0.7))
+    rounded = chosen_threshold(labels, probabilities, TargetSensitivity(0.1 * 7))
+    assert rounded == chosen_threshold(labels, probabilities, TargetSensitivity(0.7))
 
 
 def test_costs_that_are_equal_but_for_rounding_tie_and_the_bleeds_are_called():
@@ -185,7 +185,7 @@ def folded(seed: int = 0, n: int = 60) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return labels, np.clip(0.3 * labels + 0.7 * random.random(n), 0, 1), np.arange(n) % 3
 
 
-@pytest.mark.parametrize("rule", [Youden(), WantedSensitivity(0.9), CostRatio(3)])
+@pytest.mark.parametrize("rule", [Youden(), TargetSensitivity(0.9), CostRatio(3)])
 def test_a_fold_s_threshold_is_the_one_chosen_on_all_other_folds(rule):
     labels, probabilities, folds = folded()
     thresholds = thresholds_on_other_folds(labels, probabilities, folds, rule)
@@ -195,7 +195,7 @@ def test_a_fold_s_threshold_is_the_one_chosen_on_all_other_folds(rule):
         assert set(thresholds[~others].tolist()) == {expected}
 
 
-@pytest.mark.parametrize("rule", [Youden(), WantedSensitivity(0.9), CostRatio(3)])
+@pytest.mark.parametrize("rule", [Youden(), TargetSensitivity(0.9), CostRatio(3)])
 def test_absurd_labels_and_probabilities_in_a_fold_leave_its_own_threshold_as_it_was(rule):
     labels, probabilities, folds = folded()
     own = folds == 1
@@ -270,7 +270,7 @@ def test_cases_that_no_threshold_can_be_chosen_on_are_refused(labels, probabilit
 @pytest.mark.parametrize("sensitivity", [0, -0.5, 95, math.nan, math.inf])
 def test_a_sensitivity_that_is_no_share_is_refused(sensitivity):
     with pytest.raises(EvaluationError, match=f"sensitivity is {sensitivity}; expected a number"):
-        WantedSensitivity(sensitivity)
+        TargetSensitivity(sensitivity)
 
 
 @pytest.mark.parametrize("ratio", [0, -1, math.nan, math.inf])
@@ -283,10 +283,10 @@ def test_a_cost_ratio_that_is_not_above_zero_is_refused(ratio):
     ("rule", "words"),
     [
         (Youden(), "most sensitivity plus specificity (Youden)"),
-        (WantedSensitivity(0.95), "at least 95 % of hemorrhages called"),
-        (WantedSensitivity(0.07), "at least 7 % of hemorrhages called"),
-        (WantedSensitivity(0.975), "at least 97.5 % of hemorrhages called"),
-        (WantedSensitivity(1.0), "all hemorrhages called"),
+        (TargetSensitivity(0.95), "at least 95 % of hemorrhages called"),
+        (TargetSensitivity(0.07), "at least 7 % of hemorrhages called"),
+        (TargetSensitivity(0.975), "at least 97.5 % of hemorrhages called"),
+        (TargetSensitivity(1.0), "all hemorrhages called"),
         (CostRatio(10), "a missed bleed counts as 10 false alarms"),
         (CostRatio(1.0), "a missed bleed counts as 1 false alarm"),
         (CostRatio(0.5), "a missed bleed counts as 0.5 false alarms"),

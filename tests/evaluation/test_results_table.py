@@ -113,7 +113,7 @@ def test_the_leakage_gap_is_the_paper_split_s_accuracy_less_the_patient_split_s(
     assert gap.accuracy == pytest.approx(0.4)
     assert gap.auroc == pytest.approx(1.0 - rows[1].slice_scores.auroc.value)
     assert "a leakage gap of 40.0 percentage points" in gap.sentence
-    assert "50.0 % for always giving the commoner answer" in gap.sentence
+    assert "50.0 % for the majority-class baseline" in gap.sentence
 
 
 def test_a_paper_split_that_scores_lower_is_not_called_a_gap():
