@@ -25,9 +25,9 @@ def estimated_seconds(
 ) -> float:
     """Seconds that all folds and the training on all patients will take on this device.
 
-    A network is trained for two epochs of a few batches. The second is timed, because the first includes
-    compiling; early stopping is not considered. A kernel model is fitted to a few hundred slices, and
-    its time grows with the square of their number.
+    A network is trained for two epochs of a few batches. The second is timed, because the first
+    includes compiling; early stopping is not considered. A kernel model is fitted to a few hundred
+    slices, and its time grows with the square of their number.
 
     Raises:
         HemodetectError: no estimate can be made for the recipe.

@@ -15,10 +15,10 @@ import tensorflow as tf
 from hemodetect.dataset.cache import Dataset, open_dataset
 from hemodetect.dataset.splits import Split, paper_split, patient_split
 from hemodetect.errors import BundleError
-from hemodetect.models.interface import Run
 from hemodetect.models.networks import BUILDERS
 from hemodetect.models.recipes import NetworkRecipe, recipe_named
 from hemodetect.reports.search import tuning_text
+from hemodetect.training.fitting import Run
 from hemodetect.training.search_results import SearchError, Tuning
 from hemodetect.training.tuning import tune
 
