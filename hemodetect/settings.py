@@ -33,7 +33,7 @@ def _setting(
 
 @dataclass(frozen=True)
 class Settings:
-    """Values in force. ``documented()`` lists them with their variables and meaning."""
+    """The current values. ``documented()`` lists them with their variables and meaning."""
 
     artifacts: Path = _setting(
         _ROOT / "artifacts",
@@ -41,7 +41,7 @@ class Settings:
     )
     data: str = _setting(
         os.pathsep.join(str(_ROOT / folder) for folder in ("data", "../shared/data")),
-        "folders that hold data sets, separated as in PATH; the images behind a figure are shown"
+        "folders that hold data sets, separated as in PATH; the pages show a slice's picture"
         " from there",
     )
     cache: Path = _setting(
@@ -49,16 +49,16 @@ class Settings:
     )
     state: Path = _setting(
         user_data_path("hemodetect"),
-        "folder for what must last: the key of the pseudonyms, jobs, the database",
+        "folder for permanent data: the key of the pseudonyms, jobs, the database",
     )
     database_url: str = _setting(
         "",
-        "database, as SQLAlchemy writes addresses; empty: a SQLite file in `state`",
+        "URL of the database, as for SQLAlchemy; empty: a SQLite file in `state`",
         secret=True,
     )
     pseudonym_key: str = _setting(
         "",
-        "secret that study pseudonyms are hashed with; empty: made once, kept in `state`",
+        "secret key of the pseudonyms; empty: created once and stored in `state`",
         secret=True,
     )
     ray_address: str = _setting(
@@ -67,12 +67,15 @@ class Settings:
     )
     readers: str = _setting(
         "*",
-        "e-mail addresses of who may read in review sessions, with commas; * is all who sign in",
+        "e-mail addresses of readers of review sessions, separated by commas; *: everybody who"
+        " signs in",
     )
-    leads: str = _setting("", "those who make review sessions and see their results")
-    trainers: str = _setting("", "those who train models and put them into use")
+    leads: str = _setting(
+        "", "e-mail addresses of leads, who create review sessions and see their results"
+    )
+    trainers: str = _setting("", "e-mail addresses of trainers, who train models and promote them")
     retention_days: int = _setting(
-        90, "days that a study saved to a review session is kept", minimum=1
+        90, "days until a study saved to a review session is removed", minimum=1
     )
     max_files: int = _setting(5_000, "files in one study", minimum=1)
     max_slices: int = _setting(3_000, "slices in one study, frames included", minimum=1)
@@ -88,7 +91,7 @@ class Settings:
 
     @classmethod
     def load(cls, environment: Mapping[str, str], secrets: Mapping[str, Any]) -> Settings:
-        """Settings from given sources; raises `SettingError` naming the variable and the value."""
+        """Settings from both sources; raises `SettingError` with the variable and the value."""
         values = {}
         for f in fields(cls):
             variable = PREFIX + f.name.upper()

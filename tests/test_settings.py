@@ -26,15 +26,15 @@ def test_nothing_needs_to_be_set() -> None:
 
 
 def test_the_environment_goes_before_the_secrets_and_both_before_the_default() -> None:
-    found = Settings.load({"HEMODETECT_MAX_FILES": "7"}, {"max_files": 8, "max_slices": 9})
-    assert (found.max_files, found.max_slices) == (7, 9)
-    assert found.max_zip_depth == Settings().max_zip_depth
+    loaded = Settings.load({"HEMODETECT_MAX_FILES": "7"}, {"max_files": 8, "max_slices": 9})
+    assert (loaded.max_files, loaded.max_slices) == (7, 9)
+    assert loaded.max_zip_depth == Settings().max_zip_depth
 
 
 def test_a_path_may_start_at_the_home_folder() -> None:
-    found = Settings.load({"HEMODETECT_CACHE": "~/decoded"}, {"state": "keys"})
-    assert found.cache == Path.home() / "decoded"
-    assert found.state == Path("keys")
+    loaded = Settings.load({"HEMODETECT_CACHE": "~/decoded"}, {"state": "keys"})
+    assert loaded.cache == Path.home() / "decoded"
+    assert loaded.state == Path("keys")
 
 
 @pytest.mark.parametrize("value", ["many", "0", "-3", "1.5", ""])
@@ -58,10 +58,10 @@ def test_a_bad_secret_is_refused_like_a_bad_variable() -> None:
 
 
 def test_the_key_of_the_pseudonyms_is_not_shown() -> None:
-    found = Settings.load({"HEMODETECT_PSEUDONYM_KEY": "open sesame"}, {})
-    assert found.pseudonym_key == "open sesame"
-    assert "sesame" not in repr(found)
-    assert "pseudonym_key" not in repr(found)
+    loaded = Settings.load({"HEMODETECT_PSEUDONYM_KEY": "open sesame"}, {})
+    assert loaded.pseudonym_key == "open sesame"
+    assert "sesame" not in repr(loaded)
+    assert "pseudonym_key" not in repr(loaded)
 
 
 def test_secrets_are_read_from_the_working_folder(working_folder: Path) -> None:

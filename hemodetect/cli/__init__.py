@@ -1,4 +1,4 @@
-"""The same work without a browser; `hemodetect --help` lists the commands."""
+"""The work of the pages on the command line; `hemodetect --help` lists the commands."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from hemodetect.errors import HemodetectError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; 0 when it did what was asked, 1 with a sentence on stderr when not."""
-    # Before anything brings in TensorFlow. Its oneDNN kernels are off by default on processors
+    """Runs one command; returns 0 on success; on failure returns 1 and prints a sentence on stderr."""
+    # Before TensorFlow is imported. Its oneDNN kernels are off by default on processors
     # without AVX-512; on those the CNN trains 1.6 times faster with them.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -39,9 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _machine_sentence(error: Exception) -> str | None:
     """A sentence where the machine ran out of something; None where the error is ours."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        where = f" ({error.filename})" if error.filename else ""
-        return f"The disk is full{where}. Make room; the same command goes on from here."
-    # TensorFlow's ResourceExhaustedError; JAX and others only say it in words.
+        file_name = f" ({error.filename})" if error.filename else ""
+        return f"The disk is full{file_name}. Make room; the same command goes on from here."
+    # TensorFlow has ResourceExhaustedError; JAX and others only name it in the message.
     exhausted = (
         "resource_exhausted" in str(error).lower() or "ResourceExhausted" in type(error).__name__
     )

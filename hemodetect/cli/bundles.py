@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def add_commands(subparsers: Subparsers) -> None:
     """Adds the commands evaluate, promote and rollback."""
     evaluate_parser = command(
-        subparsers, "evaluate", evaluate, "table of the figures of bundles, with intervals"
+        subparsers, "evaluate", evaluate, "table of the scores of bundles, with intervals"
     )
     evaluate_parser.add_argument(
         "bundles", type=Path, nargs="+", metavar="BUNDLE", help="bundle folders"
@@ -56,7 +56,7 @@ def add_commands(subparsers: Subparsers) -> None:
 
 
 def evaluate(options: argparse.Namespace) -> int:
-    """Prints the figures of bundles, on their own predictions or on the sets of --data."""
+    """Prints the scores of bundles, on their own predictions or on the sets of --data."""
     from hemodetect.evaluation import leakage_gaps, results_table
     from hemodetect.validation.bundle_scores import evaluated_bundle, evaluated_models
 
@@ -118,5 +118,5 @@ def rollback(options: argparse.Namespace) -> int:
 
 
 def _sentence(promotion: Promotion) -> str:
-    before = f", in place of {promotion.old}" if promotion.old else ""
-    return f"{FAMILY_NAMES[promotion.family]}: {promotion.new} is in use{before}."
+    replaced = f", replacing {promotion.old}" if promotion.old else ""
+    return f"{FAMILY_NAMES[promotion.family]}: {promotion.new} is in use{replaced}."

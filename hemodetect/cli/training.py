@@ -35,7 +35,10 @@ def add_commands(subparsers: Subparsers) -> None:
         help="patient (default), paper, or the file of a saved split",
     )
     train_parser.add_argument(
-        "--folds", type=positive, default=5, help="of the patient split (default: 5)"
+        "--folds",
+        type=positive,
+        default=5,
+        help="number of folds of the patient split (default: 5)",
     )
     train_parser.add_argument(
         "--out", type=Path, required=True, help="folder of the bundle to write"
@@ -47,16 +50,16 @@ def add_commands(subparsers: Subparsers) -> None:
         "--backbone-data",
         type=Path,
         metavar="DATA",
-        help="the set that the backbone was trained on",
+        help="training set of the backbone",
     )
-    train_parser.add_argument("--epochs", type=int, help="in place of the recipe's (networks)")
-    train_parser.add_argument("--batch", type=int, help="in place of the recipe's (networks)")
+    train_parser.add_argument("--epochs", type=int, help="replaces the recipe's value (networks)")
+    train_parser.add_argument("--batch", type=int, help="replaces the recipe's value (networks)")
     for name, kind in (("learning-rate", float), ("dropout", float), ("l2", float), ("depth", int)):
         train_parser.add_argument(
-            f"--{name}", type=kind, help="in place of the recipe's (networks)"
+            f"--{name}", type=kind, help="replaces the recipe's value (networks)"
         )
     train_parser.add_argument(
-        "--seed", type=int, default=0, help="of everything drawn (default: 0)"
+        "--seed", type=int, default=0, help="seed of all random numbers (default: 0)"
     )
     train_parser.add_argument(
         "--device",
@@ -83,10 +86,13 @@ def add_commands(subparsers: Subparsers) -> None:
         " a network learning rate, dropout, L2 and depth by trial",
     )
     search_parser.add_argument(
-        "--trials", type=positive, default=20, help="in each fold (networks; default: 20)"
+        "--trials",
+        type=positive,
+        default=20,
+        help="number of trials in each fold (networks; default: 20)",
     )
-    search_parser.add_argument("--epochs", type=int, help="most of a trial (networks)")
-    search_parser.add_argument("--batch", type=int, help="in place of the recipe's (networks)")
+    search_parser.add_argument("--epochs", type=int, help="at most, in each trial (networks)")
+    search_parser.add_argument("--batch", type=int, help="replaces the recipe's value (networks)")
     search_parser.add_argument(
         "--device", default="cpu", help="as for train (networks; default: cpu)"
     )
@@ -94,13 +100,11 @@ def add_commands(subparsers: Subparsers) -> None:
         "--split", default="patient", help="patient (default), or the file of a saved split"
     )
     search_parser.add_argument(
-        "--folds", type=positive, default=5, help="of the split (default: 5)"
+        "--folds", type=positive, default=5, help="number of folds of the split (default: 5)"
     )
-    search_parser.add_argument("--seed", type=int, default=0, help="of the split (default: 0)")
+    search_parser.add_argument("--seed", type=int, default=0, help="seed of the split (default: 0)")
     search_parser.add_argument("--workers", type=positive, default=2, help="processes (default: 2)")
-    search_parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="write every figure as JSON"
-    )
+    search_parser.add_argument("--out", type=Path, metavar="FILE", help="write all results as JSON")
 
 
 def train(options: argparse.Namespace) -> int:
@@ -181,7 +185,9 @@ def search(options: argparse.Namespace) -> int:
     )
     recipe = plan.checked_recipe()
     if isinstance(recipe, NetworkRecipe) and options.out is None:
-        raise HemodetectError("Tuning a network needs --out: its state is kept beside that file.")
+        raise HemodetectError(
+            "Tuning a network needs --out: its state is stored in the same folder."
+        )
 
     from hemodetect.dataset.cache import open_dataset
     from hemodetect.reports.search import search_text

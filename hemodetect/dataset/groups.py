@@ -27,13 +27,14 @@ PICTURES, HEAD, BLEED = "same pictures", "same head", "bleed in the same place"
 """Reasons why two folders are one person."""
 
 SAME_HEAD = 3.7
-"""Lowest likeness that counts as one head. Above it on near-east: N6 and N27 8.0, N3 and N14 7.9 (one scan in
-thin and thick slices), 1 and 4 6.7, 7 and 8 6.6, 11 and 12 4.0; the next pair, 3 and N19, has 3.0.
-On ct-ich: 069 and 072 6.0, 052 and 070 4.8; the next, 079 and 087, 3.35."""
+"""Lowest likeness that counts as one head. Above it on near-east: N6 and N27 8.0, N3 and N14 7.9 (one
+scan in thin and thick slices), 1 and 4 6.7, 7 and 8 6.6, 11 and 12 4.0; the next pair, 3 and N19,
+has 3.0. On ct-ich: 069 and 072 6.0, 052 and 070 4.8; the next, 079 and 087, 3.35."""
 
 SAME_PLACE = 0.77
-"""Lowest overlap of two large bleeds that counts as one person. On near-east 19 and 21 have 0.80, of heads that cannot be
-compared (likeness 0.5: different tilt, thick cropped slices); the next pair, 2 and 14, has 0.71."""
+"""Lowest overlap of two large bleeds that counts as one person. On near-east 19 and 21 have 0.80, with
+heads that cannot be compared (likeness 0.5: different tilt, thick cropped slices); the next
+pair, 2 and 14, has 0.71."""
 
 _FEWEST_SHARED, _SHARE = 3, 0.25
 _PER_PATIENT, _IN_ALL, _LEAST_PER_PATIENT = 40, 2_400, 12

@@ -3,9 +3,9 @@
 Every slice is cut to its head, band-passed and whitened, so that features of all heads (an oval of
 bone around grey) count little and features of one head (its sinuses, sutures, asymmetry) count much.
 It is then compared with every slice of every other patient over small turns, scales and shifts.
-A slice's best match in another folder is expressed in spreads above its median match over all folders; a
-patient's score for another is the mean over the better half of the slices, and the score of a pair
-the lower of its two directions. Scores near 0 are chance, `LARGEST` is the ceiling.
+A slice's best match in another folder is expressed in spreads above its median match over
+all folders. A patient's score for another is the mean over the better half of the slices. The score
+of a pair is the lower of its two directions. Scores near 0 are chance, `LARGEST` is the ceiling.
 """
 
 from __future__ import annotations

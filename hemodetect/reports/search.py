@@ -45,7 +45,7 @@ def tuning_text(tuning: Tuning) -> str:
         lines.append(
             f"| {best.fold + 1} | {len(of_fold)} | {stopped} | {best.learning_rate:.2g}"
             f" | {best.dropout:.2f} | {best.l2:.1g} | {best.depth}"
-            f" | {_worth(best.auroc)} (published {_worth(of_fold[0].auroc)}) |"
+            f" | {_value(best.auroc)} (published {_value(of_fold[0].auroc)}) |"
         )
     lines += [
         "",

@@ -93,7 +93,7 @@ def record(
 
     Args:
         who, action, subject, detail: see `Entry`; names and values of `detail` as JSON has them.
-        connection: a transaction of `database.writing` that the entry is to be part of.
+        connection: a transaction of `database.writing` that the entry becomes part of.
 
     Raises:
         ValueError: the action is none of `Action`.

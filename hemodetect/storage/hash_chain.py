@@ -1,7 +1,7 @@
-"""Entries that each hold the digest of the entry before, so that a later change is found.
+"""Entries that each hold the digest of the entry before, so that a later change is detected.
 
-Who can rewrite the whole chain can rewrite every digest: to find that, or that its end was cut off,
-keep a digest somewhere else and look for it.
+A person who can rewrite the whole chain can rewrite every digest. To detect that, or a removed end,
+store a digest somewhere else and check that the chain still has it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 from hemodetect.errors import HemodetectError
 
 FIRST_LINK = "0" * 64
-"""Stands in the first entry for the digest of the entry before."""
+"""The digest of the entry before, in the first entry."""
 
 
 class ChainedEntry(Protocol):

@@ -38,7 +38,7 @@ class Person:
             raise NotAllowed(f"A name has at most {LONGEST_NAME} characters.")
         if role not in self.roles:
             raise NotAllowed(
-                f"{self.name} has not the role {role}; ask who runs this server for it."
+                f"{self.name} does not have the role {role}; ask the administrator of this server."
             )
 
 

@@ -25,9 +25,9 @@ def estimated_seconds(
 ) -> float:
     """Seconds that all folds and the training on all patients will take on this device.
 
-    A network is trained for two epochs of a few batches, the first of which pays for compiling, and
-    stopping early is not foreseen; a kernel model is fitted to a few hundred slices, and its time
-    grows with the square of their number.
+    A network is trained for two epochs of a few batches. The second is timed, because the first
+    includes compiling; early stopping is not considered. A kernel model is fitted to a few hundred
+    slices, and its time grows with the square of their number.
 
     Raises:
         HemodetectError: no estimate can be made for the recipe.
@@ -39,10 +39,10 @@ def estimated_seconds(
         per_slice = _network_seconds_per_slice(dataset, recipe)
         return per_slice * sum(sizes) * (epochs or recipe.epochs)
     if isinstance(recipe, KernelRecipe):
-        few, seconds = _kernel_seconds(dataset, split, recipe)
-        return seconds * sum((size / few) ** 2 for size in sizes)
+        sample_size, seconds = _kernel_seconds(dataset, split, recipe)
+        return seconds * sum((size / sample_size) ** 2 for size in sizes)
     raise HemodetectError(
-        f"There is no estimate for the recipe {recipe.name}; the README says what it took."
+        f"There is no estimate for the recipe {recipe.name}; the README has its duration."
     )
 
 

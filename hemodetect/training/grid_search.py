@@ -1,4 +1,6 @@
-"""The search that the study gave up: C, gamma and kernel of the SVM, C of the logistic regression.
+"""Grid search: C, gamma and kernel of the SVM, C of the logistic regression.
+
+The study did not complete this search.
 
 Every setting is fitted in each patient fold; a fold needs one Gram matrix. Each fold chooses its best
 setting by inner folds of its training patients (nested), on every third of their slices. So the
@@ -213,8 +215,8 @@ def _on_cluster(work: Callable[[int], _FoldSearch], numbers: Sequence[int]) -> l
 
     ray.init(log_to_driver=False)
     register_ray()
-    room = min(len(numbers), int(ray.cluster_resources().get("CPU", 1)))
-    with parallel_config("ray", n_jobs=room):
+    workers = min(len(numbers), int(ray.cluster_resources().get("CPU", 1)))
+    with parallel_config("ray", n_jobs=workers):
         return list(Parallel()(delayed(work)(number) for number in numbers))
 
 

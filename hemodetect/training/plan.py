@@ -40,7 +40,7 @@ class TrainingPlan:
         family, recipe: their keys.
         split: "patient", "paper", or the file of a saved split.
         folds: of the patient split.
-        epochs, batch, learning_rate, dropout, l2, depth: in place of the recipe's (networks trained
+        epochs, batch, learning_rate, dropout, l2, depth: replace the recipe's (networks trained
             on slices only).
         trials: settings that a search tries in each fold (networks only).
         seed: of everything drawn at random.
@@ -81,7 +81,7 @@ class TrainingPlan:
         for name, (low, high) in RANGES.items():
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
-                raise PlanError(f"{_words(name)} is {value}; expected {low:g} to {high:g}.")
+                raise PlanError(f"{_subject(name)} is {value}; expected {low:g} to {high:g}.")
         if not re.fullmatch(r"cpu|gpus?|gpu:\d{1,3}", self.device):
             raise PlanError(
                 f"The device is {self.device!r}; expected cpu, gpu, gpu:<number> or gpus."
@@ -104,7 +104,7 @@ class TrainingPlan:
         fixed = [name for name in changed if name not in recipe.adjustable]
         if fixed:
             raise PlanError(
-                f"{_words(fixed[0])} cannot be chosen for {self.family}, recipe"
+                f"{_subject(fixed[0])} cannot be chosen for {self.family}, recipe"
                 f" {self.recipe}; only networks trained on slices have one."
             )
         if self.task == "search" and set(changed) & set(TUNED):
@@ -147,7 +147,7 @@ class TrainingPlan:
         return [self.task, *(f"{name}={v}" for name, v in options.items() if v is not None)]
 
 
-def _words(name: str) -> str:
+def _subject(name: str) -> str:
     if name in ("folds", "epochs", "trials"):
         return f"The number of {name}"
     return "The " + {"batch": "batch size", "l2": "L2"}.get(name, name.replace("_", " "))

@@ -55,7 +55,7 @@ def tune(
     *,
     trials: int,
 ) -> Tuning:
-    """Tunes a network in each fold of a patient split; goes on where an earlier call was cut off.
+    """Tunes a network in each fold of a patient split; continues where an earlier call was interrupted.
 
     Args:
         dataset: with both classes among every fold's training patients.
@@ -86,8 +86,8 @@ def tune(
     chosen = []
     for fold in folds:
         ended, published, best = fold.ended(), fold.published(), fold.best()
-        ranks["published"][fold.test] = fold_ranks(fold.answers(published))
-        ranks["tuned"][fold.test] = fold_ranks(fold.answers(best))
+        ranks["published"][fold.test] = fold_ranks(fold.test_probabilities(published))
+        ranks["tuned"][fold.test] = fold_ranks(fold.test_probabilities(best))
         chosen.append(len(results) + [trial.number for trial in ended].index(best.number))
         results += [fold.result_of(trial) for trial in ended]
     as_published, as_tuned = (rank_aurocs(table, ranks[name], split) for name in ranks)
@@ -111,18 +111,18 @@ class _Clock:
 
     def __init__(self, file: Path) -> None:
         self._file, self._start = file, time.monotonic()
-        self._before = float(file.read_text()) if file.is_file() else 0.0
+        self._earlier_seconds = float(file.read_text()) if file.is_file() else 0.0
 
     def spent(self) -> float:
-        """So far; keeps it."""
-        spent = self._before + time.monotonic() - self._start
+        """Seconds so far; stores them in the file."""
+        spent = self._earlier_seconds + time.monotonic() - self._start
         with whole_file(self._file) as partial:
             partial.write_text(f"{spent:.1f}")
         return round(spent, 1)
 
 
 class _Fold:
-    """The trials of one fold; its test patients are predicted and never looked at."""
+    """The trials of one fold; its test patients are predicted and take no part in the choice."""
 
     def __init__(
         self, dataset: Dataset, split: Split, recipe: NetworkRecipe, run: Run, number: int
@@ -140,9 +140,9 @@ class _Fold:
             pruner=optuna.pruners.MedianPruner(_TRIALS_BEFORE_PRUNING, _EPOCHS_BEFORE_PRUNING),
             load_if_exists=True,
         )
-        # Sown anew when it goes on, or it would draw what it has drawn before.
-        past = len(self._study.get_trials(deepcopy=False))
-        self._study.sampler = optuna.samplers.TPESampler(seed=self._run.seed + past)
+        # A new seed after a resume: with the same seed it would draw the same settings again.
+        trials_before = len(self._study.get_trials(deepcopy=False))
+        self._study.sampler = optuna.samplers.TPESampler(seed=self._run.seed + trials_before)
 
     def search(self, trials: int, clock: _Clock) -> None:
         """Tries settings until `trials` have been tried in this fold."""
@@ -181,12 +181,12 @@ class _Fold:
         complete = [trial for trial in self.ended() if trial.state == TrialState.COMPLETE]
         return max(complete, key=lambda trial: trial.value or 0.0)
 
-    def answers(self, trial: FrozenTrial) -> np.ndarray:
+    def test_probabilities(self, trial: FrozenTrial) -> np.ndarray:
         """(n,) float32 probabilities of a trial's network for the test slices."""
         return np.load(self._file(trial.number), allow_pickle=False)
 
     def ended(self) -> list[FrozenTrial]:
-        """Trials with an outcome, oldest first; not those that a kill hit."""
+        """Trials with a result, oldest first; without those that a kill interrupted."""
         return [
             trial
             for trial in self._study.get_trials(deepcopy=False)
@@ -210,8 +210,8 @@ class _Fold:
 
     def _requeue(self) -> None:
         """Queues the published setting first, and again a trial that a kill interrupted."""
-        cut_off = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        for trial in cut_off:
+        interrupted = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        for trial in interrupted:
             setting = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
             # Queued before it is marked as failed: a kill in between must not lose it.
             self._study.enqueue_trial(setting, user_attrs=dict(trial.user_attrs))

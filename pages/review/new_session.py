@@ -9,7 +9,7 @@ import streamlit as st
 from hemodetect.errors import HemodetectError
 from hemodetect.imaging import UploadedFile, read_study
 from hemodetect.reports.review import MODES
-from hemodetect.reviews.choosing import LabelledSources, drawn_from, shuffled
+from hemodetect.reviews.choosing import LabelledSources, drawn_from, shuffled, synthetic_phantoms
 from hemodetect.reviews.saved import remove_saved, save_study
 from hemodetect.reviews.sessions import MOST_STUDIES, create
 from hemodetect.reviews.sources import Saved, Truth, labelled_patients

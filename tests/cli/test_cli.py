@@ -13,14 +13,14 @@ from hemodetect import cli
 def test_a_value_out_of_range_ends_with_a_sentence_and_not_with_a_traceback(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    given = ["train", "--data=x", "--model=cnn", "--out=y", "--learning-rate=7"]
-    assert cli.main(given) == 1
-    said = capsys.readouterr().err
-    assert said == "hemodetect: The learning rate is 7.0; expected 1e-06 to 0.1.\n"
+    arguments = ["train", "--data=x", "--model=cnn", "--out=y", "--learning-rate=7"]
+    assert cli.main(arguments) == 1
+    message = capsys.readouterr().err
+    assert message == "hemodetect: The learning rate is 7.0; expected 1e-06 to 0.1.\n"
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "message"),
     [
         (OSError(errno.ENOSPC, "No space left", "/a/b"), "The disk is full (/a/b)"),
         (MemoryError(), "out of memory"),
@@ -32,7 +32,7 @@ def test_a_value_out_of_range_ends_with_a_sentence_and_not_with_a_traceback(
 )
 def test_what_the_machine_runs_out_of_is_said(
     error: Exception,
-    said: str,
+    message: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -41,4 +41,4 @@ def test_what_the_machine_runs_out_of_is_said(
 
     monkeypatch.setattr(cli.jobs, "jobs", fails)
     assert cli.main(["jobs"]) == 1
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Pictures of a set are found in the configured folders, and a file's author cannot name another located."""
+"""Pictures of a set are found in the configured folders; a file's author cannot name another place."""
 
 from __future__ import annotations
 

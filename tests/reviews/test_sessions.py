@@ -116,7 +116,7 @@ def test_a_read_is_given_once_and_in_order_and_by_a_reader_of_the_session(make: 
         answer(ada, created, first, "blind", BLEED, 1)
     with pytest.raises(ReviewError, match="Eve is not one of the readers"):
         answer(local_person("Eve"), created, first, "blind", NONE, 1)
-    with pytest.raises(NotAllowed, match="has not the role reader"):
+    with pytest.raises(NotAllowed, match="does not have the role reader"):
         answer(Person("Ada", frozenset({"lead"})), created, first, "blind", NONE, 1)
     assert [read.answer for read in reads(created.id)] == [NONE]
 
@@ -251,7 +251,7 @@ def test_an_answer_that_cannot_be_is_refused(make: Make, change: dict, match: st
         ({"readers": ["Ada", "ada "]}, "named twice"),
         ({"readers": [""]}, "A reader's name"),
         ({"mode": "fast"}, "expected blind-first"),
-        ({"who": Person("Ada", frozenset({"reader"}))}, "has not the role lead"),
+        ({"who": Person("Ada", frozenset({"reader"}))}, "does not have the role lead"),
         ({"who": local_person(" ")}, "A name is needed"),
     ],
 )

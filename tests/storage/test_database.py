@@ -101,8 +101,8 @@ def test_reads_of_the_migration_before_are_kept() -> None:
             connection.execute(sql.text(statement))
     database._engine.cache_clear()
     with engine().connect() as connection:
-        kept = connection.execute(sql.select(hemodetect.reviews.tables.model_reads)).one()
-        assert tuple(kept) == ("s", 1, "cnn", "cnn-1", 0.25, 0.5, False, None)
+        migrated = connection.execute(sql.select(hemodetect.reviews.tables.model_reads)).one()
+        assert tuple(migrated) == ("s", 1, "cnn", "cnn-1", 0.25, 0.5, False, None)
         read = connection.execute(sql.select(hemodetect.reviews.tables.reads)).one()
         assert (read.seconds, read.bundles) == (2.5, [])
     for table in ("reads", "model_reads"):

@@ -59,14 +59,14 @@ def test_a_search_finds_what_separates_and_writes_it_down(
     grid = (
         POINTS if family == "svm" else (KernelSetting("linear", 0.01), KernelSetting("linear", 1.0))
     )
-    found = search(blobs, split, family, grid=grid, workers=1, report=quiet)
-    assert found.auroc_patient.value > 0.9
-    assert [s.setting for s in found.grid] == list(grid)
-    assert len(found.chosen) == 2
-    assert found.fits == 2 * len(grid) * 5
-    found.write(tmp_path / "search.json")
-    assert json.loads((tmp_path / "search.json").read_text())["fits"] == found.fits
-    assert f"{found.fits} fits" in search_text(found)
+    result = search(blobs, split, family, grid=grid, workers=1, report=quiet)
+    assert result.auroc_patient.value > 0.9
+    assert [s.setting for s in result.grid] == list(grid)
+    assert len(result.chosen) == 2
+    assert result.fits == 2 * len(grid) * 5
+    result.write(tmp_path / "search.json")
+    assert json.loads((tmp_path / "search.json").read_text())["fits"] == result.fits
+    assert f"{result.fits} fits" in search_text(result)
 
 
 def test_labels_of_a_fold_s_patients_change_neither_its_choice_nor_its_figures(
@@ -75,10 +75,10 @@ def test_labels_of_a_fold_s_patients_change_neither_its_choice_nor_its_figures(
     test = split.test_mask(blobs.slices, 0)
     table = blobs.slices.copy()
     table.loc[test, "label"] = 1 - table.loc[test, "label"]
-    one = _search_fold(blobs, split, "svm", POINTS, 0)
-    other = _search_fold(replace(blobs, slices=table), split, "svm", POINTS, 0)
-    assert one.chosen == other.chosen
-    np.testing.assert_array_equal(one.ranks, other.ranks)
+    original = _search_fold(blobs, split, "svm", POINTS, 0)
+    changed = _search_fold(replace(blobs, slices=table), split, "svm", POINTS, 0)
+    assert original.chosen == changed.chosen
+    np.testing.assert_array_equal(original.ranks, changed.ranks)
 
 
 def test_a_split_that_leaks_is_refused(blobs: Dataset) -> None:

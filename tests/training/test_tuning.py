@@ -15,10 +15,10 @@ import tensorflow as tf
 from hemodetect.dataset.cache import Dataset, open_dataset
 from hemodetect.dataset.splits import Split, paper_split, patient_split
 from hemodetect.errors import BundleError
-from hemodetect.models.interface import Run
 from hemodetect.models.networks import BUILDERS
 from hemodetect.models.recipes import NetworkRecipe, recipe_named
 from hemodetect.reports.search import tuning_text
+from hemodetect.training.fitting import Run
 from hemodetect.training.search_results import SearchError, Tuning
 from hemodetect.training.tuning import tune
 
@@ -35,9 +35,9 @@ def split(blobs: Dataset) -> Split:
 
 @pytest.fixture(scope="module")
 def recipe() -> NetworkRecipe:
-    found = recipe_named("rnn", "paper")
-    assert isinstance(found, NetworkRecipe)
-    return found
+    published = recipe_named("rnn", "paper")
+    assert isinstance(published, NetworkRecipe)
+    return published
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -81,14 +81,14 @@ def test_each_fold_tries_the_published_setting_first_and_takes_what_is_worth_mos
 ) -> None:
     assert [trial.fold for trial in tuning.trials] == [0, 0, 0, 1, 1, 1]
     for fold, chosen in enumerate(tuning.chosen):
-        own = [trial for trial in tuning.trials if trial.fold == fold]
-        first = own[0]
+        of_fold = [trial for trial in tuning.trials if trial.fold == fold]
+        first = of_fold[0]
         assert (first.learning_rate, first.dropout, first.l2, first.depth) == (
             recipe.learning_rate, recipe.dropout, recipe.l2, recipe.depth,
         )  # fmt: skip
-        whole = [trial.auroc or 0.0 for trial in own if not trial.pruned]
-        assert tuning.trials[chosen].auroc == max(whole)
-        assert all(trial.epochs == 2 for trial in own if not trial.pruned)
+        completed = [trial.auroc or 0.0 for trial in of_fold if not trial.pruned]
+        assert tuning.trials[chosen].auroc == max(completed)
+        assert all(trial.epochs == 2 for trial in of_fold if not trial.pruned)
 
 
 def test_labels_of_a_fold_s_test_patients_change_none_of_its_trials(
@@ -129,11 +129,11 @@ def test_a_tuning_that_was_cut_off_keeps_its_trials_and_goes_on_from_the_last_ep
     with pytest.raises(CutOff):
         tune(blobs, split, recipe, run(tmp_path), trials=3)
     lines: list[str] = []
-    found = tune(blobs, split, recipe, run(tmp_path, lines), trials=3)
+    tuned = tune(blobs, split, recipe, run(tmp_path, lines), trials=3)
     assert lines[0] == "fold 1 of 2: 2 of 3 trials searched"
     assert fits[2] == fits[1]  # the same setting, in the same place, where an epoch is done
-    assert [trial.fold for trial in found.trials] == [0, 0, 0, 1, 1, 1]
-    assert found.trials[1].epochs == 2
+    assert [trial.fold for trial in tuned.trials] == [0, 0, 0, 1, 1, 1]
+    assert tuned.trials[1].epochs == 2
 
 
 def test_a_network_that_falls_behind_is_given_up_early(
@@ -148,12 +148,12 @@ def test_a_network_that_falls_behind_is_given_up_early(
     monkeypatch.setattr(module, "_TRIALS_BEFORE_PRUNING", 1)
     monkeypatch.setattr(module, "_EPOCHS_BEFORE_PRUNING", 0)
     monkeypatch.setattr(module, "LEARNING_RATES", (1e-9, 1e-3))  # most of these learn nothing
-    found = tune(blobs, split, recipe, Run(tmp_path, lambda _: None, epochs=4), trials=5)
-    early = [trial for trial in found.trials if trial.pruned]
+    tuned = tune(blobs, split, recipe, Run(tmp_path, lambda _: None, epochs=4), trials=5)
+    early = [trial for trial in tuned.trials if trial.pruned]
     assert early
     assert all(trial.epochs <= 4 and trial.auroc is not None for trial in early)
     assert any(trial.epochs < 4 for trial in early)
-    assert not any(found.trials[index].pruned for index in found.chosen)
+    assert not any(tuned.trials[index].pruned for index in tuned.chosen)
 
 
 def test_another_tuning_s_state_and_a_split_that_leaks_are_refused(
@@ -167,12 +167,12 @@ def test_another_tuning_s_state_and_a_split_that_leaks_are_refused(
         tune(blobs, split, recipe, run(tmp_path), trials=2)
 
 
-def test_a_tuning_is_written_whole_and_told_in_words(tuning: Tuning, tmp_path: Path) -> None:
+def test_a_tuning_is_written_whole_and_described_in_words(tuning: Tuning, tmp_path: Path) -> None:
     tuning.write(tmp_path / "tuning.json")
     assert Tuning.read(tmp_path / "tuning.json") == tuning
-    said = tuning_text(tuning)
-    assert "6 trials of at most 2 epochs" in said
-    assert f"{tuning.tuned_patient.value:.2f}" in said
+    text = tuning_text(tuning)
+    assert "6 trials of at most 2 epochs" in text
+    assert f"{tuning.tuned_patient.value:.2f}" in text
     raw = json.loads((tmp_path / "tuning.json").read_text())
     assert {"worth", "given_up"} < set(raw["trials"][0])  # as in files of earlier versions
     (tmp_path / "tuning.json").write_text(json.dumps(raw | {"chosen": [0, 99]}))

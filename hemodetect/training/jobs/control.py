@@ -82,8 +82,8 @@ def start(plan: TrainingPlan, who: Person) -> Job:
     if plan.device == "gpus" and settings().ray_address:
         raise PlanError("A cluster gives a job one GPU; choose gpu.")
     job_id = secrets.token_hex(6)
-    held = _held(job_id)
-    if held is None:
+    lock = _take_lock(job_id)
+    if lock is None:
         raise JobError("Another job has this id; try again.")
     try:
         now = datetime.now(UTC)
@@ -103,9 +103,9 @@ def start(plan: TrainingPlan, who: Person) -> Job:
         }
         audit_trail.record(who.name, "train", job_id, asdict(plan))
         add(row)
-        _supervise(job_id, held)
+        _supervise(job_id, lock)
     finally:
-        os.close(held)
+        os.close(lock)
     return job(job_id)
 
 
@@ -131,10 +131,10 @@ def cancel(job_id: str, who: Person) -> Job:
         JobError: it is neither queued nor running.
     """
     who.require("trainer")
-    asked = job(job_id)
-    audit_trail.record(who.name, "cancel", asked.id)
+    current = job(job_id)
+    audit_trail.record(who.name, "cancel", current.id)
     if not change(job_id, ALIVE, cancelling=True):
-        raise JobError(f"Job {asked.number} is {job(job_id).state}; there is nothing to cancel.")
+        raise JobError(f"Job {current.number} is {job(job_id).state}; there is nothing to cancel.")
     return job(job_id)
 
 
@@ -150,15 +150,15 @@ def resume(job_id: str, who: Person) -> Job:
     if old.host != host():
         raise JobError(f"Job {old.number} was started on another machine; resume it there.")
     audit_trail.record(who.name, "resume", old.id)
-    held = None
+    lock = None
     deadline = time.monotonic() + _EXIT_SECONDS
-    while held is None and read(job_id).state in RESUMABLE and time.monotonic() < deadline:
-        held = _held(job_id)
-        time.sleep(0 if held else 0.05)
-    if held is None:
+    while lock is None and read(job_id).state in RESUMABLE and time.monotonic() < deadline:
+        lock = _take_lock(job_id)
+        time.sleep(0 if lock else 0.05)
+    if lock is None:
         raise JobError(f"Job {old.number} is {job(job_id).state}; it cannot be resumed.")
     try:
-        renewed = change(
+        requeued = change(
             job_id,
             RESUMABLE,
             state="queued",
@@ -169,11 +169,11 @@ def resume(job_id: str, who: Person) -> Job:
             exit_status=None,
             heard=datetime.now(UTC),
         )
-        if not renewed:
+        if not requeued:
             raise JobError(f"Job {old.number} is {job(job_id).state}; it cannot be resumed.")
-        _supervise(job_id, held)
+        _supervise(job_id, lock)
     finally:
-        os.close(held)
+        os.close(lock)
     return job(job_id)
 
 
@@ -220,11 +220,11 @@ def _corrected(stored_job: Job) -> Job:
     if stored_job.host != host():
         if datetime.now(UTC) - stored_job.heard < SILENCE:
             return stored_job
-        reason = "Its machine no longer gives a sign of life."
+        reason = "Its machine has not reported for some time."
         change(stored_job.id, ALIVE, state="interrupted", reason=reason, ended=stored_job.heard)
         return read(stored_job.id)
-    held = _held(stored_job.id)
-    if held is None:
+    lock = _take_lock(stored_job.id)
+    if lock is None:
         return stored_job
     try:
         stored_job = read(stored_job.id)  # it may have ended normally a moment ago
@@ -238,11 +238,11 @@ def _corrected(stored_job: Job) -> Job:
             change(stored_job.id, ALIVE, state="interrupted", reason=reason, **ended)
         return read(stored_job.id)
     finally:
-        os.close(held)
+        os.close(lock)
 
 
-def _held(job_id: str) -> int | None:
-    """Descriptor of the job's lock, held; None where its supervisor holds it."""
+def _take_lock(job_id: str) -> int | None:
+    """Descriptor of the job's lock, now held; None where its supervisor holds it."""
     folder = settings().state / "jobs" / job_id
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder / "alive.lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -254,7 +254,7 @@ def _held(job_id: str) -> int | None:
     return descriptor
 
 
-def _supervise(job_id: str, held: int) -> None:
+def _supervise(job_id: str, lock: int) -> None:
     """Starts the supervisor; it inherits the lock, so that the lock is never free in between."""
     command = [sys.executable, "-m", "hemodetect.training.jobs.supervisor", job_id]
     try:
@@ -265,7 +265,7 @@ def _supervise(job_id: str, held: int) -> None:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                pass_fds=(held,),
+                pass_fds=(lock,),
                 env=os.environ | settings_environment(),
             )
         # Without a wait it stays in the process table, as a zombie, until this process ends.
@@ -293,7 +293,7 @@ def _check_allowed(folder: Path) -> None:
     resolved = folder.resolve()
     allowed = [root.resolve() for root in data_folders()]
     if not any(root in resolved.parents for root in allowed):
-        places = ", ".join(str(root) for root in allowed) or "none"
+        folder_names = ", ".join(str(root) for root in allowed) or "none"
         raise PlanError(
-            f"{folder}: jobs train on folders inside those of HEMODETECT_DATA ({places})."
+            f"{folder}: jobs train on folders inside those of HEMODETECT_DATA ({folder_names})."
         )

@@ -30,11 +30,11 @@ def gpus() -> list[Gpu]:
     """The cards, none where there are none or the driver does not answer within five seconds."""
     command = ["nvidia-smi", f"--query-gpu={','.join(_FIELDS)}", "--format=csv,noheader,nounits"]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+        listing = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
     except (OSError, subprocess.SubprocessError):
         return []
     cards = []
-    for line in answer.stdout.splitlines():
+    for line in listing.stdout.splitlines():
         values = [part.strip() for part in line.split(",")]
         try:
             index, name, memory, used, busy = values

@@ -9,7 +9,7 @@ import signal
 
 
 def die_with(parent: int) -> None:
-    """Has the kernel kill this process when its parent, of this id, ends, however that ends.
+    """Lets the kernel kill this process when its parent, the process `parent`, ends for any reason.
 
     Linux only (prctl PR_SET_PDEATHSIG); elsewhere it does nothing.
     """

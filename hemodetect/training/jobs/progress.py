@@ -38,7 +38,7 @@ class Progress:
 
 
 def progress(job: Job) -> Progress:
-    """Of a job in any state."""
+    """The progress of a job in any state."""
     history = _history(job)
     if job.state == "finished":
         return Progress(1.0, "Finished", 0.0, history)
@@ -104,9 +104,9 @@ def log_tail(job: Job, lines: int = 15) -> list[str]:
 
 
 def _history(job: Job) -> pd.DataFrame:
-    whole = _read(job.bundle / HISTORY)
-    if not whole.empty:
-        return whole
+    complete = _read(job.bundle / HISTORY)
+    if not complete.empty:
+        return complete
     work, parts = job.folder / "bundle.work", []
     for file in sorted(work.glob(f"*/{HISTORY}"), key=_changed):
         name = file.parent.name
@@ -118,7 +118,7 @@ def _history(job: Job) -> pd.DataFrame:
 def _changed(file: Path) -> int:
     try:
         return file.stat().st_mtime_ns
-    except FileNotFoundError:  # the training has just ended and put its work away
+    except FileNotFoundError:  # the training has just ended and removed its work folder
         return 0
 
 

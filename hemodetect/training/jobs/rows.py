@@ -54,10 +54,10 @@ class Job:
     """One training and its current state.
 
     Attributes:
-        number: counts jobs in the order they were asked for.
+        number: counts jobs in the order of their start.
         id: names its folder.
         plan: what is trained.
-        device: what it runs or waits on.
+        device: the device it runs on or waits for.
         who: the person who started it.
         host: identifies the state folder that holds its files and locks.
         state: queued -> running -> finished, failed, cancelled or interrupted (its process or
@@ -65,7 +65,7 @@ class Job:
         reason: a sentence that explains the state, or "".
         cancelling: cancelled, but its processes have not ended yet.
         created, started, ended: UTC; started and ended of the latest run.
-        heard: time of the last sign of life of its supervisor, UTC.
+        heard: when its supervisor last reported, UTC.
         exit_status: of the training process; negative is the signal that ended it.
         versions: of Python and the libraries.
         fingerprint: of the data it was trained on, once known.

@@ -52,13 +52,13 @@ class JobRun(Protocol):
 
 
 class LocalRun:
-    """A process of its own, at the head of a group of its own, that dies with this one.
+    """A new process, with a new process group, that dies with this one.
 
     It inherits the device's locks: should this process be killed, the device is free only when the
     training is gone too.
     """
 
-    def __init__(self, job: Job, held: tuple[int, ...]) -> None:
+    def __init__(self, job: Job, locks: tuple[int, ...]) -> None:
         command = [sys.executable, "-m", "hemodetect", *job.plan.arguments(job.result)]
         parent = os.getpid()
         with job.log.open("ab") as out:
@@ -71,7 +71,7 @@ class LocalRun:
                 stderr=subprocess.STDOUT,
                 env=os.environ | visible_cards(job.device) | {VARIABLE: str(job.progress_file)},
                 start_new_session=True,
-                pass_fds=held,
+                pass_fds=locks,
                 preexec_fn=lambda: die_with(parent),
             )
 
@@ -86,11 +86,11 @@ class LocalRun:
     def end(self) -> None:
         """Ends it and all that it started; returns when it is gone."""
         try:
-            started = psutil.Process(self._process.pid).children(recursive=True)
+            children = psutil.Process(self._process.pid).children(recursive=True)
         except psutil.NoSuchProcess:
-            started = []
+            children = []
         self._process.terminate()
-        for process in started:
+        for process in children:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.terminate()
         try:
@@ -98,7 +98,7 @@ class LocalRun:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        _, stubborn = psutil.wait_procs(started, timeout=GRACE_SECONDS)
+        _, stubborn = psutil.wait_procs(children, timeout=GRACE_SECONDS)
         for process in stubborn:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
@@ -113,9 +113,9 @@ class RayRun:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        with _ray_in_words():
+        with _ray_errors():
             self._client = _ray_client()
-            self._name = self._found_or_submitted()
+            self._name = self._find_or_submit()
         self._begin = self._log_begin()
         self._written = 0
 
@@ -144,40 +144,40 @@ class RayRun:
 
     def end(self) -> None:
         """Ends it and all that it started; returns when it is gone."""
-        _stopped(self._client, self._name)
+        _stop(self._client, self._name)
         self.status()  # the last of the log
 
     def _log_begin(self) -> int:
-        """Where this submission's lines begin in the job's log; kept for who finds it again."""
-        note = self._job.folder / "ray-log.txt"
-        known = note.read_text().split() if note.is_file() else []
-        if len(known) == 2 and known[0] == self._name:
-            return int(known[1])
+        """Offset of this submission's lines in the job's log, stored for a later supervisor."""
+        note_file = self._job.folder / "ray-log.txt"
+        fields = note_file.read_text().split() if note_file.is_file() else []
+        if len(fields) == 2 and fields[0] == self._name:
+            return int(fields[1])
         self._job.log.touch()
         begin = self._job.log.stat().st_size
-        with whole_file(note) as partial:
+        with whole_file(note_file) as partial:
             partial.write_text(f"{self._name} {begin}")
         return begin
 
     def _state(self) -> str:
         return str(self._client.get_job_status(self._name).value)
 
-    def _found_or_submitted(self) -> str:
-        """A cluster that has just begun has no agent yet to take a job, and says to come again."""
+    def _find_or_submit(self) -> str:
+        """Name of the job's submission; tries again while a new cluster refuses jobs."""
         name = f"{_prefix(self._job)}{time.time_ns()}"
         deadline = time.monotonic() + _RAY_TAKE_SECONDS
         while True:
-            found = _living(self._client, self._job)
-            if found is not None:
-                return found
+            name_on_cluster = _living(self._client, self._job)
+            if name_on_cluster is not None:
+                return name_on_cluster
             try:
-                return self._submitted(name)
+                return self._submit(name)
             except RuntimeError:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(1)
 
-    def _submitted(self, name: str) -> str:
+    def _submit(self, name: str) -> str:
         command = [sys.executable, "-m", "hemodetect", *self._job.plan.arguments(self._job.result)]
         plan = self._job.plan
         # A grid search only waits for its folds, which ask for a processor each.
@@ -189,7 +189,7 @@ class RayRun:
             self._client.submit_job(
                 entrypoint=shlex.join(command),
                 submission_id=name,
-                # A training needs neither database nor cluster, and the cluster shows what it is given.
+                # A training needs neither database nor cluster, and the cluster displays its variables.
                 runtime_env={
                     "env_vars": {
                         **settings_environment(),
@@ -205,11 +205,11 @@ class RayRun:
 
 def end_on_cluster(job: Job) -> None:
     """Ends what runs of a job on the cluster, if anything does; raises `RunError` without an answer."""
-    with _ray_in_words():
+    with _ray_errors():
         client = _ray_client()
         name = _living(client, job)
         if name is not None:
-            _stopped(client, name)
+            _stop(client, name)
 
 
 def _ray_client() -> Any:
@@ -219,7 +219,7 @@ def _ray_client() -> Any:
 
 
 @contextlib.contextmanager
-def _ray_in_words() -> Iterator[None]:
+def _ray_errors() -> Iterator[None]:
     try:
         yield
     except (ConnectionError, RuntimeError, ValueError, ImportError) as error:
@@ -231,9 +231,9 @@ def _ray_in_words() -> Iterator[None]:
 
 def _living(client: Any, job: Job) -> str | None:
     """Name of the job's submission that has not ended."""
-    for found in client.list_jobs():
-        name = found.submission_id or ""
-        if name.startswith(_prefix(job)) and str(found.status.value) not in _RAY_ENDED:
+    for submission in client.list_jobs():
+        name = submission.submission_id or ""
+        if name.startswith(_prefix(job)) and str(submission.status.value) not in _RAY_ENDED:
             return str(name)
     return None
 
@@ -242,7 +242,7 @@ def _prefix(job: Job) -> str:
     return f"hemodetect-{job.id}-"
 
 
-def _stopped(client: Any, name: str) -> None:
+def _stop(client: Any, name: str) -> None:
     """Stops a submission; raises `RuntimeError` where it still runs after a minute."""
     client.stop_job(name)
     deadline = time.monotonic() + _RAY_END_SECONDS

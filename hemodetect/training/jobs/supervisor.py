@@ -23,13 +23,13 @@ from hemodetect.training.jobs.runs import JobRun, LocalRun, RayRun, RunError, en
 
 LOOK_SECONDS = 0.5
 """Between checks of the queue, the training, and a cancellation."""
-SIGN_SECONDS = 20.0
+HEARD_SECONDS = 20.0
 """Between signs of life in the database."""
-UNHEARD_SECONDS = 600.0
+NO_ANSWER_SECONDS = 600.0
 """A job whose cluster does not answer for this long counts as interrupted."""
-SILENT = (DatabaseDown, SettingError)
+NO_DATABASE = (DatabaseDown, SettingError)
 """Errors of a database that does not answer; a training continues meanwhile."""
-_LAST_LINES = 4096  # bytes at the end of a log that a reason is looked for in
+_LAST_LINES = 4096  # bytes at the end of a log that are searched for a reason
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ def _cancelling(job: Job) -> bool:
     """Whether the job was cancelled; False where the database does not answer."""
     try:
         return read(job.id).cancelling
-    except SILENT as error:
+    except NO_DATABASE as error:
         log.warning("%s", error)
         return False
 
@@ -79,7 +79,7 @@ def _record_end(job: Job, **values: object) -> None:
         try:
             change(job.id, (*ALIVE, "interrupted"), ended=datetime.now(UTC), **values)
             return
-        except SILENT as error:
+        except NO_DATABASE as error:
             log.warning("the end of the job cannot be written (%s)", error)
             time.sleep(wait)
 
@@ -91,20 +91,20 @@ def _sign_of_life(job: Job, state: State) -> None:
 
 
 def _turn(job: Job) -> tuple[int, ...]:
-    """Waits until the job is first in line and its device is free; the device's locks, held.
+    """Waits until the job is first in line and its device is free; returns the device's locks.
 
-    Not held where the job was cancelled before.
+    They are not held where the job was cancelled during the wait.
     """
     folder = settings().state / "devices"
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = {
+    lock_kinds = {
         os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o600): kind
         for name, kind in device_locks(job.device).items()
     }
-    last_sign = time.monotonic()
+    last_heard = time.monotonic()
     while not _cancelling(job):
         try:
-            before = [
+            earlier = [
                 other
                 for other in control.jobs()
                 if other.state in ALIVE
@@ -112,19 +112,19 @@ def _turn(job: Job) -> tuple[int, ...]:
                 and other.number < job.number
                 and _in_the_way(other.device, job.device)
             ]
-            if not before and _taken(wanted):
+            if not earlier and _taken(lock_kinds):
                 break
-            if time.monotonic() - last_sign > SIGN_SECONDS:
+            if time.monotonic() - last_heard > HEARD_SECONDS:
                 _sign_of_life(job, "queued")
-                last_sign = time.monotonic()
-        except SILENT as error:
+                last_heard = time.monotonic()
+        except NO_DATABASE as error:
             log.warning("%s", error)
         time.sleep(LOOK_SECONDS)
-    return tuple(wanted)
+    return tuple(lock_kinds)
 
 
 def device_locks(device: str) -> dict[str, int]:
-    """File -> kind of lock (`fcntl`) that a device is held by; a card has its share of all cards."""
+    """File -> kind of lock (`fcntl`) of a device; a single card also takes a shared lock."""
     if device == "gpus":
         return {"gpus": fcntl.LOCK_EX}
     if device.startswith("gpu:"):
@@ -132,25 +132,27 @@ def device_locks(device: str) -> dict[str, int]:
     return {device: fcntl.LOCK_EX}
 
 
-def _in_the_way(one: str, other: str) -> bool:
+def _in_the_way(device: str, other: str) -> bool:
     """Whether two devices cannot be used at once."""
-    first, second = device_locks(one), device_locks(other)
+    first, second = device_locks(device), device_locks(other)
     return any(
         fcntl.LOCK_EX in (first[name], second[name]) for name in first.keys() & second.keys()
     )
 
 
-def _taken(wanted: dict[int, int]) -> bool:
-    """Takes all locks or none; asked even for the first in line, since the one before may have said
-    its end and not be gone yet.
+def _taken(lock_kinds: dict[int, int]) -> bool:
+    """Takes all locks or none, and returns whether it did.
+
+    Even the first job in line needs them, because an earlier job may have recorded its
+    end while its process still exits.
     """
     held: list[int] = []
-    for descriptor, kind in wanted.items():
+    for descriptor, kind in lock_kinds.items():
         try:
             fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except BlockingIOError:
-            for one in held:
-                fcntl.flock(one, fcntl.LOCK_UN)
+            for held_descriptor in held:
+                fcntl.flock(held_descriptor, fcntl.LOCK_UN)
             return False
         held.append(descriptor)
     return True
@@ -158,37 +160,37 @@ def _taken(wanted: dict[int, int]) -> bool:
 
 def _watched(job: Job, run: JobRun) -> tuple[int, bool]:
     """Waits for the training's end: its exit status, and whether it was cancelled."""
-    last_sign = last_answer = time.monotonic()
-    begun = False
+    last_heard = last_answer = time.monotonic()
+    is_running = False
     while True:
         try:
             if read(job.id).cancelling:
                 run.end()
                 return run.status() or 0, True
-            if not begun and run.begun():
-                begun = change(job.id, ("queued",), state="running", started=datetime.now(UTC))
-            if time.monotonic() - last_sign > SIGN_SECONDS:
-                _sign_of_life(job, "running" if begun else "queued")
-                last_sign = time.monotonic()
-        except (*SILENT, OSError, RuntimeError) as error:
-            log.warning("no answer (%s); the training goes on", error)
+            if not is_running and run.begun():
+                is_running = change(job.id, ("queued",), state="running", started=datetime.now(UTC))
+            if time.monotonic() - last_heard > HEARD_SECONDS:
+                _sign_of_life(job, "running" if is_running else "queued")
+                last_heard = time.monotonic()
+        except (*NO_DATABASE, OSError, RuntimeError) as error:
+            log.warning("no answer (%s); the training continues", error)
         try:
             status = run.status()
             if status is not None:
                 return status, False
             last_answer = time.monotonic()
         except (OSError, RuntimeError) as error:
-            log.warning("no answer of the cluster (%s); the training goes on", error)
-            if time.monotonic() - last_answer > UNHEARD_SECONDS:
+            log.warning("no answer of the cluster (%s); the training continues", error)
+            if time.monotonic() - last_answer > NO_ANSWER_SECONDS:
                 raise RunError(
-                    f"Nothing was heard of its cluster for {UNHEARD_SECONDS / 60:.0f} minutes;"
-                    " resume it when it is back."
+                    f"Its cluster did not answer for {NO_ANSWER_SECONDS / 60:.0f} minutes;"
+                    " resume it when it answers again."
                 ) from error
         time.sleep(LOOK_SECONDS)
 
 
 def _record_result(job: Job, status: int, cancelled: bool) -> None:
-    """The end of a job, by what it left and how it exited."""
+    """Records the end of a job, from its files and its exit status."""
     if control.has_result(job):
         state, reason = "finished", ""
     elif cancelled:
@@ -204,8 +206,8 @@ def _record_result(job: Job, status: int, cancelled: bool) -> None:
 
 def _signal_sentence(number: int) -> str:
     name = signal.Signals(number).name if number in set(signal.Signals) else str(number)
-    often = " Often that is the system, short of memory." if number == signal.SIGKILL else ""
-    return f"The training was ended from outside ({name}).{often} Resume it to go on."
+    usual_cause = " The usual cause is too little memory." if number == signal.SIGKILL else ""
+    return f"The training was killed ({name}).{usual_cause} Resume it to continue."
 
 
 def last_sentence(job: Job) -> str:

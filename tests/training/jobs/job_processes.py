@@ -1,4 +1,4 @@
-"""Looking at jobs and their processes from outside."""
+"""Jobs and their processes, as another process sees them."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ PATIENCE = 120.0
 ADA, BO = local_person("ada"), local_person("bo")
 
 
-def until(asked: Callable[[], bool], what: str) -> None:
+def until(condition: Callable[[], bool], event: str) -> None:
     deadline = time.monotonic() + PATIENCE
-    while not asked():
-        assert time.monotonic() < deadline, f"{what} did not happen"
+    while not condition():
+        assert time.monotonic() < deadline, f"{event} did not happen"
         time.sleep(0.1)
 
 
-def ended(one: Job) -> Job:
-    until(lambda: control.job(one.id).state not in ALIVE, f"the end of job {one.number}")
-    return control.job(one.id)
+def ended(job: Job) -> Job:
+    until(lambda: control.job(job.id).state not in ALIVE, f"the end of job {job.number}")
+    return control.job(job.id)
 
 
-def running(one: Job) -> None:
-    until(lambda: control.job(one.id).state == "running", f"the start of job {one.number}")
+def running(job: Job) -> None:
+    until(lambda: control.job(job.id).state == "running", f"the start of job {job.number}")
 
 
-def epochs_done(one: Job) -> list[str]:
-    if not one.log.exists():
+def epochs_done(job: Job) -> list[str]:
+    if not job.log.exists():
         return []
-    return [line for line in one.log.read_text().splitlines() if "epoch" in line]
+    return [line for line in job.log.read_text().splitlines() if "epoch" in line]
 
 
-def processes(one: Job) -> list[psutil.Process]:
-    """The supervisor of a job, its training, and what that has started."""
-    found = []
+def processes(job: Job) -> list[psutil.Process]:
+    """The supervisor of a job, its training, and the processes that the training has started."""
+    matching = []
     for process in psutil.process_iter(["cmdline"]):
-        if any(one.id in part for part in process.info["cmdline"] or ()):
-            found.append(process)
-    return found
+        if any(job.id in part for part in process.info["cmdline"] or ()):
+            matching.append(process)
+    return matching
 
 
-def supervisor(one: Job) -> psutil.Process:
-    (found,) = (p for p in processes(one) if "hemodetect.training.jobs.supervisor" in p.cmdline())
-    return found
+def supervisor(job: Job) -> psutil.Process:
+    (process,) = (p for p in processes(job) if "hemodetect.training.jobs.supervisor" in p.cmdline())
+    return process

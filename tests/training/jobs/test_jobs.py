@@ -40,16 +40,18 @@ from hemodetect.training.search_results import GridSearch
 
 
 @pytest.fixture(autouse=True)
-def place(blob_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def state_folder(
+    blob_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
     """A state folder of the test's own; data sets may lie beside the blobs."""
     monkeypatch.setenv("HEMODETECT_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("HEMODETECT_DATA", str(blob_folder.parent))
     settings.cache_clear()
     yield
-    for one in control.jobs():
-        if one.state in ALIVE:
-            control.cancel(one.id, ADA)
-            ended(one)
+    for job in control.jobs():
+        if job.state in ALIVE:
+            control.cancel(job.id, ADA)
+            ended(job)
     settings.cache_clear()
 
 
@@ -64,9 +66,9 @@ def long_plan(blob_folder: Path) -> TrainingPlan:
 
 
 def test_a_job_ends_with_a_bundle_and_all_that_is_known_of_it(plan: TrainingPlan) -> None:
-    asked = control.start(plan, ADA)
-    assert asked.state == "queued"
-    job = ended(asked)
+    queued = control.start(plan, ADA)
+    assert queued.state == "queued"
+    job = ended(queued)
     assert (job.state, job.reason, job.exit_status) == ("finished", "", 0)
     card = read_card(job.bundle)
     assert (card.family, card.counts["patients"]) == ("svm", 12)
@@ -80,14 +82,14 @@ def test_a_job_ends_with_a_bundle_and_all_that_is_known_of_it(plan: TrainingPlan
 
 
 def test_a_search_is_a_job_too_and_its_workers_die_with_it(plan: TrainingPlan) -> None:
-    wanted = replace(plan, task="search")
-    job = ended(control.start(wanted, ADA))
+    search_plan = replace(plan, task="search")
+    job = ended(control.start(search_plan, ADA))
     assert (job.state, job.reason) == ("finished", "")
     assert len(GridSearch.read(job.result).grid) == 55
     assert job.fingerprint == GridSearch.read(job.result).fingerprint
     assert len(search_map(GridSearch.read(job.result)).data) == 3
     # Killed in the middle, nothing of it keeps the device.
-    second = control.start(wanted, ADA)
+    second = control.start(search_plan, ADA)
     until(lambda: len(processes(second)) >= 3, "the search's workers")
     tree = processes(second)
     os.kill(supervisor(second).pid, signal.SIGKILL)
@@ -118,15 +120,15 @@ def test_cancel_ends_every_process_and_resume_goes_on_from_the_last_epoch(
     tree = processes(job)
     assert len(tree) == 2
     control.cancel(job.id, ADA)
-    found = ended(job)
-    assert (found.state, found.exit_status) == ("cancelled", -signal.SIGTERM)
+    job_after = ended(job)
+    assert (job_after.state, job_after.exit_status) == ("cancelled", -signal.SIGTERM)
     until(lambda: not any(p.is_running() for p in tree), "the end of its processes")
-    before = len(epochs_done(job))
+    epochs_before = len(epochs_done(job))
     with pytest.raises(JobError, match="nothing to cancel"):
         control.cancel(job.id, ADA)
     control.resume(job.id, ADA)
-    until(lambda: len(epochs_done(job)) > before, "another epoch")
-    number = int(epochs_done(job)[before].split("epoch ")[1].split("/")[0])
+    until(lambda: len(epochs_done(job)) > epochs_before, "another epoch")
+    number = int(epochs_done(job)[epochs_before].split("epoch ")[1].split("/")[0])
     assert number >= 3
 
 
@@ -143,9 +145,9 @@ def test_a_kill_at_any_moment_leaves_an_interrupted_job_that_can_go_on(
             victim, [watcher, training]
         ):
             os.kill(process.pid, signal.SIGKILL)
-        found = ended(job)
-        assert found.state == "interrupted", found.reason
-        assert "Resume it" in found.reason or "resume it" in found.reason
+        job_after = ended(job)
+        assert job_after.state == "interrupted", job_after.reason
+        assert "Resume it" in job_after.reason or "resume it" in job_after.reason
         gone, alive = psutil.wait_procs([training], timeout=PATIENCE)
         assert (gone, alive) == ([training], [])
         assert not job.bundle.exists()
@@ -170,10 +172,10 @@ def test_of_ten_who_resume_and_cancel_at_once_each_is_answered_and_none_is_stuck
 
     for what in (control.cancel, control.resume):
         crowd = [threading.Thread(target=ask, args=(what,)) for _ in range(5)]
-        for one in crowd:
-            one.start()
-        for one in crowd:
-            one.join()
+        for thread in crowd:
+            thread.start()
+        for thread in crowd:
+            thread.join()
         if what is control.cancel:
             assert ended(job).state == "cancelled"
     assert len(answers) == 10
@@ -233,7 +235,7 @@ def test_a_job_is_started_cancelled_and_resumed_by_a_trainer_with_a_name(
         lambda: control.cancel(job.id, who),
         lambda: control.resume(job.id, who),
     ):
-        with pytest.raises(NotAllowed, match=r"A name is needed|has not the role trainer"):
+        with pytest.raises(NotAllowed, match=r"A name is needed|does not have the role trainer"):
             forbidden()
     assert control.jobs() == [job]
     assert [entry.who for entry in audit_trail.entries()][-1] == "ada"
@@ -267,7 +269,7 @@ def test_a_full_disk_fails_the_job_with_a_sentence_and_room_lets_it_go_on(
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "together"),
+    ("device", "other", "together"),
     [
         ("gpu:0", "gpu:1", True),
         ("gpu:0", "gpu:0", False),
@@ -278,18 +280,18 @@ def test_a_full_disk_fails_the_job_with_a_sentence_and_room_lets_it_go_on(
     ],
 )
 def test_two_jobs_run_at_once_only_on_different_devices(
-    one: str, other: str, together: bool, tmp_path: Path
+    device: str, other: str, together: bool, tmp_path: Path
 ) -> None:
-    def opened(device: str) -> dict[int, int]:
+    def opened(name_of_device: str) -> dict[int, int]:
         return {
             os.open(tmp_path / name, os.O_RDWR | os.O_CREAT): kind
-            for name, kind in device_locks(device).items()
+            for name, kind in device_locks(name_of_device).items()
         }
 
-    first, second = opened(one), opened(other)
+    first, second = opened(device), opened(other)
     assert _taken(first)
     assert _taken(second) == together
-    assert _in_the_way(one, other) != together
+    assert _in_the_way(device, other) != together
     for descriptor in first:
         os.close(descriptor)
     assert _taken(second)

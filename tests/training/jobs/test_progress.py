@@ -1,4 +1,4 @@
-"""What is told of a job while it trains: share done, curves, confusion, log, cards."""
+"""What the page learns of a job while it trains: share done, curves, confusion, log, cards."""
 
 from __future__ import annotations
 
@@ -60,23 +60,26 @@ def test_a_training_that_is_halfway_says_so(
         train_bundle(
             dataset, split, recipe_named("rnn", "paper"), job.bundle, epochs=2, report=stop
         )
-    at = progress(job)
-    assert at.share == pytest.approx(0.5)  # of two folds and the model for use: one, and half a one
-    assert at.activity == "Training fold 2 of 2, 1 of at most 2 epochs done"
+    halfway = progress(job)
+    # Of two folds and the model for use, one part and half of the next are done.
+    assert halfway.share == pytest.approx(0.5)
+    assert halfway.activity == "Training fold 2 of 2, 1 of at most 2 epochs done"
     assert job.started is not None
     spent = (datetime.now(UTC) - job.started).total_seconds()
-    assert at.seconds_left is not None
-    assert 60 <= at.seconds_left <= spent  # as long again as until now
-    assert list(at.history["fold"]) == [0, 0, 1]
-    found = confusion_of_last_epoch(at.history)
-    assert found is not None
+    assert halfway.seconds_left is not None
+    assert 60 <= halfway.seconds_left <= spent  # as long as until now
+    assert list(halfway.history["fold"]) == [0, 0, 1]
+    confusion = confusion_of_last_epoch(halfway.history)
+    assert confusion is not None
     # Validation patients are whole patients of 6 slices, of both classes.
-    assert (found.tn + found.fp) % 6 == 0
-    assert (found.fn + found.tp) % 6 == 0
-    assert found.tn + found.fp + found.fn + found.tp > 0
-    right = (found.tn + found.tp) / (found.tn + found.fp + found.fn + found.tp)
-    assert at.history["val_accuracy"].iloc[-1] == pytest.approx(right, abs=1e-6)
-    assert not set(COUNTS) & set(at.history)  # of the training slices, nobody asks
+    assert (confusion.tn + confusion.fp) % 6 == 0
+    assert (confusion.fn + confusion.tp) % 6 == 0
+    assert confusion.tn + confusion.fp + confusion.fn + confusion.tp > 0
+    accuracy = (confusion.tn + confusion.tp) / (
+        confusion.tn + confusion.fp + confusion.fn + confusion.tp
+    )
+    assert halfway.history["val_accuracy"].iloc[-1] == pytest.approx(accuracy, abs=1e-6)
+    assert not set(COUNTS) & set(halfway.history)  # of the training slices, nobody asks
 
 
 @pytest.mark.parametrize(
@@ -86,7 +89,7 @@ def test_a_training_that_is_halfway_says_so(
         ("svm", "Searching, 1 of 2 folds done"),
     ],
 )
-def test_a_search_tells_its_folds_and_trials(
+def test_a_search_reports_its_folds_and_trials(
     job: Job, family: str, activity: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     searching = replace(job, plan=replace(job.plan, family=family, task="search", epochs=None))
@@ -123,7 +126,7 @@ def test_an_estimate_grows_with_the_epochs_and_unknown_ones_are_refused(blob_fol
         estimated_seconds(dataset, split, recipe_named("cnn", "blood"))
 
 
-def _answers(folder: Path, script: str) -> None:
+def _fake_nvidia_smi(folder: Path, script: str) -> None:
     tool = folder / "nvidia-smi"
     tool.write_text(f"#!/bin/sh\n{script}\n")
     tool.chmod(0o755)
@@ -135,7 +138,7 @@ def test_cards_are_listed_by_name_and_memory(
     monkeypatch.setenv("PATH", str(tmp_path))
     assert gpus() == []
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/bin")
-    _answers(
+    _fake_nvidia_smi(
         tmp_path,
         "echo '0, NVIDIA H100 80GB HBM3, 81559, 4, 0'; echo '1, Tesla T4, 15360, 12, [N/A]';"
         "echo '2, [Unknown Error], [Unknown Error], 0, 0'",
@@ -144,5 +147,5 @@ def test_cards_are_listed_by_name_and_memory(
         Gpu("gpu:0", "NVIDIA H100 80GB HBM3", 81559, 4, 0.0),
         Gpu("gpu:1", "Tesla T4", 15360, 12, None),
     ]
-    _answers(tmp_path, "echo 'No devices were found'; exit 6")
+    _fake_nvidia_smi(tmp_path, "echo 'No devices were found'; exit 6")
     assert gpus() == []

@@ -98,8 +98,8 @@ def test_a_job_runs_on_the_cluster_and_is_watched_cancelled_and_found_again(
     assert ended(long).state == "interrupted"
     assert training.is_running()
     control.resume(long.id, ADA)
-    before = len(epochs_done(long))
-    until(lambda: len(epochs_done(long)) > before, "another epoch")
+    epochs_before = len(epochs_done(long))
+    until(lambda: len(epochs_done(long)) > epochs_before, "another epoch")
     assert trainings(long) == [training]
 
     control.cancel(long.id, ADA)
@@ -107,14 +107,14 @@ def test_a_job_runs_on_the_cluster_and_is_watched_cancelled_and_found_again(
     assert not psutil.wait_procs([training], timeout=60)[1]
 
 
-def trainings(one: Job) -> list[psutil.Process]:
-    """The training itself; a shell of Ray's stands before it."""
-    found = []
+def trainings(job: Job) -> list[psutil.Process]:
+    """The training itself; Ray starts it from a shell."""
+    matching = []
     for process in psutil.process_iter(["cmdline"]):
         command = process.info["cmdline"] or []
-        if any(one.id in part for part in command) and command[1:3] == ["-m", "hemodetect"]:
-            found.append(process)
-    return found
+        if any(job.id in part for part in command) and command[1:3] == ["-m", "hemodetect"]:
+            matching.append(process)
+    return matching
 
 
 def test_a_cluster_that_does_not_answer_fails_the_job_with_a_sentence(

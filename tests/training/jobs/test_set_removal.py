@@ -31,16 +31,18 @@ def uploaded(database: str, blob_folder: Path) -> Path:
 
 def test_readers_go_past_the_studies_of_a_set_that_was_removed(uploaded: Path) -> None:
     patient = next(iter(labelled_patients("theirs")))
-    made = create(TRAINER, "Tuesday", [(OfSet("theirs", patient), None)], ["Ada"], "models-at-once")
+    session = create(
+        TRAINER, "Tuesday", [(OfSet("theirs", patient), None)], ["Ada"], "models-at-once"
+    )
     ada = local_person("Ada")
     uploaded.rename(uploaded.with_name("elsewhere"))  # a disk that is away may come back
     with pytest.raises(ReviewError, match="This may be temporary"):
-        skip(ada, made, 1)
+        skip(ada, session, 1)
     uploaded.with_name("elsewhere").rename(uploaded)
-    assert reading_from({"theirs"}) == [made]
+    assert reading_from({"theirs"}) == [session]
     remove_data(uploaded, TRAINER)
     assert not uploaded.exists()
-    assert skip(ada, made, 1).reason == "The set theirs was removed from this server."
+    assert skip(ada, session, 1).reason == "The set theirs was removed from this server."
     assert reading_from({"theirs"}) == []
 
 
@@ -58,6 +60,6 @@ def test_a_set_stays_while_a_job_trains_on_it(uploaded: Path) -> None:
 
 
 def test_who_may_not_remove_sets_learns_nothing_of_sessions(uploaded: Path) -> None:
-    with pytest.raises(NotAllowed, match="has not the role trainer"):
+    with pytest.raises(NotAllowed, match="does not have the role trainer"):
         remove_data(uploaded, Person("Eve", frozenset({"reader"})))
     assert uploaded.is_dir()
