@@ -1,4 +1,8 @@
-"""Router only: page list, theme, banner. The work is in ``hemodetect``, the drawing in ``pages``."""
+"""Router only: page list, theme, banner. The work is in ``hemodetect``, the drawing in ``app_pages``.
+
+That folder is not called "pages": Streamlit takes such a folder for an app without a router, and tells
+the first visitor of any page but Read that it was not found.
+"""
 
 import os
 
@@ -11,11 +15,11 @@ os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
 import streamlit as st
 
+from app_pages.common.banner import banner
+from app_pages.common.loaded_models import warm_up
+from app_pages.common.retention import remove_expired_studies
+from app_pages.common.sign_in import acting_person, require_sign_in
 from hemodetect import RESEARCH_USE_ONLY
-from pages.common.banner import banner
-from pages.common.loaded_models import warm_up
-from pages.common.retention import remove_expired_studies
-from pages.common.sign_in import acting_person, require_sign_in
 
 st.set_page_config(page_title="hemodetect", page_icon=":material/neurology:", layout="wide")
 warm_up()
@@ -24,15 +28,17 @@ require_sign_in()
 # People see only the pages that they may use; the library also checks their rights.
 roles = acting_person().roles
 pages = [
-    st.Page("pages/read/read.py", title="Read", icon=":material/radiology:"),
-    st.Page("pages/compare/compare.py", title="Compare", icon=":material/grid_view:"),
+    st.Page("app_pages/read/read.py", title="Read", icon=":material/radiology:"),
+    st.Page("app_pages/compare/compare.py", title="Compare", icon=":material/grid_view:"),
 ]
 if roles & {"reader", "lead"}:
-    pages.insert(1, st.Page("pages/review/review.py", title="Review", icon=":material/reviews:"))
+    pages.insert(
+        1, st.Page("app_pages/review/review.py", title="Review", icon=":material/reviews:")
+    )
 if "trainer" in roles:
     pages += [
-        st.Page("pages/train/train.py", title="Train", icon=":material/model_training:"),
-        st.Page("pages/models/models.py", title="Models", icon=":material/deployed_code:"),
+        st.Page("app_pages/train/train.py", title="Train", icon=":material/model_training:"),
+        st.Page("app_pages/models/models.py", title="Models", icon=":material/deployed_code:"),
     ]
 page = st.navigation(pages, position="top")
 banner(f":material/science: {RESEARCH_USE_ONLY} Do not use it for the care of a patient.")

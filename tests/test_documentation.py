@@ -42,7 +42,8 @@ PRIVATE_WORDS = (
 """Phrases that readers had to decode (issue 15, section 2), as regular expressions."""
 
 PAGES = re.findall(
-    r"st\.Page\(\s*\"(pages/[^\"]+)\",\s*title=\"([^\"]+)\"", (REPOSITORY / "app.py").read_text()
+    r"st\.Page\(\s*\"(app_pages/[^\"]+)\",\s*title=\"([^\"]+)\"",
+    (REPOSITORY / "app.py").read_text(),
 )
 
 
@@ -93,7 +94,7 @@ def test_every_setting_is_documented(variable: str) -> None:
 
 
 def test_the_pages_are_read_from_the_router() -> None:
-    folders = {path.name for path in (REPOSITORY / "pages").iterdir() if path.is_dir()}
+    folders = {path.name for path in (REPOSITORY / "app_pages").iterdir() if path.is_dir()}
     assert {Path(file).parts[1] for file, _ in PAGES} == folders - {"common", "__pycache__"}
 
 

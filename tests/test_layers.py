@@ -15,7 +15,7 @@ REPOSITORY = Path(__file__).parents[1]
 
 LEVELS = (
     ("app.py", "hemodetect.__main__"),
-    ("cli", "pages"),
+    ("cli", "app_pages"),
     ("reports",),
     ("figures",),
     ("validation",),
@@ -58,7 +58,7 @@ class Import:
     def imported(self) -> str | None:
         """Our package that is imported; None for modules of others."""
         parts = self.module.split(".")
-        return package_of(parts) if parts[0] in ("app", "pages", "hemodetect") else None
+        return package_of(parts) if parts[0] in ("app", "app_pages", "hemodetect") else None
 
 
 def package_of(parts: list[str]) -> str:
@@ -71,8 +71,12 @@ def package_of(parts: list[str]) -> str:
 
 
 def imports_below(root: Path) -> list[Import]:
-    """All imports of `app.py`, `pages` and `hemodetect` under `root`."""
-    files = [*root.glob("app.py"), *root.glob("pages/**/*.py"), *root.glob("hemodetect/**/*.py")]
+    """All imports of `app.py`, `app_pages` and `hemodetect` under `root`."""
+    files = [
+        *root.glob("app.py"),
+        *root.glob("app_pages/**/*.py"),
+        *root.glob("hemodetect/**/*.py"),
+    ]
     return [item for file in sorted(files) for item in _imports_of(file, root)]
 
 

@@ -1,0 +1,45 @@
+"""The models in use, loaded once per process and shared by all sessions."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from hemodetect.registry.promotion import release_state
+from hemodetect.settings import settings
+
+if TYPE_CHECKING:
+    from hemodetect.registry.releases import Releases
+
+
+def warm_up() -> None:
+    """Starts loading the models in the background; returns at once."""
+    _loading(release_state(settings().artifacts))
+
+
+def releases() -> Releases:
+    """The models in use; waits while they are being loaded."""
+    return _loading(release_state(settings().artifacts)).result()
+
+
+def missing_reasons(loaded: Releases) -> dict[str, str]:
+    """Why a family has no model, without the server's own path."""
+    artifacts = f"{settings().artifacts}/"
+    return {family: reason.replace(artifacts, "") for family, reason in loaded.missing.items()}
+
+
+@st.cache_resource(show_spinner=False, max_entries=2)
+def _loading(state: tuple[tuple[str, int, int], ...]) -> Future[Releases]:
+    # Keyed by the state of the releases, so that a promotion needs no restart.
+    return ThreadPoolExecutor(1, thread_name_prefix="models").submit(_loaded)
+
+
+def _loaded() -> Releases:
+    from app_pages.common.streamlit_cleanup import spare_loaded_models
+    from hemodetect.prediction.warm_up import load_warm
+
+    loaded = load_warm(settings().artifacts)
+    spare_loaded_models()
+    return loaded
