@@ -53,7 +53,7 @@ STUDIES = 2
 PAUSE_SECONDS = (1.0, 3.0)
 """Between two slices, drawn evenly."""
 ALL_GREY = Window(255, 127.5)
-BLIND, SHOWN = "Keep it, then show the models", "Keep it and go on"
+BLIND, SHOWN = "Submit, then show the models", "Submit and continue"
 
 # Times each key until the first picture of the viewer is another one.
 WATCH = """() => {
