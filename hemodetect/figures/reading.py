@@ -39,7 +39,7 @@ def slice_probabilities(
         _add_threshold(figure, thresholds[families[0]], TEXT)
         figure.add_annotation(
             x=1, xref="paper", y=100 * thresholds[families[0]], xanchor="left", showarrow=False,
-            xshift=4, align="left", text=f"calls from<br>{percent(thresholds[families[0]])}",
+            xshift=4, align="left", text=f"threshold<br>{percent(thresholds[families[0]])}",
             font={"color": MUTED, "size": 11},
         )  # fmt: skip
     n = max(len(probabilities[family]) for family in families)
