@@ -103,7 +103,7 @@ def _probability_line(
     return go.Scatter(
         x=index + 1,
         y=100 * np.asarray(probability, dtype=float),
-        name=name if one_threshold else f"{name} (calls from {percent(threshold)})",
+        name=name if one_threshold else f"{name} (threshold {percent(threshold)})",
         mode="lines+markers",
         line={"color": style.colour, "dash": style.dash, "width": 1.8},
         marker={"symbol": style.symbol, "size": 8, "maxdisplayed": MARKERS_SHOWN, "opacity": 1},

@@ -51,7 +51,9 @@ def _comparison() -> Comparison:
 
 
 def test_every_page_file_is_in_the_router() -> None:
-    files = {f"app_pages/{folder.name}/{folder.name}.py" for folder in (ROOT / "app_pages").iterdir()}
+    files = {
+        f"app_pages/{folder.name}/{folder.name}.py" for folder in (ROOT / "app_pages").iterdir()
+    }
     assert {file for file in files if (ROOT / file).is_file()} == set(PAGES)
     assert not (ROOT / "pages").exists()  # Streamlit would take it for an app without a router
 

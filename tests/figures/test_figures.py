@@ -68,7 +68,7 @@ def test_one_threshold_for_all_is_drawn_once_and_named():
     figure = slice_probabilities(probabilities(5), HALF, current=0)
     level = [shape.y0 for shape in figure.layout.shapes if shape.y0 == shape.y1]
     assert level == [50]
-    assert "calls from<br>50 %" in texts(figure)
+    assert "threshold<br>50 %" in texts(figure)
 
 
 def test_thresholds_of_their_own_are_drawn_and_named_for_each_family():
@@ -76,7 +76,7 @@ def test_thresholds_of_their_own_are_drawn_and_named_for_each_family():
     figure = slice_probabilities(probabilities(5), thresholds, current=0)
     level = [shape.y0 for shape in figure.layout.shapes if shape.y0 == shape.y1]
     assert level == pytest.approx([50, 37.5, 40, 60, 70])
-    assert figure.data[1].name == "Logistic regression (calls from 37.5 %)"
+    assert figure.data[1].name == "Logistic regression (threshold 37.5 %)"
 
 
 def test_a_slice_at_its_threshold_is_called_suspicious_in_words():
