@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 
@@ -10,12 +12,12 @@ _CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 
 def opened(mask: np.ndarray, steps: int) -> np.ndarray:
     """A (rows, columns) bool mask eroded, then dilated, `steps` times each by a cross."""
-    return _dilated(_eroded(mask, steps), steps)
+    return _repeated(cv2.dilate, _repeated(cv2.erode, mask, steps), steps)
 
 
 def closed(mask: np.ndarray, steps: int) -> np.ndarray:
     """A (rows, columns) bool mask dilated, then eroded, `steps` times each by a cross."""
-    return _eroded(_dilated(mask, steps), steps)
+    return _repeated(cv2.erode, _repeated(cv2.dilate, mask, steps), steps)
 
 
 def filled(mask: np.ndarray) -> np.ndarray:
@@ -25,19 +27,9 @@ def filled(mask: np.ndarray) -> np.ndarray:
     return np.asarray(pieces != pieces[0, 0])[1:-1, 1:-1]
 
 
-def _eroded(mask: np.ndarray, steps: int) -> np.ndarray:
+def _repeated(operation: Callable[..., np.ndarray], mask: np.ndarray, steps: int) -> np.ndarray:
     # What lies outside the frame is background, as in SciPy.
-    return cv2.erode(
-        mask.astype(np.uint8),
-        _CROSS,
-        iterations=steps,
-        borderType=cv2.BORDER_CONSTANT,
-        borderValue=0,
-    ).astype(bool)
-
-
-def _dilated(mask: np.ndarray, steps: int) -> np.ndarray:
-    return cv2.dilate(
+    return operation(
         mask.astype(np.uint8),
         _CROSS,
         iterations=steps,

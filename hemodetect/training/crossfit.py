@@ -23,7 +23,7 @@ from hemodetect.training.trainers import Trainer
 
 ON_ALL = "all"
 """Name of the training on all patients, whose model is the one a bundle holds."""
-FOLD_MODEL = "model"
+FOLD_MODEL = "kept"
 """Folder of a fold's own model, where the recipe keeps it."""
 
 
