@@ -1,9 +1,10 @@
 """Decoded slices on disk, memory-mapped, so that a file is decoded once.
 
-In the cache folder: ``datasets-2/<fingerprint>/`` (2: the version of this layout) holds
+In the cache folder: ``datasets-2/<fingerprint>-<key>/`` (2: the version of this layout; key: a digest
+of the pseudonyms' key, because slices of private sets are named by pseudonyms) holds
 ``slices.parquet``, ``refused.json`` and one ``grey<size>.npy`` a size;
-``roots/<hash of the path>.json`` holds a folder's fingerprint, and a digest of the sizes and times of
-change that its files had then.
+``roots/<hash of the path>.json`` holds the name of that folder, and a digest of the pseudonyms' key
+and of the sizes and times of change that the set's files had then.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import pandas as pd
 from hemodetect.dataset.manifest import FileStat, fingerprint, labelled_slices, listed_files
 from hemodetect.errors import DatasetError, UnreadableFile
 from hemodetect.imaging.pictures import decode_grey
+from hemodetect.imaging.pseudonym import pseudonym
 from hemodetect.imaging.study import RefusedFile
 from hemodetect.preprocessing.model_input import resized
 from hemodetect.settings import settings
@@ -80,13 +82,13 @@ def open_dataset(root: Path, progress: Progress | None = None) -> Dataset:
     root = root.resolve()
     files = listed_files(root)
     index = settings().cache / "roots" / f"{_digest(str(root))[:16]}.json"
-    state = _digest(json.dumps([(f.file, f.size, f.changed_ns) for f in files]))
+    state = _digest(json.dumps([_key_digest(), [(f.file, f.size, f.changed_ns) for f in files]]))
     earlier = _earlier_state(index)
-    if earlier.get("state") == state and (_datasets() / earlier["fingerprint"]).is_dir():
-        return _open_cached(root, earlier["fingerprint"])
-    dataset = _decode(root, files, earlier.get("fingerprint"), progress)
+    if earlier.get("state") == state and (_datasets() / earlier["folder"]).is_dir():
+        return _open_cached(root, earlier["folder"])
+    dataset = _decode(root, files, earlier.get("folder"), progress)
     with whole_file(index) as partial:
-        partial.write_text(json.dumps({"state": state, "fingerprint": dataset.fingerprint}))
+        partial.write_text(json.dumps({"state": state, "folder": dataset.folder.name}))
     return dataset
 
 
@@ -95,7 +97,7 @@ def _open_cached(root: Path, name: str) -> Dataset:
     refused = json.loads((folder / "refused.json").read_text())
     return Dataset(
         root=root,
-        fingerprint=name,
+        fingerprint=name.partition("-")[0],
         slices=pd.read_parquet(folder / "slices.parquet"),
         refused=tuple(RefusedFile(**r) for r in refused),
         folder=folder,
@@ -121,7 +123,7 @@ def _decode(
         if slices.empty:
             raise DatasetError(f"{root}: none of its {len(refused)} slices can be decoded.")
         decoded_rows = slices.pop("row").to_numpy()
-        name = fingerprint(slices)
+        name = f"{fingerprint(slices)}-{_key_digest()}"
         # Another process may be first; the same name means the same content.
         with (
             contextlib.suppress(FileExistsError),
@@ -204,6 +206,11 @@ def _fill(
 
 def _datasets() -> Path:
     return settings().cache / f"datasets-{LAYOUT_VERSION}"
+
+
+def _key_digest() -> str:
+    """Ten hexadecimal digits that change with the key of the pseudonyms."""
+    return pseudonym("key").partition("-")[2]
 
 
 def _earlier_state(index: Path) -> dict[str, str]:
