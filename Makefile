@@ -1,11 +1,12 @@
 # make app: set up and run the app. make test: set up and pass the tests. Nothing else is needed.
 # make test-fast: the tests of a developer's loop: no browser, no training, no real data, nothing slow.
+# make test-all: every test, as CI runs them: whole trainings, kills, a Ray cluster, sessions in a browser.
 PYTHON ?= python3.11
 PORT ?= 8501
 PYTEST_ARGS ?=
 BIN := .venv/bin
 
-.PHONY: app test test-fast check env lock clean
+.PHONY: app test test-fast test-all check env lock clean
 
 app: env
 	$(BIN)/streamlit run app.py --server.port $(PORT)
@@ -14,7 +15,10 @@ test: check
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 test-fast: env
-	$(BIN)/python -m pytest -m "not browser and not training and not realdata and not slow" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not browser and not training and not realdata and not slow and not long" $(PYTEST_ARGS)
+
+test-all: check
+	$(BIN)/python -m pytest -m "" $(PYTEST_ARGS)
 
 check: env
 	$(BIN)/ruff check .

@@ -11,7 +11,7 @@ from hemodetect.evaluation.comparison import Comparison
 from hemodetect.evaluation.comparison_view import comparison_view
 from hemodetect.models.families import FAMILY_NAMES
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 HALF = dict.fromkeys(FAMILY_NAMES, 0.5)
 
 

@@ -14,7 +14,7 @@ from app_server import ROOT, running_app
 from hemodetect.settings import settings
 from hemodetect.storage import audit_trail
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 STUDIES = 2
 
 
@@ -84,6 +84,8 @@ def read(page, number: int, call: str, confidence: str, second_call: str) -> Non
     page.get_by_role("button", name="Submit and continue").click()
 
 
+# On PostgreSQL, which many readers need; the other pages are driven on SQLite.
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 @pytest.mark.timeout(600)
 def test_two_readers_read_a_session_blind_first_and_are_compared_with_the_models(
     browser, app: str

@@ -12,7 +12,7 @@ from sign_in_provider import CLIENT, sign_in_provider
 from hemodetect.settings import settings
 from hemodetect.storage import audit_trail
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 PEOPLE = [
     ("rita@clinic.example", True),
     ("lena@clinic.example", True),

@@ -11,7 +11,7 @@ import pytest
 
 from hemodetect.models.families import FAMILY_NAMES
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 
 @pytest.fixture

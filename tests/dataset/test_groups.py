@@ -132,6 +132,7 @@ def test_copies_never_straddle_a_patient_split(tmp_path_factory, copies, seed) -
         assert not tested & {g.tobytes() for g in dataset.grey(128)[~test]}
 
 
+@pytest.mark.long
 @pytest.mark.realdata
 def test_near_east_is_39_people(near_east: Path) -> None:
     groups = patient_groups(open_dataset(near_east))

@@ -49,6 +49,7 @@ def test_without_a_closed_skull_nothing_can_be_painted() -> None:
         blood_examples([series], [np.zeros(3, int)], 2, seed=0)
 
 
+@pytest.mark.long
 @pytest.mark.training
 @pytest.mark.usefixtures("uncompiled")
 def test_a_training_that_was_cut_off_ends_where_a_whole_one_does(

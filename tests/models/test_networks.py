@@ -85,6 +85,7 @@ def under_jax(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("family", BUILDERS)
 def test_a_saved_network_gives_the_same_under_jax(family: str, under_jax: Path) -> None:

@@ -99,6 +99,7 @@ def test_a_bleed_has_the_asked_volume(kind: BleedType, volume_ml: float) -> None
     assert phantom.bleed_volume_ml == pytest.approx(volume_ml, rel=0.15)
 
 
+@pytest.mark.long
 def test_volume_holds_under_tilt_and_at_full_resolution() -> None:
     phantom = head_phantom([Bleed("intraparenchymal", 30)], tilt_degrees=20, seed=4)
     assert phantom.hu.shape == (32, 512, 512)

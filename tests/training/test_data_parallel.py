@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 CODE = """
 import json, sys
 from pathlib import Path
@@ -48,6 +50,7 @@ print(json.dumps(told))
 """
 
 
+@pytest.mark.long
 def test_two_devices_learn_what_one_learns_and_go_on_after_a_cut(tmp_path: Path) -> None:
     # A process of its own: logical devices are made before TensorFlow is first used.
     done = subprocess.run(

@@ -60,6 +60,7 @@ def test_a_failure_in_the_third_epoch_costs_no_finished_epoch(tmp_path: Path) ->
     assert list(history["epoch"]) == [0, 1, 2, 3]
 
 
+@pytest.mark.long
 def test_a_killed_process_goes_on_and_ends_with_a_whole_history(tmp_path: Path) -> None:
     work = tmp_path / "killed"
     command = [sys.executable, "-c", SCRIPT, str(work), str(Path(__file__).parent)]

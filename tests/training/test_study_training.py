@@ -27,7 +27,7 @@ from hemodetect.training.train import train_bundle
 from hemodetect.validation.external_validation import compare_bundles
 
 PATIENTS = 20
-pytestmark = pytest.mark.usefixtures("uncompiled")
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("uncompiled")]
 
 
 def drawn_set(root: Path, seed: int) -> Dataset:

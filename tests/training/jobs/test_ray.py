@@ -77,6 +77,7 @@ def plan(
     settings.cache_clear()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)
 def test_a_job_runs_on_the_cluster_and_is_watched_cancelled_and_found_again(
     plan: TrainingPlan,
