@@ -5,6 +5,7 @@ the first visitor of any page but Read that it was not found.
 """
 
 import os
+from pathlib import Path
 
 # Before TensorFlow is imported; see hemodetect.cli for the reason.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
@@ -21,7 +22,10 @@ from app_pages.common.retention import remove_expired_studies
 from app_pages.common.sign_in import acting_person, require_sign_in
 from hemodetect import RESEARCH_USE_ONLY
 
-st.set_page_config(page_title="hemodetect", page_icon=":material/neurology:", layout="wide")
+# An own file: an icon of Streamlit's set is fetched from a host of fonts at every load of the page.
+ICON = Path(__file__).parent / "app_pages" / "icon.png"
+
+st.set_page_config(page_title="hemodetect", page_icon=ICON, layout="wide")
 warm_up()
 remove_expired_studies()
 require_sign_in()

@@ -8,6 +8,7 @@ import numpy as np
 import streamlit as st
 
 from app_pages.common.answers import answers, model_cards, summary
+from app_pages.common.arriving_files import count_arriving_files
 from app_pages.common.audit import record_event
 from app_pages.common.example import example_files
 from app_pages.common.exports import export_button
@@ -21,7 +22,7 @@ from hemodetect.reports.dicom_results import zipped_results
 from hemodetect.reports.predictions import prediction_csv
 from hemodetect.reports.study_pdf import study_pdf
 from hemodetect.reports.study_pictures import slice_pictures
-from hemodetect.reports.words import trained_on_sentence
+from hemodetect.reports.words import series_sentences, trained_on_sentence
 
 
 def _open_page(refused: str | None) -> None:
@@ -42,6 +43,7 @@ def _open_page(refused: str | None) -> None:
         "DICOM, JPEG, PNG and TIFF; other files are ignored. A zip uploads much faster than hundreds"
         " of single files. Images stay in this session's memory; patient names in headers are dropped."
     )
+    count_arriving_files()
     st.button("Open the example", icon=":material/science:", key="read_example")
     st.caption("The example is a synthetic phantom with a 30 ml bleed, not a patient.")
 
@@ -146,27 +148,32 @@ def _exports(prediction: StudyPrediction, maps: np.ndarray | None, loaded: Relea
 
 
 def _chosen_series(study: Study) -> Study:
-    if len(study.series) == 1:
-        st.caption(study.series[0].description)
-        return study
+    if len(study.series) > 1:
+        study = study.choosing(_series_choice(study))
+    for sentence in series_sentences(study):
+        st.caption(sentence)
+    for caution in study.cautions:
+        st.warning(caution, icon=":material/warning:")
+    return study
 
+
+def _series_choice(study: Study) -> int:
     def label(index: int) -> str:
         series = study.series[index]
-        note = f" (not read by default: {series.set_aside})" if series.set_aside else ""
-        return series.description + note
+        note = f" ({series.set_aside})" if series.set_aside else ""
+        return f"{index + 1}: {series.description}{note}"
 
     def choose() -> None:
         for key in ("read_answers", "read_slice", "read_slice_maps"):
             st.session_state.pop(key, None)
 
-    chosen = st.selectbox(
-        f"Series ({len(study.series)} found)",
+    return st.selectbox(
+        f"Series ({len(study.series)} in this study)",
         range(len(study.series)),
         format_func=label,
         key="read_series",
         on_change=choose,
     )
-    return study.choosing(chosen)
 
 
 def _refusals(study: Study) -> None:

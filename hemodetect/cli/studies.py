@@ -6,11 +6,15 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hemodetect.cli.options import Subparsers, command
 from hemodetect.errors import HemodetectError
 from hemodetect.models.families import FAMILY_NAMES
 from hemodetect.storage.whole_file import whole_file
+
+if TYPE_CHECKING:
+    from hemodetect.imaging.study import Study
 
 
 def add_commands(subparsers: Subparsers) -> None:
@@ -24,11 +28,15 @@ def add_commands(subparsers: Subparsers) -> None:
     predict_parser.add_argument(
         "--json", type=Path, metavar="FILE", help="write JSON, one study a line"
     )
+    predict_parser.add_argument(
+        "--series", type=int, metavar="N",
+        help="read the Nth series of each study, as numbered in the output, not the proposed one",
+    )  # fmt: skip
     command(subparsers, "sweep", sweep, "remove saved studies that have expired")
 
 
 def predict(options: argparse.Namespace) -> int:
-    """Prints what the released models predict for each study; 1 where one could not be read."""
+    """Prints what the released models predict for each study; 1 where one was not read whole."""
     from hemodetect.imaging import read_study
     from hemodetect.prediction.study_prediction import predict_study
     from hemodetect.registry.releases import load_releases
@@ -43,17 +51,28 @@ def predict(options: argparse.Namespace) -> int:
     failures, lines = 0, []
     for path in options.studies:
         try:
-            prediction = predict_study(read_study(path), releases.models)
+            study = read_study(path)
+            if options.series is not None:
+                study = _with_series(study, options.series)
+            prediction = predict_study(study, releases.models)
         except HemodetectError as error:
             print(f"hemodetect: {path}: {error}", file=sys.stderr)
             failures += 1
             continue
         print(prediction_text(prediction, path.name))
+        failures += bool(study.left_out)
         lines.append(json.dumps(prediction_json(prediction), ensure_ascii=False))
     if options.json:
         with whole_file(options.json) as partial:
             partial.write_text("".join(line + "\n" for line in lines))
     return 1 if failures else 0
+
+
+def _with_series(study: Study, number: int) -> Study:
+    count = len(study.series)
+    if not 1 <= number <= count:
+        raise HemodetectError(f"--series is {number}; the study has the series 1 to {count}.")
+    return study.choosing(number - 1)
 
 
 def sweep(options: argparse.Namespace) -> int:

@@ -24,7 +24,12 @@ import pandas as pd
 
 from hemodetect.dataset.manifest import FileStat, fingerprint, labelled_slices, listed_files
 from hemodetect.errors import DatasetError, UnreadableFile
-from hemodetect.imaging.pictures import decode_grey
+from hemodetect.imaging.pictures import (
+    as_8_bit,
+    decode_picture,
+    grey_spread,
+    raw_spread_reason,
+)
 from hemodetect.imaging.pseudonym import pseudonym
 from hemodetect.imaging.study import RefusedFile
 from hemodetect.preprocessing.model_input import resized
@@ -171,6 +176,8 @@ def _fill(
     """Decodes into `arrays`; returns the decoded rows, with sha256 and shape, and the refused files."""
     limits = settings()
 
+    spreads: dict[str, int] = {}
+
     def decode(item: tuple[int, str]) -> tuple[str, tuple[int, int]] | RefusedFile:
         row, file = item
         try:
@@ -180,9 +187,12 @@ def _fill(
                 for size, array in arrays.items():
                     array[row] = earlier.arrays[size][earlier.rows[sha]]
                 return sha, earlier.shapes[earlier.rows[sha]]
-            grey = decode_grey(data, limits.max_slice_pixels)
+            values = decode_picture(data, limits.max_slice_pixels)
         except (UnreadableFile, OSError) as error:
             return RefusedFile(file, str(error))
+        if spread := grey_spread(values):
+            spreads[file] = spread
+        grey = as_8_bit(values)
         for size, array in arrays.items():
             array[row] = resized(grey, size)
         return sha, (grey.shape[0], grey.shape[1])
@@ -199,6 +209,10 @@ def _fill(
                 decoded.append((row, sha, rows, columns))
             if progress:
                 progress(row + 1, len(slices))
+    # The 16-bit pictures of a set are judged together.
+    if reason := raw_spread_reason(list(spreads.values())):
+        refused += [RefusedFile(file, reason) for file in sorted(spreads)]
+        decoded = [item for item in decoded if slices["file"].iloc[item[0]] not in spreads]
     table = pd.DataFrame(decoded, columns=["row", "sha256", "rows", "columns"])
     readable = slices.iloc[table["row"]].reset_index(drop=True)
     return pd.concat([readable, table], axis=1), refused

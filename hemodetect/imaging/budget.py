@@ -10,6 +10,10 @@ from hemodetect.errors import UnreadableFile
 from hemodetect.settings import MIB, Settings
 
 
+class LimitReached(UnreadableFile):
+    """With this file the study exceeds a limit of the settings."""
+
+
 class Budget:
     """Counts what a study uses up of its limits; safe to use from several threads."""
 
@@ -21,10 +25,10 @@ class Budget:
         self._pixel_bytes = 0
 
     def take_bytes(self, count: int) -> None:
-        """Counts `count` bytes about to be read; raises `UnreadableFile` if too many."""
+        """Counts `count` bytes about to be read; raises `LimitReached` if too many."""
         with self._lock:
             if self._bytes + count > self.limits.max_study_bytes:
-                raise UnreadableFile(_too_large("files", self.limits))
+                raise LimitReached(_too_large("files", self.limits))
             self._bytes += count
 
     @contextmanager
@@ -36,16 +40,16 @@ class Budget:
             pixel_bytes: size of their decoded pixels.
 
         Raises:
-            UnreadableFile: they would exceed ``max_slices`` or ``max_study_bytes``.
+            LimitReached: they would exceed ``max_slices`` or ``max_study_bytes``.
         """
         with self._lock:
             if self._slices + slices > self.limits.max_slices:
-                raise UnreadableFile(
+                raise LimitReached(
                     f"With its {slices:,} slices the study has more than {self.limits.max_slices:,}"
                     "; read one series at a time, or raise HEMODETECT_MAX_SLICES."
                 )
             if self._pixel_bytes + pixel_bytes > self.limits.max_study_bytes:
-                raise UnreadableFile(_too_large("slices", self.limits))
+                raise LimitReached(_too_large("slices", self.limits))
             self._slices += slices
             self._pixel_bytes += pixel_bytes
         with ExitStack() as undo:

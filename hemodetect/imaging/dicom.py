@@ -8,14 +8,17 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 from pydicom import config, dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import generate_frames
 from pydicom.filereader import read_dataset
-from pydicom.pixels import get_decoder, iter_pixels
+from pydicom.pixels import get_decoder
+from pydicom.pixels.utils import as_pixel_options
 from pydicom.tag import Tag
 from pydicom.uid import (
     UID,
@@ -29,8 +32,10 @@ from pydicom.uid import (
 )
 
 from hemodetect.errors import HemodetectError, UnreadableFile
+from hemodetect.imaging import decoders
 from hemodetect.imaging.budget import Budget, check_slice_size
 from hemodetect.imaging.codestreams import jpeg2000_size, jpeg_size
+from hemodetect.imaging.decoded_slice import DecodedSlice
 from hemodetect.imaging.headers import (
     ALLOWED_KEYWORDS,
     FrameHeader,
@@ -39,7 +44,6 @@ from hemodetect.imaging.headers import (
     is_directory,
 )
 from hemodetect.imaging.hounsfield import grey, has_hu, hounsfield
-from hemodetect.imaging.series import DecodedSlice
 from hemodetect.imaging.study import Slice
 from hemodetect.settings import MIB, Settings
 
@@ -50,7 +54,8 @@ _DAMAGED = "The DICOM file is damaged or ends too early; export or copy it again
 
 # pydicom's warnings and log records quote header values, names among them.
 logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
-_parsing = threading.Lock()
+warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")  # of decoding, outside the lock
+_parser = threading.Lock()
 
 
 def read_dicom(data: bytes, name: str, budget: Budget) -> list[DecodedSlice]:
@@ -64,44 +69,63 @@ def read_dicom(data: bytes, name: str, budget: Budget) -> list[DecodedSlice]:
     Raises:
         UnreadableFile: not a CT image, damaged, compressed in an unknown way, or over a limit.
     """
-    with _quiet():
+    with _parsing():
         data_set = _data_set(data, budget.limits)
         if is_directory(data_set):
             return []
         header = header_of(data_set, budget.limits)
         check_slice_size(header.rows, header.columns, budget.limits.max_slice_pixels)
-        count = len(header.frames)
-        with budget.reserved(count, count * header.rows * header.columns * 4):
-            _check_pixel_data(data_set, header)
-            return [
-                _decoded_slice(header, index, values, name, units)
-                for index, (values, units) in enumerate(_frames(data_set, header))
-            ]
+        _check_pixel_data(data_set, header)
+        encoded = _EncodedImage.of(data_set)
+    count = len(header.frames)
+    with budget.reserved(count, count * header.rows * header.columns * 4), _readable_errors():
+        return [
+            _decoded_slice(header, index, values, name, units)
+            for index, (values, units) in enumerate(_frames(encoded, header))
+        ]
+
+
+def read_header(data: bytes, limits: Settings) -> Header | None:
+    """The header of a DICOM file, of which the beginning suffices; None for a DICOMDIR.
+
+    Raises:
+        UnreadableFile: not a CT image, or damaged.
+    """
+    with _parsing():
+        data_set = _data_set(data, limits)
+        return None if is_directory(data_set) else header_of(data_set, limits)
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Silences pydicom, and turns any error it raises into `UnreadableFile` without its text.
+def _parsing() -> Iterator[None]:
+    """Silences pydicom while a header is parsed, and turns its errors into `UnreadableFile`.
 
-    The lock is there because the warning filters belong to the process; parsing holds the
-    interpreter's lock anyway.
+    The lock is there because validation mode and warning filters belong to the process; parsing
+    holds the interpreter's lock anyway. Pixels are decoded outside.
     """
-    with _parsing, warnings.catch_warnings():
+    with _parser, warnings.catch_warnings(), _readable_errors():
         warnings.simplefilter("ignore")
         mode = config.settings.reading_validation_mode
         config.settings.reading_validation_mode = config.IGNORE
         try:
             yield
-        except HemodetectError:
-            raise
-        except BaseException as error:
-            # Parsers raise errors of any type on malformed bytes. A panic of the RLE decoder
-            # (Rust) is not even an Exception.
-            if isinstance(error, Exception) or type(error).__module__ == "pyo3_runtime":
-                raise UnreadableFile(_DAMAGED) from None
-            raise
         finally:
             config.settings.reading_validation_mode = mode
+
+
+@contextmanager
+def _readable_errors() -> Iterator[None]:
+    """Turns any error of a parser or decoder into `UnreadableFile`, without its text."""
+    try:
+        yield
+    except HemodetectError:
+        raise
+    except BaseException as error:
+        # Parsers raise errors of any type on malformed bytes. A panic of the RLE decoder
+        # (Rust) is not even an Exception.
+        if isinstance(error, Exception) or type(error).__module__ == "pyo3_runtime":
+            raise UnreadableFile(_DAMAGED) from None
+        raise
 
 
 def _data_set(data: bytes, limits: Settings) -> Dataset:
@@ -212,12 +236,40 @@ def _check_pixel_data(data_set: Dataset, header: Header) -> None:
         raise UnreadableFile(f"It states {count:,} frames and holds {frames:,}; export it again.")
 
 
-def _frames(data_set: Dataset, header: Header) -> Iterator[tuple[np.ndarray, bool]]:
+@dataclass(frozen=True, eq=False)
+class _EncodedImage:
+    """The pixel data with all that decoding needs; no data set, whose values pydicom parses late."""
+
+    syntax: UID
+    data: bytes
+    options: dict[str, Any]
+
+    @classmethod
+    def of(cls, data_set: Dataset) -> _EncodedImage:
+        element = data_set["PixelData"]
+        options = as_pixel_options(data_set, pixel_keyword="PixelData", pixel_vr=element.VR)
+        return cls(UID(data_set.file_meta.TransferSyntaxUID), element.value, options)
+
+
+def _frames(encoded: _EncodedImage, header: Header) -> Iterator[tuple[np.ndarray, bool]]:
     """(values, whether they are HU) of each frame."""
-    native = data_set.file_meta.TransferSyntaxUID in _NATIVE
-    decoded = iter_pixels(data_set, decoding_plugin="" if native else "pylibjpeg")
+    if encoded.syntax in _NATIVE:
+        decoded = _decoded_by(encoded, "")
+    elif decoders.is_available(encoded.syntax) and header.samples == 1:
+        try:
+            decoded = iter([*_decoded_by(encoded, decoders.PLUGIN)])
+        except Exception:  # noqa: BLE001  it may be one that the other decoder is lenient with
+            decoded = _decoded_by(encoded, "pylibjpeg")
+    else:
+        decoded = _decoded_by(encoded, "pylibjpeg")
     for frame, stored in zip(header.frames, decoded, strict=True):
         yield _values(stored, header, frame)
+
+
+def _decoded_by(encoded: _EncodedImage, plugin: str) -> Iterator[np.ndarray]:
+    decoder = get_decoder(encoded.syntax)
+    for stored, _ in decoder.iter_array(encoded.data, decoding_plugin=plugin, **encoded.options):
+        yield stored
 
 
 def _values(stored: np.ndarray, header: Header, frame: FrameHeader) -> tuple[np.ndarray, bool]:
@@ -247,7 +299,14 @@ def _decoded_slice(
         series=header.series,
         instance=f"{header.instance}#{index}" if header.instance else None,
         orientation=frame.orientation,
+        corner=frame.corner,
+        location=frame.location,
         number=index + 1 if many else header.number,
         acquisition=header.acquisition,
+        kernel=header.kernel,
+        image_type=header.image_type,
+        tube_voltage=header.tube_voltage,
+        contrast=header.contrast,
+        derived=header.is_derived,
         set_aside=header.set_aside,
     )

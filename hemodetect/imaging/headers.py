@@ -22,8 +22,16 @@ from hemodetect.settings import Settings
 IDENTIFIERS = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 """Read, hashed with the key, and dropped."""
 
-CODES = ("SOPClassUID", "Modality", "ImageType", "BodyPartExamined", "RescaleType")
-"""Compared with the lists below, and dropped."""
+CODES = (
+    "SOPClassUID",
+    "Modality",
+    "ImageType",
+    "BodyPartExamined",
+    "RescaleType",
+    "ConvolutionKernel",
+    "ContrastBolusAgent",
+)
+"""Compared with the lists below or with one another, and dropped."""
 
 NUMBERS = (
     "AcquisitionNumber",
@@ -31,7 +39,9 @@ NUMBERS = (
     "ImagePositionPatient",
     "ImageOrientationPatient",
     "PixelSpacing",
+    "SliceLocation",
     "SliceThickness",
+    "KVP",
     "RescaleIntercept",
     "RescaleSlope",
     "WindowCenter",
@@ -87,9 +97,14 @@ _MODALITIES = {
 _LOCALIZERS = {"LOCALIZER", "SCOUT", "TOPOGRAM"}
 _PROJECTIONS = {
     "MIP", "MAX_IP", "MAXIP", "MIN_IP", "MINIP", "MPVR", "PROJECTION IMAGE", "VOLREN", "VRT", "SSD",
-    "VOLUME_RENDER", "SURFACE_RENDER", "3D", "THICK_MIP",
+    "VOLUME_RENDER", "SURFACE_RENDER", "3D", "THICK_MIP", "CPR", "CURVED",
 }  # fmt: skip
-_MAPS = {"PERFUSION", "CBF", "CBV", "MTT", "TTP", "TMAX", "DOSE", "DOSE_INFO", "MASK"}
+_MAPS = {
+    "PERFUSION", "CBF", "CBV", "RCBF", "RCBV", "MTT", "TTP", "TTD", "TMAX", "PERMEABILITY", "DOSE",
+    "DOSE_INFO", "MASK", "WATER", "CALCIUM", "Z_EFF", "ZEFF", "ELECTRON_DENSITY", "RHO",
+}  # fmt: skip
+_MAP_WORDS = ("IODINE", "PERFUSION", "UNCERTAINTY")
+_NO_AGENT = {"", "NO", "NONE", "N", "NA", "N/A", "WITHOUT", "-", "0"}
 _CAPTURES = {"SCREEN SAVE", "SCREEN CAPTURE", "SECONDARY CAPTURE"}
 _NOT_HEAD = {
     "CHEST", "ABDOMEN", "PELVIS", "LSPINE", "TSPINE", "LUNG", "HEART", "LIVER", "KIDNEY", "KNEE",
@@ -107,6 +122,8 @@ class FrameHeader:
         slope, intercept: from stored values to HU.
         rescales_to_hu: whether Rescale Type is HU, unspecified or absent.
         window: (width, level), in units of rescaled values.
+        corner: of the first pixel, mm.
+        location: Slice Location, mm.
     """
 
     geometry: SliceGeometry | None
@@ -115,6 +132,8 @@ class FrameHeader:
     intercept: float | None
     rescales_to_hu: bool
     window: tuple[float, float] | None
+    corner: tuple[float, ...] | None = None
+    location: float | None = None
 
 
 @dataclass(frozen=True)
@@ -126,6 +145,10 @@ class Header:
         set_aside: why its images are not read by default, from its type.
         is_ct_image: CT image storage, rather than a capture of a screen.
         is_original: Image Type has ORIGINAL.
+        is_derived: Image Type has DERIVED.
+        image_type, kernel: pseudonyms of the whole Image Type and of the Convolution Kernel.
+        tube_voltage: KVP, kV.
+        contrast: a contrast agent is named.
         acquisition, number: Acquisition Number and Instance Number.
         rows, columns: pixels of a frame.
         samples, photometric, bits_allocated, bits_stored, high_bit: as in DICOM.
@@ -141,6 +164,11 @@ class Header:
     set_aside: str | None
     is_ct_image: bool
     is_original: bool
+    is_derived: bool
+    image_type: str | None
+    kernel: str | None
+    tube_voltage: float | None
+    contrast: bool
     acquisition: int | None
     number: int | None
     rows: int
@@ -213,6 +241,10 @@ def header_of(data_set: Dataset, limits: Settings) -> Header:
         set_aside=_set_aside(image_type, captured, _text(data_set, "BodyPartExamined")),
         is_ct_image=is_ct_class and modality == "CT",
         is_original="ORIGINAL" in image_type,
+        is_derived="DERIVED" in image_type,
+        **_reconstruction(data_set, image_type, limits),
+        tube_voltage=(_floats(data_set, "KVP", 1) or (None,))[0],
+        contrast=_text(data_set, "ContrastBolusAgent").upper() not in _NO_AGENT,
         acquisition=_integer(data_set, "AcquisitionNumber"),
         number=_integer(data_set, "InstanceNumber"),
         rows=rows,
@@ -238,6 +270,16 @@ def _identifiers(data_set: Dataset, limits: Settings) -> dict[str, str | None]:
     }
 
 
+def _reconstruction(
+    data_set: Dataset, image_type: Sequence[str], limits: Settings
+) -> dict[str, str | None]:
+    kernel = _texts(data_set, "ConvolutionKernel")
+    return {
+        "image_type": pseudonym("type", *image_type, limits=limits) if image_type else None,
+        "kernel": pseudonym("kernel", *kernel, limits=limits) if any(kernel) else None,
+    }
+
+
 def _set_aside(image_type: Sequence[str], captured: bool, body_part: str) -> str | None:
     kinds = set(image_type)
     if kinds & _LOCALIZERS:
@@ -246,7 +288,7 @@ def _set_aside(image_type: Sequence[str], captured: bool, body_part: str) -> str
         return "secondary capture"
     if kinds & _PROJECTIONS:
         return "projection or rendering"
-    if kinds & _MAPS:
+    if kinds & _MAPS or any(word in kind for kind in kinds for word in _MAP_WORDS):
         return "computed map"
     return "another part of the body" if body_part in _NOT_HEAD else None
 
@@ -314,6 +356,8 @@ def _frame(data_set: Dataset, index: int) -> FrameHeader:
         intercept=intercept[0] if intercept else None,
         rescales_to_hu=_text(rescale, "RescaleType") in ("", "HU", "US"),
         window=(width[0], level[0]) if level and width and width[0] >= 1 else None,
+        corner=position,
+        location=(_floats(data_set, "SliceLocation", 1) or (None,))[0],
     )
 
 

@@ -4,19 +4,22 @@ Rules:
 
 - Colour is weighted as ITU-R BT.601 (Pillow's "L"); a grey picture stored as RGB keeps its values.
 - Transparency is laid over black, which is what surrounds a slice.
-- 16-bit grey means 0 black, 65535 white, as PNG says, and keeps its upper byte. A picture that
-  uses less than a sixteenth of that range holds raw CT numbers rather than grey: any stretching
-  would be a guess at a window, so it is refused. Float and 32-bit pictures are refused likewise.
+- 16-bit grey means 0 black, 65535 white, as PNG says, and keeps its upper byte. Pictures that use
+  less than a sixteenth of that range hold raw CT numbers rather than grey: any stretching would be
+  a guess at a window, so they are refused. All 16-bit pictures of a study are judged together, and
+  without the brightest and darkest of their pixels. Float and 32-bit pictures are refused likewise.
 - The EXIF orientation is applied: every viewer shows the picture so, and a reader who turned a
   slice upright in a viewer has changed nothing else. (No file of near-east has one.)
-- Animated PNG is refused; a TIFF's pages are slices.
+- Animated PNG is refused; a TIFF's pages are slices. Previews and masks among them, by their tags
+  or by less than half the width and height of the largest page, are left out.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
@@ -28,7 +31,11 @@ from hemodetect.imaging.kinds import HEAD_BYTES, content_kind, unread_reason
 _FORMATS = ("JPEG", "PNG", "TIFF")
 _MOST_JPEG_SCANS = 200
 _LEAST_RANGE_16_BIT = 4096
+_ENDS_LEFT_OUT = (0.5, 99.5)  # percentiles: noise, burnt-in text, metal
+_TIFF_SUBFILE, _TIFF_OLD_SUBFILE = 254, 255
+_REDUCED, _MASK, _OLD_REDUCED = 1, 4, 2
 _TIFF_COLOUR, _TIFF_TILE_WIDTH, _TIFF_TILE_LENGTH = 262, 322, 323
+_MOST_PAGES = 4  # a slice, previews included
 _EXIF_ORIENTATION = 274
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -42,8 +49,17 @@ _TURNS = {
 _DAMAGED = "The picture is damaged or ends too early; export or copy it again."
 
 
+@dataclass(frozen=True)
+class Page:
+    """A page of a picture that is a slice: its number from 0, and size in pixels."""
+
+    number: int
+    rows: int
+    columns: int
+
+
 def decode_grey(data: bytes, max_pixels: int) -> np.ndarray:
-    """(rows, columns) uint8 of one still picture.
+    """(rows, columns) uint8 of one still picture, judged by itself where it has 16 bits.
 
     Args:
         data: a JPEG, PNG or TIFF file.
@@ -52,48 +68,105 @@ def decode_grey(data: bytes, max_pixels: int) -> np.ndarray:
     Raises:
         UnreadableFile: with the reason.
     """
-    sizes = page_sizes(data, max_pixels, max_pages=1)
-    (grey,) = decode_pages(data, len(sizes))
-    return grey
+    values = decode_picture(data, max_pixels)
+    if reason := raw_ct_reason([values]):
+        raise UnreadableFile(reason)
+    return as_8_bit(values)
 
 
-def page_sizes(data: bytes, max_pixels: int, max_pages: int) -> list[tuple[int, int]]:
-    """(rows, columns) of every page, from the headers alone; one page for JPEG and PNG.
+def decode_picture(data: bytes, max_pixels: int) -> np.ndarray:
+    """(rows, columns) uint8, or uint16 of a 16-bit picture; arguments and errors as `decode_grey`."""
+    (values,) = decode_pages(data, slice_pages(data, max_pixels, max_pages=1))
+    return values
+
+
+def as_8_bit(values: np.ndarray) -> np.ndarray:
+    """The same picture as uint8."""
+    return values if values.dtype == np.uint8 else (values >> 8).astype(np.uint8)
+
+
+def raw_ct_reason(pictures: Iterable[np.ndarray]) -> str | None:
+    """Why the 16-bit pictures of a set are refused as raw CT numbers; None where they are grey."""
+    spreads = [spread for values in pictures if (spread := grey_spread(values))]
+    return raw_spread_reason(spreads)
+
+
+def grey_spread(values: np.ndarray) -> int:
+    """Range of a 16-bit picture's grey levels without its extreme pixels; 0 for 8-bit ones."""
+    if values.dtype == np.uint8:
+        return 0
+    low, high = np.percentile(values, _ENDS_LEFT_OUT)
+    return int(high - low)
+
+
+def raw_spread_reason(spreads: Sequence[int]) -> str | None:
+    """As `raw_ct_reason`, from the `grey_spread` of each picture."""
+    used = [spread for spread in spreads if spread]
+    if not used or float(np.median(used)) >= _LEAST_RANGE_16_BIT:
+        return None
+    return (
+        f"The 16-bit picture uses only {int(np.median(used)):,} of 65,535 grey levels, as raw CT "
+        "numbers do; save it as an 8-bit picture in the brain window, or give the DICOM file."
+    )
+
+
+def slice_pages(data: bytes, max_pixels: int, max_pages: int) -> list[Page]:
+    """The pages that are slices, from the headers alone; one page for JPEG and PNG.
 
     Raises:
         UnreadableFile: not a picture, a page too large, or more than `max_pages`.
     """
-    sizes: list[tuple[int, int]] = []
+    pages: list[Page] = []
     with _boundary(data):
         image = _open_picture(data)
-        for _ in _pages(image):
-            if len(sizes) == max_pages:
-                allowed = "one" if max_pages == 1 else f"the {max_pages:,} allowed"
-                raise UnreadableFile(
-                    f"The picture has more pages than {allowed}; save each slice as a file."
-                )
-            _check_size(image, max_pixels)
-            sizes.append((image.height, image.width))
-    return sizes
+        for number in _pages(image):
+            if not _is_marked_as_preview(image):
+                _check_size(image, max_pixels)
+                pages.append(Page(number, image.height, image.width))
+            if len(pages) > 2 * max_pages or number > _MOST_PAGES * max_pages:
+                break
+    pages = _without_previews(pages)
+    if len(pages) > max_pages:
+        allowed = "one" if max_pages == 1 else f"the {max_pages:,} allowed"
+        raise UnreadableFile(
+            f"The picture has more pages than {allowed}; save each slice as a file."
+        )
+    return pages
 
 
-def decode_pages(data: bytes, count: int) -> list[np.ndarray]:
-    """(rows, columns) uint8 of each of the `count` pages that `page_sizes` has checked.
+def _is_marked_as_preview(image: Image.Image) -> bool:
+    if image.format != "TIFF":
+        return False
+    tags = image.tag_v2  # type: ignore[attr-defined]
+    subfile, old_subfile = tags.get(_TIFF_SUBFILE, 0), tags.get(_TIFF_OLD_SUBFILE, 0)
+    return bool(int(subfile) & (_REDUCED | _MASK)) or int(old_subfile) == _OLD_REDUCED
+
+
+def _without_previews(pages: list[Page]) -> list[Page]:
+    rows = max((page.rows for page in pages), default=0)
+    columns = max((page.columns for page in pages), default=0)
+    return [page for page in pages if 2 * page.rows > rows or 2 * page.columns > columns]
+
+
+def decode_pages(data: bytes, pages: Sequence[Page]) -> list[np.ndarray]:
+    """(rows, columns) of each of these pages of `slice_pages`: uint8, or uint16 where it has 16 bits.
 
     Raises:
         UnreadableFile: damaged, or of a kind whose grey scale is unknown.
     """
-    pages: list[np.ndarray] = []
+    numbers = {page.number for page in pages}
+    decoded: list[np.ndarray] = []
     with _boundary(data):
         image = _open_picture(data)
         if image.format == "JPEG":
             # libjpeg gives the luminance itself: a third faster, and equal for grey content.
             image.draft("L", image.size)
-        for _ in _pages(image):
-            if len(pages) == count:
+        for number in _pages(image):
+            if len(decoded) == len(pages):
                 break
-            pages.append(_grey(image))
-    return pages
+            if number in numbers:
+                decoded.append(_grey(image))
+    return decoded
 
 
 def _open_picture(data: bytes) -> Image.Image:
@@ -130,7 +203,7 @@ def _check_size(image: Image.Image, max_pixels: int) -> None:
 def _grey(image: Image.Image) -> np.ndarray:
     image.load()
     if image.mode.startswith("I;16"):
-        grey = Image.fromarray(_upper_byte(image))
+        grey = Image.fromarray(_sixteen_bits(image))
     elif image.mode in ("I", "F"):
         raise UnreadableFile(
             "The picture stores 32-bit numbers whose grey scale is unknown; save it as an 8-bit "
@@ -156,17 +229,11 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _upper_byte(image: Image.Image) -> np.ndarray:
+def _sixteen_bits(image: Image.Image) -> np.ndarray:
     values = np.asarray(image).astype(np.uint16)  # native byte order
     if image.format == "TIFF" and image.tag_v2.get(_TIFF_COLOUR) == 0:  # type: ignore[attr-defined]
         values = 65535 - values
-    spread = int(values.max()) - int(values.min())
-    if 0 < spread < _LEAST_RANGE_16_BIT:
-        raise UnreadableFile(
-            f"The 16-bit picture uses only {spread:,} of 65,535 grey levels, as raw CT numbers do; "
-            "save it as an 8-bit picture in the brain window, or give the DICOM file."
-        )
-    return (values >> 8).astype(np.uint8)
+    return values
 
 
 @contextmanager

@@ -6,18 +6,23 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
+
 from hemodetect.errors import EmptyStudy, UnreadableFile
-from hemodetect.imaging.budget import Budget
+from hemodetect.imaging.budget import Budget, LimitReached
 from hemodetect.imaging.choice import proposed_first
+from hemodetect.imaging.decoded_slice import DecodedSlice, without_copies
 from hemodetect.imaging.dicom import read_dicom
-from hemodetect.imaging.pictures import decode_pages, page_sizes
+from hemodetect.imaging.pictures import as_8_bit, decode_pages, raw_ct_reason, slice_pages
 from hemodetect.imaging.pseudonym import pseudonym
-from hemodetect.imaging.series import DecodedSlice, stacks, without_copies
+from hemodetect.imaging.series import stacks
 from hemodetect.imaging.sources import Entry, UploadedFile, open_listing
 from hemodetect.imaging.study import RefusedFile, Slice, Study
+from hemodetect.imaging.whole_series import fitting_series
 from hemodetect.settings import Settings, settings
 
 Progress = Callable[[int, int], None]
@@ -47,27 +52,54 @@ def read_study(
     """
     limits = limits or settings()
     budget = Budget(limits)
-    slices: list[DecodedSlice] = []
+    left_out = ""
     with open_listing(files, limits, budget) as listing:
         refused, ignored = list(listing.refused), listing.ignored
-        for done, result in enumerate(_results(listing.entries, budget), start=1):
-            if isinstance(result, RefusedFile):
-                refused.append(result)
-            else:
-                slices.extend(result)
-                ignored += not result
-            if progress:
-                progress(done, len(listing.entries))
+        try:
+            slices, unread, without = _all_decoded(listing.entries, budget, progress)
+        except LimitReached:
+            fitting = fitting_series(listing.entries, limits)
+            refused += fitting.refused
+            left_out = fitting.left_out
+            budget = Budget(limits)
+            slices, unread, without = _all_decoded(fitting.entries, budget, progress)
+        refused += unread
+        ignored += without
     slices, copies = without_copies(slices)
+    slices, raw = _all_8_bit(slices)
+    refused += [*copies, *raw]
     if not slices:
         raise EmptyStudy(_why_empty(refused, ignored))
-    proposed, series = proposed_first(stacks(slices), limits)
+    choice = proposed_first(stacks(slices), limits)
     return Study(
-        id=_study_id(proposed.members[0].study, slices, limits),
-        series=tuple(series),
-        refused=(*refused, *copies),
+        id=_study_id(choice.stack.members[0].study, slices, limits),
+        series=choice.series,
+        refused=tuple(refused),
         ignored=ignored,
+        left_out=left_out,
     )
+
+
+def _all_decoded(
+    entries: Sequence[Entry], budget: Budget, progress: Progress | None
+) -> tuple[list[DecodedSlice], list[RefusedFile], int]:
+    """Slices, refused files, and the number of files without slices.
+
+    Raises:
+        LimitReached: together they exceed a limit; what was read until then depends on chance.
+    """
+    slices: list[DecodedSlice] = []
+    refused: list[RefusedFile] = []
+    ignored = 0
+    for done, result in enumerate(_results(entries, budget), start=1):
+        if isinstance(result, RefusedFile):
+            refused.append(result)
+        else:
+            slices.extend(result)
+            ignored += not result
+        if progress:
+            progress(done, len(entries))
+    return slices, refused, ignored
 
 
 def _results(
@@ -98,6 +130,8 @@ def _submitted(
     try:
         budget.take_bytes(entry.size)
         data = entry.read(entry.size)
+    except LimitReached:
+        raise
     except UnreadableFile as error:
         refused: Future[list[DecodedSlice] | RefusedFile] = Future()
         refused.set_result(RefusedFile(entry.name, str(error)))
@@ -109,24 +143,45 @@ def _decoded(entry: Entry, data: bytes, budget: Budget) -> list[DecodedSlice] | 
     decode = read_dicom if entry.kind == "dicom" else _read_picture
     try:
         return decode(data, entry.name, budget)
+    except LimitReached:
+        raise
     except UnreadableFile as error:
         return RefusedFile(entry.name, str(error))
 
 
 def _read_picture(data: bytes, name: str, budget: Budget) -> list[DecodedSlice]:
     limits = budget.limits
-    sizes = page_sizes(data, limits.max_slice_pixels, limits.max_slices)
-    with budget.reserved(len(sizes), sum(rows * columns for rows, columns in sizes)):
-        pages = decode_pages(data, len(sizes))
+    pages = slice_pages(data, limits.max_slice_pixels, limits.max_slices)
+    with budget.reserved(len(pages), sum(page.rows * page.columns for page in pages)):
+        decoded = decode_pages(data, pages)
     content = sha256(data).hexdigest()
     slices = []
-    for number, values in enumerate(pages, start=1):
+    for number, values in enumerate(decoded, start=1):
         values.flags.writeable = False
-        page = number if len(pages) > 1 else 0
+        page = number if len(decoded) > 1 else 0
         source = f"{name}#{page}" if page else name
         slice_ = Slice(values=values, units="grey", source=source)
         slices.append(DecodedSlice(slice=slice_, content=content, page=page))
     return slices
+
+
+def _all_8_bit(slices: list[DecodedSlice]) -> tuple[list[DecodedSlice], list[RefusedFile]]:
+    """Slices with 16-bit pictures, judged together, as 8 bits; or without them, and why."""
+    wide = [item for item in slices if item.slice.values.dtype == np.uint16]
+    reason = raw_ct_reason(item.slice.values for item in wide)
+    if reason:
+        raw = {id(item) for item in wide}
+        refused = [RefusedFile(item.slice.source, reason) for item in wide]
+        return [item for item in slices if id(item) not in raw], refused
+    return [_as_8_bit(item) for item in slices], []
+
+
+def _as_8_bit(item: DecodedSlice) -> DecodedSlice:
+    if item.slice.values.dtype != np.uint16:
+        return item
+    values = as_8_bit(item.slice.values)
+    values.flags.writeable = False
+    return replace(item, slice=replace(item.slice, values=values))
 
 
 def _free_cores() -> int:
@@ -145,7 +200,8 @@ def _study_id(proposed: str | None, slices: Sequence[DecodedSlice], limits: Sett
 def _why_empty(refused: Sequence[RefusedFile], ignored: int) -> str:
     if not refused and not ignored:
         return "There are no files in it; give a folder with DICOM, JPEG, PNG or TIFF slices."
-    reasons = [f"{r.file}: {r.reason}" for r in refused[:_REASONS_IN_ERROR]]
+    first_of_each = {r.reason: r for r in reversed(refused)}.values()
+    reasons = [f"{r.file}: {r.reason}" for r in [*first_of_each][::-1][:_REASONS_IN_ERROR]]
     more = len(refused) - len(reasons)
     if more > 0:
         reasons.append(f"{more:,} more files were refused.")

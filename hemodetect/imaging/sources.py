@@ -84,7 +84,7 @@ def open_listing(
     its zip give the same names.
 
     Raises:
-        EmptyStudy: the path does not exist.
+        EmptyStudy: the path does not exist, or there are more files than the settings allow.
     """
     with ExitStack() as stack:
         collector = _FileCollector(limits, budget, stack)
@@ -107,7 +107,6 @@ class _FileCollector:
         self.entries: list[Entry] = []
         self.refused: list[RefusedFile] = []
         self.ignored = 0
-        self.full = False
 
     def add_path(self, path: Path) -> None:
         if not path.exists():
@@ -117,25 +116,21 @@ class _FileCollector:
             return
         for name, file, size, refusal in _walked(path):
             self.add(name, size, _FileReader(file), depth=0, refusal=refusal)
-            if self.full:
-                return
 
     def add(
         self, name: str, size: int, read: Reader, depth: int, refusal: str | None = None
     ) -> None:
         """One file; `depth` counts the archives around it, `refusal` a reason not to read it."""
-        if self.full:
-            return
         if len(self.entries) + len(self.refused) + self.ignored >= self.limits.max_files:
-            self.full = True
-            refusal = (
-                f"There are more than {self.limits.max_files:,} files, so this one and those after "
-                "it were not read; read one series at a time, or raise HEMODETECT_MAX_FILES."
+            # What is left out by chance could be half of a series.
+            raise EmptyStudy(
+                f"There are more than {self.limits.max_files:,} files, so none was read; open one "
+                "series at a time, or raise HEMODETECT_MAX_FILES."
             )
-        elif is_system_file(name):
+        if is_system_file(name):
             self.ignored += 1
             return
-        elif refusal is None and leads_outside(name):
+        if refusal is None and leads_outside(name):
             refusal = "Its name leads out of the study's folder; rename it, or pack it again."
         try:
             if refusal:

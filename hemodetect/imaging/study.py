@@ -71,14 +71,18 @@ class Series:
             e.g. "28 axial slices, 512 x 512, 7.0 mm apart".
         slices: ordered along the normal (base to vertex where the header says), or by the
             numbers in the file names.
-        set_aside: why the series is not read by default ("localizer", "secondary capture", ...),
-            or None.
+        set_aside: why the series is not read by default ("localizer", "with contrast", ...); None
+            for the one that is, unless all have such a reason.
+        cautions: sentences for the reader: what of the head is missing, what is not certain.
+        is_ordered: positions, numbers or names tell the order of the slices.
     """
 
     id: str
     description: str
     slices: tuple[Slice, ...]
     set_aside: str | None = None
+    cautions: tuple[str, ...] = ()
+    is_ordered: bool = True
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,7 @@ class Study:
         chosen: index into `series` of the one that is read.
         refused: files that were not read, in the order read.
         ignored: number of files ignored silently (DICOMDIR, thumbs, text notes).
+        left_out: a sentence on what a limit left out, or "".
     """
 
     id: str
@@ -106,6 +111,12 @@ class Study:
     chosen: int = 0
     refused: tuple[RefusedFile, ...] = ()
     ignored: int = 0
+    left_out: str = ""
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """Sentences about the chosen series, and on what a limit left out."""
+        return (*self.series[self.chosen].cautions, *([self.left_out] if self.left_out else []))
 
     @property
     def slices(self) -> tuple[Slice, ...]:

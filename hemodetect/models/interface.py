@@ -27,11 +27,13 @@ class Abilities:
         heat_maps: methods that show where in a slice it looked, the default first; may be empty.
         row_attention: it weighs the rows of a slice.
         slice_attention: it weighs the slices of a study.
+        needs_order: it reads the slices as a sequence, so that their order counts.
     """
 
     heat_maps: tuple[HeatMapMethod, ...] = ()
     row_attention: bool = False
     slice_attention: bool = False
+    needs_order: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,6 +30,7 @@ class RecurrentHead:
     components: Components
     network: keras.Model
     weighs_slices: bool
+    reads_in_order = True
 
     def logits(self, findings: SliceFindings) -> StudyLogits:
         """Every slice is read once; the strides' logits for the study are averaged."""

@@ -48,6 +48,11 @@ class StudyHead(Protocol):
         """Whether its logits come with weights of the slices."""
         ...
 
+    @property
+    def reads_in_order(self) -> bool:
+        """Whether it reads the slices as a sequence."""
+        ...
+
     def logits(self, findings: SliceFindings) -> StudyLogits:
         """Of one series."""
         ...
@@ -87,6 +92,7 @@ class NetworkLogitHead:
     """The blood network's logits, unchanged."""
 
     weighs_slices = False
+    reads_in_order = False
 
     def logits(self, findings: SliceFindings) -> StudyLogits:
         """Of one series."""
@@ -105,6 +111,7 @@ class LinearHead:
     weights: np.ndarray
     intercept: float
     weighs_slices = False
+    reads_in_order = False
 
     def logits(self, findings: SliceFindings) -> StudyLogits:
         """Of one series."""
@@ -134,6 +141,7 @@ class KernelHead:
     intercept: float
     gamma: float
     weighs_slices = False
+    reads_in_order = False
 
     def logits(self, findings: SliceFindings) -> StudyLogits:
         """Of one series."""

@@ -100,6 +100,7 @@ class StudyModel:
         return Abilities(
             heat_maps=self.blood.abilities.heat_maps if explained else (),
             slice_attention=self.head.weighs_slices,
+            needs_order=self.head.reads_in_order,
         )
 
     def findings(self, grey: np.ndarray, cache: SeriesCache) -> SliceFindings:

@@ -32,6 +32,7 @@ class FamilyPrediction:
         slice_attention: (n,) weights of the slices, or None.
         cannot_tell: of the bundle's card; see `undecided`.
         head_found: (n,) bool, None where the model does not look for a head.
+        order_unknown: it reads slices in order, and the study's order is not known.
     """
 
     probabilities: np.ndarray
@@ -42,14 +43,16 @@ class FamilyPrediction:
     slice_attention: np.ndarray | None = None
     cannot_tell: tuple[float, float] | None = None
     head_found: np.ndarray | None = None
+    order_unknown: bool = False
 
     @property
     def undecided(self) -> bool:
-        """Whether the model cannot tell: it found no head, or the patient's probability does not leave
-        exactly one answer at 90 % confidence, or that answer is not the one on its side of the
-        threshold. The range was measured on whole studies, so a few slices are always undecided.
+        """Whether the model cannot tell: it found no head, or needs an order of slices that nothing
+        tells, or the patient's probability does not leave exactly one answer at 90 % confidence, or
+        that answer is not the one on its side of the threshold.
+        The range was measured on whole studies, so a few slices are always undecided.
         """
-        if self.head_found is not None and not self.head_found.any():
+        if self.order_unknown or (self.head_found is not None and not self.head_found.any()):
             return True
         if self.cannot_tell is None:
             return False
@@ -124,6 +127,8 @@ def predict_study(
             slice_attention=answer.slice_attention,
             cannot_tell=model.card.cannot_tell,
             head_found=answer.head_found,
+            order_unknown=model.fitted.abilities.needs_order
+            and not study.series[study.chosen].is_ordered,
         )
         if progress:
             progress(done, len(models))

@@ -9,6 +9,7 @@ from typing import Any
 from hemodetect import RESEARCH_USE_ONLY
 from hemodetect.models.families import FAMILY_NAMES
 from hemodetect.prediction.study_prediction import FamilyPrediction, StudyPrediction
+from hemodetect.reports.words import series_sentences
 
 
 def prediction_json(prediction: StudyPrediction) -> dict[str, Any]:
@@ -19,6 +20,15 @@ def prediction_json(prediction: StudyPrediction) -> dict[str, Any]:
     study, families = prediction.study, prediction.families
     return {
         "study": study.id,
+        "cautions": list(study.cautions),
+        "series": [
+            {
+                "description": series.description,
+                "chosen": number == study.chosen,
+                "set_aside": series.set_aside,
+            }
+            for number, series in enumerate(study.series)
+        ],
         "slices": [
             {
                 "file": image.source,
@@ -66,7 +76,9 @@ def prediction_csv(prediction: StudyPrediction) -> str:
 def prediction_text(prediction: StudyPrediction, name: str) -> str:
     """A few lines for a terminal."""
     study = prediction.study
-    lines = [f"{name} ({study.id}): {study.series[study.chosen].description}"]
+    first, *rest = series_sentences(study)
+    lines = [f"{name} ({study.id}). {first}", *(f"  {sentence}" for sentence in rest)]
+    lines += [f"  Caution: {caution}" for caution in study.cautions]
     for family, family_prediction in prediction.families.items():
         top = ", ".join(str(i + 1) for i in family_prediction.top_slices)
         lines.append(

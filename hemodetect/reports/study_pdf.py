@@ -35,6 +35,7 @@ from hemodetect.reports.words import (
     agreement_sentence,
     no_head_sentence,
     reliability_sentence,
+    series_sentences,
     trained_on_sentence,
 )
 from hemodetect.reviews.session import Call, Read, Stage
@@ -108,13 +109,8 @@ def _record(card: Card) -> Scores | None:
 
 
 def _what_was_read(study: Study) -> str:
-    """Describes the series; its description begins with the number of slices."""
-    series = study.series[study.chosen]
-    parts = [f"Read: {printable(series.description, 120)}"]
-    if series.set_aside:
-        parts.append(f"not read by default ({printable(series.set_aside, NAME_LENGTH)})")
-    if len(study.series) > 1:
-        parts.append(f"one of {len(study.series)} series found")
+    """The series that was read, those that were not, cautions and refused files."""
+    parts = [printable(sentence, 600).removesuffix(".") for sentence in series_sentences(study)]
     refused = len(study.refused)
     parts.append(f"{_counted(refused, 'file')} could not be read" if refused else "no file refused")
     if study.ignored:
@@ -138,6 +134,7 @@ def _first_words(
         lines.append(training)
     if no_head := no_head_sentence(prediction):
         lines.append(no_head)
+    lines += prediction.study.cautions
     if prediction.study.units == "grey":
         lines.append(NO_HOUNSFIELD_UNITS)
     return [

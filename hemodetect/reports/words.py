@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from hemodetect.imaging.study import Study
 from hemodetect.models.families import FAMILY_NAMES
 from hemodetect.prediction.study_prediction import Call, StudyPrediction
 from hemodetect.registry.bundle import Card
 
 CANNOT_TELL = (
     "A probability like this one does not settle the answer at 90 % confidence (measured on patients"
-    " held out of training). Or the study has too few slices, or no head was found in them."
+    " held out of training). Or the study has too few slices, no head was found in them, or their order"
+    " is not known."
 )
 """Why a model cannot tell."""
 NO_HOUNSFIELD_UNITS = (
@@ -19,7 +21,26 @@ NO_HOUNSFIELD_UNITS = (
 )
 """Of a study whose units are "grey"."""
 
+_NAMED_SERIES = 4
 _NUMBERS = ("none", "one", "two", "three", "four", "five")
+
+
+def series_sentences(study: Study) -> list[str]:
+    """Which series is read and why the others are not: one or two sentences."""
+    count, series = len(study.series), study.series[study.chosen]
+    which = "" if count == 1 else f"series {study.chosen + 1} of {count}, "
+    reason = f" (not read by default: {series.set_aside})" if series.set_aside else ""
+    sentences = [f"Read: {which}{series.description}{reason}."]
+    others = [
+        f"series {number}, {other.description} ({other.set_aside or 'read by default'})"
+        for number, other in enumerate(study.series, start=1)
+        if other is not series
+    ]
+    if others:
+        more = len(others) - _NAMED_SERIES
+        named = "; ".join(others[:_NAMED_SERIES])
+        sentences.append(f"Set aside: {named}{f'; and {more} more' if more > 0 else ''}.")
+    return sentences
 
 
 def agreement_sentence(prediction: StudyPrediction) -> str:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
+from PIL import Image
+from pydicom import dcmread
 
 from hemodetect.models.families import FAMILY_NAMES
-from hemodetect.phantom.files import write_dicom_series, write_pictures
+from hemodetect.phantom.files import dicom_files, write_dicom_series, write_pictures
 from hemodetect.phantom.head import Bleed, head_phantom
 
 pytestmark = pytest.mark.browser
@@ -19,10 +24,14 @@ pytestmark = pytest.mark.browser
 def page(browser, address: str) -> Iterator[object]:
     browser_page = browser.new_page(viewport={"width": 1440, "height": 900})
     browser_page.set_default_timeout(90_000)
+    requested: list[str] = []
+    browser_page.on("request", lambda request: requested.append(request.url))
     browser_page.goto(address)
     browser_page.get_by_role("heading", name="Read a study").wait_for()
     yield browser_page
     browser_page.close()
+    # Nothing is fetched from another machine, and nothing sent there.
+    assert {urlsplit(url).hostname for url in requested} - {None} == {"127.0.0.1"}
 
 
 def test_a_phantom_folder_gives_five_calls(page, tmp_path: Path) -> None:
@@ -71,3 +80,35 @@ def test_a_folder_without_images_gets_a_sentence(page, tmp_path: Path) -> None:
     write_pictures(head_phantom(slices=4, size=256, pixel_spacing_mm=0.9), tmp_path / "scan")
     page.locator("input[type=file]").first.set_input_files(tmp_path / "scan")
     page.get_by_text(re.compile(r"Suspicious slices: \d of 4")).first.wait_for()
+
+
+def test_a_large_upload_says_how_much_has_arrived(page, tmp_path: Path) -> None:
+    folder = tmp_path / "scan"
+    folder.mkdir()
+    for number in range(120):
+        Image.fromarray(np.full((32, 32), number, np.uint8)).save(folder / f"{number}.png")
+    page.locator("input[type=file]").first.set_input_files(folder)
+    page.get_by_role("status").get_by_text(
+        re.compile(r"Receiving (120 files|files: \d+ of 120)")
+    ).wait_for()
+    page.get_by_text("120 pictures").first.wait_for()
+
+
+def test_the_plain_head_is_read_beside_an_angiography_and_the_other_is_one_click(
+    page, tmp_path: Path
+) -> None:
+    (tmp_path / "scan").mkdir()
+    head = head_phantom([Bleed("intraparenchymal", 30)], slices=16, size=128, pixel_spacing_mm=1.8)
+    for name, contrast in (("1", "IODINE"), ("2", "")):
+        for number, (_, data) in enumerate(dicom_files(head)):
+            data_set = dcmread(BytesIO(data))
+            data_set.SeriesInstanceUID = f"1.2.3.{name}"
+            data_set.SOPInstanceUID = f"1.2.3.{name}.{number}"
+            data_set.ContrastBolusAgent = contrast
+            data_set.save_as(tmp_path / "scan" / f"{name}-{number}", enforce_file_format=True)
+    page.locator("input[type=file]").first.set_input_files(tmp_path / "scan")
+    page.get_by_text("Read: series 1 of 2, 16 axial slices").wait_for()
+    page.get_by_text(re.compile("Set aside: series 2, 16 axial slices.*with contrast")).wait_for()
+    page.get_by_role("combobox").first.click()
+    page.get_by_role("option").nth(1).click()
+    page.get_by_text(re.compile("Read: series 2 of 2.*not read by default: with contr")).wait_for()

@@ -39,7 +39,7 @@ def test_unknown_folder_names_become_pseudonyms(blobs: Dataset) -> None:
 
 
 def test_a_second_start_decodes_nothing(blobs: Dataset, monkeypatch) -> None:
-    monkeypatch.setattr(cache, "decode_grey", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(cache, "decode_picture", lambda *_: pytest.fail("decoded again"))
     assert open_dataset(blobs.root).fingerprint == blobs.fingerprint
 
 
@@ -55,8 +55,8 @@ def test_a_new_file_alone_is_decoded(blobs: Dataset, tmp_path: Path, monkeypatch
         decoded.append(len(data))
         return real(data, limit)
 
-    real = cache.decode_grey
-    monkeypatch.setattr(cache, "decode_grey", counted)
+    real = cache.decode_picture
+    monkeypatch.setattr(cache, "decode_picture", counted)
     assert len(open_dataset(root).slices) == 73
     assert decoded == [new.stat().st_size]
 

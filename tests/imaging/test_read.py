@@ -59,7 +59,9 @@ def test_a_mixed_folder_is_read_and_every_stranger_accounted_for(
     )
     assert [s.source for s in study.slices] == ["9.dcm", "8.dcm", "7.dcm", "6.dcm", "5.dcm"]
     assert study.units == "HU"
-    assert [s.set_aside for s in study.series] == [None, "localizer", "picture beside CT slices"]
+    reasons = [s.set_aside for s in study.series]
+    assert reasons[0] is None
+    assert sorted(reasons[1:]) == ["localizer", "picture beside CT slices"]
     assert [(r.file, "holds text" in r.reason) for r in study.refused] == [("letter.dcm", True)]
     assert study.ignored == 2
 
@@ -184,12 +186,21 @@ def test_the_pages_of_a_tiff_are_slices(read, picture, grey_head):
     assert [int(s.values[20, 15]) for s in study.slices] == [120, 121, 122]
 
 
-def test_slices_beyond_the_limit_are_refused_and_that_is_said(read, picture, grey_head, limits):
+def test_a_series_over_the_limit_is_not_read_in_part(read, picture, grey_head, limits):
     files = {f"{n}.png": picture(grey_head) for n in range(5)}
-    study = read(files, replace(limits, max_slices=3))
-    assert len(study.slices) == 3
-    assert all("HEMODETECT_MAX_SLICES" in r.reason for r in study.refused)
-    assert len(study.refused) == 2
+    with pytest.raises(EmptyStudy, match="Its series of 5 slices was left out whole"):
+        read(files, replace(limits, max_slices=3))
+
+
+def test_what_a_limit_left_out_is_the_same_every_time_and_is_said(read, picture, grey_head, limits):
+    files = {f"a/{n}.png": picture(grey_head) for n in range(20)}
+    files |= {f"b/{n}.png": picture(grey_head + 1) for n in range(30)}
+    for _ in range(5):
+        study = read(files, replace(limits, max_slices=40))
+        assert [s.source for s in study.slices] == [f"b/{n}.png" for n in range(30)]
+        assert len(study.refused) == 20
+        assert "Not read: 1 series of this study, 20 slices" in study.left_out
+        assert study.left_out in study.cautions
 
 
 def test_decoded_pixels_are_limited_however_well_they_pack(read, picture, limits):

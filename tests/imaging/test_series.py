@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from hemodetect.imaging.choice import proposed_first
-from hemodetect.imaging.series import DecodedSlice, Stack, stacks, without_copies
+from hemodetect.imaging.decoded_slice import DecodedSlice, without_copies
+from hemodetect.imaging.series import Stack, stacks
 from hemodetect.imaging.study import Slice, SliceGeometry
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
@@ -44,9 +45,10 @@ def proposed(limits):
     """(source of the first slice of the proposed series, [reason of every series])."""
 
     def propose(found: list[DecodedSlice]) -> tuple[str, list[str | None]]:
-        best, series = proposed_first(stacks(found), limits)
-        assert series[0].slices[0].source == best.members[0].slice.source
-        return best.members[0].slice.source, [s.set_aside for s in series]
+        choice = proposed_first(stacks(found), limits)
+        first = choice.stack.members[0].slice.source
+        assert choice.series[0].slices[0].source == first
+        return first, [s.set_aside for s in choice.series]
 
     return propose
 
@@ -116,7 +118,7 @@ def test_two_series_of_pictures_in_one_folder_are_told_by_their_names():
 
 def test_pictures_of_differing_size_in_one_folder_stay_together(limits):
     found = [drawn("1.jpg"), drawn("2.jpg", (9, 7)), drawn("3.jpg", (8, 6))]
-    _, (series,) = proposed_first(stacks(found), limits)
+    (series,) = proposed_first(stacks(found), limits).series
     assert series.description == "3 pictures, of differing size"
 
 
@@ -136,7 +138,7 @@ def test_the_pages_of_a_file_are_a_series_in_their_order():
 
 
 def test_a_series_is_described_by_geometry_and_counts(limits):
-    _, (series,) = proposed_first(stacks([ct(z) for z in (0, 4, 8, 15)]), limits)
+    (series,) = proposed_first(stacks([ct(z) for z in (0, 4, 8, 15)]), limits).series
     assert series.description == "4 axial slices, 32 x 32, 4.0 to 7.0 mm apart"
 
 

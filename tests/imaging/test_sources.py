@@ -252,13 +252,12 @@ def test_an_office_document_is_not_opened(listing):
     assert listing([upload("report.docx", report), upload("1.png")])[::2] == ({"1.png": PNG}, 1)
 
 
-def test_files_beyond_the_limit_are_not_read_and_that_is_said(listing, limits, tmp_path):
+def test_of_too_many_files_none_is_read(listing, limits, tmp_path):
     for number in range(5):
         (tmp_path / f"{number}.png").write_bytes(PNG)
-    read, refused, _ = listing(tmp_path, replace(limits, max_files=3))
-    assert set(read) == {"0.png", "1.png", "2.png"}
-    assert set(refused) == {"3.png"}
-    assert "more than 3 files" in refused["3.png"]
+    assert len(listing(tmp_path, replace(limits, max_files=5))[0]) == 5
+    with pytest.raises(EmptyStudy, match="more than 4 files, so none was read"):
+        listing(tmp_path, replace(limits, max_files=4))
 
 
 def test_a_file_over_the_limit_is_refused(listing, limits):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,7 +21,9 @@ REFUSED = RefusedFile("notes.dcm", "No pixels in it; leave it out.")
 def predicted(*files: str, refused: tuple[RefusedFile, ...] = ()) -> StudyPrediction:
     """All five families on slices of these names; the first slice is the least suspicious."""
     slices = tuple(Slice(np.zeros((4, 4), np.uint8), "grey", file) for file in files)
-    study = Study("S-0a1b", (Series("R-1", "axial slices", slices),), refused=refused)
+    scout = Series("R-2", "1 slice", slices[:1], "localizer")
+    chosen = Series("R-1", "axial slices", slices, cautions=("It covers 40 mm.",))
+    study = Study("S-0a1b", (chosen, scout), refused=refused, left_out="Not read: 1 series.")
     probabilities = np.linspace(0.2, 0.9, len(files), dtype=np.float32)
     families = {
         family: FamilyPrediction(probabilities, patient, 0.5, "paper-1")
@@ -31,7 +34,12 @@ def predicted(*files: str, refused: tuple[RefusedFile, ...] = ()) -> StudyPredic
 
 def test_json_has_the_shape_of_the_design() -> None:
     prediction = prediction_json(predicted("1.png", "2.png", "3.png", refused=(REFUSED,)))
-    assert list(prediction) == ["study", "slices", "patient", "refused"]
+    assert list(prediction) == ["study", "cautions", "series", "slices", "patient", "refused"]
+    assert prediction["cautions"] == ["It covers 40 mm.", "Not read: 1 series."]
+    assert prediction["series"] == [
+        {"description": "axial slices", "chosen": True, "set_aside": None},
+        {"description": "1 slice", "chosen": False, "set_aside": "localizer"},
+    ]
     assert prediction["study"] == "S-0a1b"
     assert [(s["file"], s["index"]) for s in prediction["slices"]] == [
         ("1.png", 0), ("2.png", 1), ("3.png", 2),
@@ -81,11 +89,11 @@ def test_csv_guards_file_names_that_a_spreadsheet_would_run(start: str) -> None:
 
 def test_text_counts_slices_from_one_and_names_what_was_refused() -> None:
     lines = prediction_text(predicted("1", "2", "3", refused=(REFUSED,)), "scan").splitlines()
-    assert lines[0] == "scan (S-0a1b): axial slices"
-    assert " ".join(lines[1].split()) == (
+    assert lines[0] == "scan (S-0a1b). Read: series 1 of 2, axial slices."
+    assert " ".join(lines[4].split()) == (
         "SVM hemorrhage 55.0% (threshold 50%; 2 of 3 slices suspicious; highest: 3, 2, 1)"
     )
-    starts = [line.strip().split("  ")[0] for line in lines[1:6]]
+    starts = [line.strip().split("  ")[0] for line in lines[4:9]]
     assert starts == list(FAMILY_NAMES.values())
     assert f"    notes.dcm: {REFUSED.reason}" in lines
     assert lines[-1].strip() == RESEARCH_USE_ONLY
@@ -93,3 +101,21 @@ def test_text_counts_slices_from_one_and_names_what_was_refused() -> None:
 
 def test_text_says_nothing_of_refusals_where_there_are_none() -> None:
     assert "refused" not in prediction_text(predicted("1"), "scan")
+
+
+def test_text_begins_with_the_series_that_was_read_and_those_that_were_not() -> None:
+    lines = prediction_text(predicted("1.png", "2.png"), "scan").splitlines()
+    assert lines[:4] == [
+        "scan (S-0a1b). Read: series 1 of 2, axial slices.",
+        "  Set aside: series 2, 1 slice (localizer).",
+        "  Caution: It covers 40 mm.",
+        "  Caution: Not read: 1 series.",
+    ]
+
+
+def test_a_series_chosen_by_hand_is_named_with_why_it_is_not_read_otherwise() -> None:
+    prediction = predicted("1.png", "2.png")
+    other = replace(prediction, study=prediction.study.choosing(1))
+    first, second, *_ = prediction_text(other, "scan").splitlines()
+    assert first.endswith("Read: series 2 of 2, 1 slice (not read by default: localizer).")
+    assert second == "  Set aside: series 1, axial slices (read by default)."

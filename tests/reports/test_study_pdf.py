@@ -311,7 +311,9 @@ def test_a_series_not_read_by_default_is_named_as_one_of_several():
     series = dataclasses.replace(prediction.study.series[0], set_aside="bone kernel")
     study = dataclasses.replace(prediction.study, series=(prediction.study.series[0], series))
     text = words(pdf_of(StudyPrediction(study.choosing(1), prediction.families)))
-    assert "not read by default (bone kernel); one of 2 series found" in text
+    assert "Read: series 2 of 2" in text
+    assert "(not read by default: bone kernel)" in text
+    assert "Set aside: series 1" in text
 
 
 def test_slices_without_a_head_and_pictures_without_hounsfield_units_are_reported():
