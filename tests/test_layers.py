@@ -23,7 +23,7 @@ LEVELS = (
     ("explain", "evaluation"),
     ("registry",),
     ("models",),
-    ("dataset",),
+    ("dataset", "inputcheck"),
     ("preprocessing",),
     ("imaging", "phantom"),
     ("storage",),

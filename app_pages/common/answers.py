@@ -18,6 +18,7 @@ from hemodetect.explain.heat_maps import study_maps
 from hemodetect.figures.slice_view import png_bytes
 from hemodetect.imaging.study import Study
 from hemodetect.imaging.windows import windowed
+from hemodetect.inputcheck import checked_study
 from hemodetect.models.families import FAMILY_NAMES
 from hemodetect.models.series_cache import SeriesCache
 from hemodetect.prediction.study_prediction import FamilyPrediction, StudyPrediction, predict_study
@@ -26,6 +27,7 @@ from hemodetect.registry.releases import ReleasedModel, Releases
 from hemodetect.reports.words import (
     CANNOT_TELL,
     NO_HOUNSFIELD_UNITS,
+    STOPPED,
     agreement_sentence,
     no_head_sentence,
     reliability_sentence,
@@ -78,7 +80,8 @@ def _read_by_models(
     study: Study, models: dict[str, ReleasedModel]
 ) -> tuple[StudyPrediction, np.ndarray | None]:
     """The predictions and the CNN's maps; draws a progress bar."""
-    _preview(study, models)
+    if checked_study(study).stopped is None:
+        _preview(study, models)
     bar = st.progress(0.0, "The models are reading all slices")
     steps = len(models) + 1
 
@@ -92,9 +95,9 @@ def _read_by_models(
         st.error(str(error), icon=":material/error:")
         st.stop()
     maps = None
-    if "cnn" in models:
+    if "cnn" in prediction.families:
         bar.progress((steps - 1) / steps, "Drawing the CNN's heat maps")
-        maps = study_maps(models["cnn"], study.slices, cache)
+        maps = study_maps(models["cnn"], prediction.study.slices, cache)
     return prediction, maps
 
 
@@ -111,7 +114,7 @@ def _preview(study: Study, models: dict[str, ReleasedModel]) -> None:
 
 
 def summary(prediction: StudyPrediction, loaded: Releases) -> None:
-    """Shows whether the models agree, how accurate they are, and which slices they skipped."""
+    """Shows whether the models agree, how accurate they are, what they skipped, and cautions."""
     cards = {family: model.card for family, model in loaded.models.items()}
     st.subheader(agreement_sentence(prediction))
     st.caption(f":material/info: {reliability_sentence(cards)}")
@@ -119,6 +122,19 @@ def summary(prediction: StudyPrediction, loaded: Releases) -> None:
         st.caption(f":material/visibility_off: {no_head}")
     if prediction.study.units == "grey":
         st.caption(f":material/contrast: {NO_HOUNSFIELD_UNITS}")
+    _cautions(prediction)
+
+
+def stopped(prediction: StudyPrediction) -> None:
+    """Shows why no model was run, and what to do."""
+    st.subheader(STOPPED)
+    st.error(prediction.stopped, icon=":material/block:")
+    _cautions(prediction)
+
+
+def _cautions(prediction: StudyPrediction) -> None:
+    for caution in prediction.cautions:
+        st.warning(caution, icon=":material/warning:")
 
 
 def model_cards(prediction: StudyPrediction, loaded: Releases) -> None:

@@ -10,6 +10,7 @@ from hemodetect.explain.heat_maps import one_slice_map
 from hemodetect.figures.reading import slice_probabilities, slice_weights
 from hemodetect.figures.slice_view import HeatMap, png_bytes, slice_view
 from hemodetect.figures.theme import CHART_CONFIG
+from hemodetect.imaging.study import Study
 from hemodetect.imaging.windows import Window, windowed
 from hemodetect.models.families import FAMILY_NAMES
 from hemodetect.models.interface import GRADIENT_METHODS, HeatMapMethod
@@ -17,6 +18,8 @@ from hemodetect.prediction.study_prediction import StudyPrediction
 from hemodetect.registry.releases import ReleasedModel
 
 THUMBNAIL = 220
+_HEIGHT_WITHOUT_MODELS = 520
+"""Pixels: the slice is shown at about its own size, and fits the screen of a small laptop."""
 
 
 @st.fragment
@@ -38,6 +41,32 @@ def viewer(
     # Drawn last although it is on top: a reader who changes the slice must not wait for the chart.
     with chart:
         _chart(prediction, prefix)
+
+
+@st.fragment
+def viewer_without_models(study: Study, prefix: str) -> None:
+    """Draws the slices alone. Its state keys begin with `prefix`."""
+    slices = study.slices
+    st.session_state.setdefault(f"{prefix}_slice", len(slices) // 2 + 1)
+    window = window_control(slices[0], prefix)
+    index = slice_control(len(slices), prefix)
+    st.plotly_chart(
+        slice_view(
+            windowed(slices[index].values, window),
+            heat=None,
+            attention=None,
+            opacity=0.0,
+            height=_HEIGHT_WITHOUT_MODELS,
+        ),
+        theme=None,
+        key=f"{prefix}_view",
+        config=CHART_CONFIG | {"scrollZoom": True, "displayModeBar": False, "doubleClick": "reset"},
+    )
+    st.caption(
+        f"Slice {index + 1} of {len(slices)}. Scroll to zoom, drag to move, double-click to reset;"
+        " arrow keys change the slice."
+    )
+    arrows_turn_slices()
 
 
 def _chart(prediction: StudyPrediction, prefix: str) -> None:

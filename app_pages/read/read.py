@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 import numpy as np
 import streamlit as st
 
-from app_pages.common.answers import answers, model_cards, summary
+from app_pages.common.answers import answers, model_cards, stopped, summary
 from app_pages.common.arriving_files import count_arriving_files
 from app_pages.common.audit import record_event
 from app_pages.common.example import example_files
 from app_pages.common.exports import export_button
-from app_pages.common.slice_viewer import viewer
+from app_pages.common.slice_viewer import viewer, viewer_without_models
 from hemodetect.errors import HemodetectError
 from hemodetect.imaging import UploadedFile, read_study
 from hemodetect.imaging.study import Study
@@ -109,6 +109,11 @@ def _study_page(study: Study) -> None:
             st.switch_page("app_pages/compare/compare.py")
     study = _chosen_series(study)
     prediction, maps, loaded = answers(study, "read")
+    if prediction.stopped:
+        stopped(prediction)
+        _refusals(study)
+        viewer_without_models(prediction.study, "read")
+        return
     summary(prediction, loaded)
     if trained_sentence := trained_on_sentence(
         prediction, st.session_state.get("read_trained_on", {})
@@ -152,8 +157,6 @@ def _chosen_series(study: Study) -> Study:
         study = study.choosing(_series_choice(study))
     for sentence in series_sentences(study):
         st.caption(sentence)
-    for caution in study.cautions:
-        st.warning(caution, icon=":material/warning:")
     return study
 
 

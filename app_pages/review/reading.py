@@ -7,16 +7,12 @@ import time
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from app_pages.common.answers import answers, model_cards, summary
+from app_pages.common.answers import answers, model_cards, stopped, summary
 from app_pages.common.audit import record_event
-from app_pages.common.slice_controls import arrows_turn_slices, slice_control, window_control
-from app_pages.common.slice_viewer import viewer
+from app_pages.common.slice_viewer import viewer, viewer_without_models
 from app_pages.common.text import plain
 from hemodetect.errors import HemodetectError
-from hemodetect.figures.slice_view import slice_view
-from hemodetect.figures.theme import CHART_CONFIG
 from hemodetect.imaging.study import Study
-from hemodetect.imaging.windows import windowed
 from hemodetect.reports.words import trained_on_sentence
 from hemodetect.reviews.model_reads import keep_model_reads
 from hemodetect.reviews.saved import StudyGone
@@ -27,8 +23,6 @@ from hemodetect.storage.people import Person
 
 CALLS: dict[Call, str] = {"hemorrhage": "Hemorrhage", "none": "None", "unsure": "Not sure"}
 CONFIDENCES = {1: "1 (guess)", 2: "2", 3: "3", 4: "4", 5: "5 (certain)"}
-_VIEWER_HEIGHT = 520
-"""Pixels: the slice is shown at about its own size, and fits the screen of a small laptop."""
 
 
 def reading(review_session: ReviewSession, reader: Person, place: DeltaGenerator) -> None:
@@ -57,18 +51,24 @@ def reading(review_session: ReviewSession, reader: Person, place: DeltaGenerator
     if assignment.stage == "blind":
         left, right = st.columns([7, 4])
         with left:
-            _without_models(study)
+            viewer_without_models(study, "review_read")
         with right:
             _form(review_session, assignment, reader)
         return
     prediction, maps, used = answers(study, "review_read")
-    if not st.session_state.get("review_read_bundles"):
+    if "review_read_bundles" not in st.session_state:
         trained_on = st.session_state["review_read_trained_on"]
         keep_model_reads(review_session.id, assignment.study.number, prediction, trained_on)
         versions = tuple(
             family_prediction.version for family_prediction in prediction.families.values()
         )
         st.session_state["review_read_bundles"] = versions
+    if prediction.stopped:
+        stopped(prediction)
+        with st.container(border=True):
+            _form(review_session, assignment, reader)
+        viewer_without_models(prediction.study, "review_read")
+        return
     summary(prediction, used)
     if sentence := trained_on_sentence(prediction, st.session_state["review_read_trained_on"]):
         st.caption(f":material/school: {sentence}")
@@ -130,30 +130,6 @@ def _close_study() -> None:
     """Removes the study in view, its images and the state of its widgets."""
     for key in [key for key in st.session_state if str(key).startswith("review_read_")]:
         del st.session_state[key]
-
-
-@st.fragment
-def _without_models(study: Study) -> None:
-    slices = study.slices
-    window = window_control(slices[0], "review_read")
-    index = slice_control(len(slices), "review_read")
-    st.plotly_chart(
-        slice_view(
-            windowed(slices[index].values, window),
-            heat=None,
-            attention=None,
-            opacity=0.0,
-            height=_VIEWER_HEIGHT,
-        ),
-        theme=None,
-        key="review_read_view",
-        config=CHART_CONFIG | {"scrollZoom": True, "displayModeBar": False, "doubleClick": "reset"},
-    )
-    st.caption(
-        f"Slice {index + 1} of {len(slices)}. Scroll to zoom, drag to move, double-click to reset;"
-        " arrow keys change the slice."
-    )
-    arrows_turn_slices()
 
 
 def _form(review_session: ReviewSession, assignment: Assignment, reader: Person) -> None:

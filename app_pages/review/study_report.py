@@ -67,5 +67,6 @@ def _predicted(
     with slot(lambda _: None):
         prediction = predict_study(study, loaded.models, cache=cache)
         cnn = loaded.models.get("cnn")
-        maps = study_maps(cnn, study.slices, cache) if cnn else None
+        read = cnn is not None and not prediction.stopped
+        maps = study_maps(cnn, prediction.study.slices, cache) if cnn and read else None
     return prediction, slice_pictures(prediction, maps), loaded

@@ -36,7 +36,7 @@ def add_commands(subparsers: Subparsers) -> None:
 
 
 def predict(options: argparse.Namespace) -> int:
-    """Prints what the released models predict for each study; 1 where one was not read whole."""
+    """Prints what the released models predict for each study; 1 where one was not."""
     from hemodetect.imaging import read_study
     from hemodetect.prediction.study_prediction import predict_study
     from hemodetect.registry.releases import load_releases
@@ -60,7 +60,7 @@ def predict(options: argparse.Namespace) -> int:
             failures += 1
             continue
         print(prediction_text(prediction, path.name))
-        failures += bool(study.left_out)
+        failures += bool(study.left_out or prediction.stopped)
         lines.append(json.dumps(prediction_json(prediction), ensure_ascii=False))
     if options.json:
         with whole_file(options.json) as partial:

@@ -35,6 +35,7 @@ _ENDS_LEFT_OUT = (0.5, 99.5)  # percentiles: noise, burnt-in text, metal
 _TIFF_SUBFILE, _TIFF_OLD_SUBFILE = 254, 255
 _REDUCED, _MASK, _OLD_REDUCED = 1, 4, 2
 _TIFF_COLOUR, _TIFF_TILE_WIDTH, _TIFF_TILE_LENGTH = 262, 322, 323
+_BLACK, _COLOUR_LEVELS, _COLOURED_SHARE = 20, 24, 0.2
 _MOST_PAGES = 4  # a slice, previews included
 _EXIF_ORIENTATION = 274
 _TURNS = {
@@ -76,8 +77,8 @@ def decode_grey(data: bytes, max_pixels: int) -> np.ndarray:
 
 def decode_picture(data: bytes, max_pixels: int) -> np.ndarray:
     """(rows, columns) uint8, or uint16 of a 16-bit picture; arguments and errors as `decode_grey`."""
-    (values,) = decode_pages(data, slice_pages(data, max_pixels, max_pages=1))
-    return values
+    (page,) = decode_pages(data, slice_pages(data, max_pixels, max_pages=1))
+    return page.values
 
 
 def as_8_bit(values: np.ndarray) -> np.ndarray:
@@ -148,25 +149,54 @@ def _without_previews(pages: list[Page]) -> list[Page]:
     return [page for page in pages if 2 * page.rows > rows or 2 * page.columns > columns]
 
 
-def decode_pages(data: bytes, pages: Sequence[Page]) -> list[np.ndarray]:
-    """(rows, columns) of each of these pages of `slice_pages`: uint8, or uint16 where it has 16 bits.
+@dataclass(frozen=True, eq=False)
+class DecodedPage:
+    """(rows, columns) uint8, or uint16 of 16 bits; and whether its colour channels differ."""
+
+    values: np.ndarray
+    is_coloured: bool
+
+
+def decode_pages(data: bytes, pages: Sequence[Page]) -> list[DecodedPage]:
+    """Each of these pages of `slice_pages`.
 
     Raises:
         UnreadableFile: damaged, or of a kind whose grey scale is unknown.
     """
     numbers = {page.number for page in pages}
-    decoded: list[np.ndarray] = []
+    decoded: list[DecodedPage] = []
     with _boundary(data):
         image = _open_picture(data)
         if image.format == "JPEG":
+            coloured = image.mode == "RGB" and _is_coloured_jpeg(data)
             # libjpeg gives the luminance itself: a third faster, and equal for grey content.
             image.draft("L", image.size)
+            return [DecodedPage(_grey(image), coloured)]
         for number in _pages(image):
             if len(decoded) == len(pages):
                 break
             if number in numbers:
-                decoded.append(_grey(image))
+                image.load()
+                decoded.append(DecodedPage(_grey(image), _is_coloured(image)))
     return decoded
+
+
+def _is_coloured_jpeg(data: bytes) -> bool:
+    image = _open_picture(data)
+    image.draft("RGB", (image.width // 8, image.height // 8))  # decoded at an eighth of its size
+    return _is_coloured(image)
+
+
+def _is_coloured(image: Image.Image) -> bool:
+    """Whether colours fill the picture: windows laid into its channels, not a mark in colour."""
+    if image.mode != "RGB":
+        return False
+    small = np.asarray(image.resize((64, 64), Image.Resampling.NEAREST)).astype(np.int16)
+    not_black = small.max(axis=2) > _BLACK
+    if not not_black.any():
+        return False
+    differs = np.ptp(small, axis=2) > _COLOUR_LEVELS
+    return bool(differs[not_black].mean() > _COLOURED_SHARE)
 
 
 def _open_picture(data: bytes) -> Image.Image:

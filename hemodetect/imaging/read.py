@@ -156,11 +156,12 @@ def _read_picture(data: bytes, name: str, budget: Budget) -> list[DecodedSlice]:
         decoded = decode_pages(data, pages)
     content = sha256(data).hexdigest()
     slices = []
-    for number, values in enumerate(decoded, start=1):
+    for number, shown in enumerate(decoded, start=1):
+        values = shown.values
         values.flags.writeable = False
         page = number if len(decoded) > 1 else 0
         source = f"{name}#{page}" if page else name
-        slice_ = Slice(values=values, units="grey", source=source)
+        slice_ = Slice(values, "grey", source, is_coloured=shown.is_coloured)
         slices.append(DecodedSlice(slice=slice_, content=content, page=page))
     return slices
 

@@ -86,6 +86,8 @@ class Stack:
             set_aside=set_aside,
             cautions=self.cautions,
             is_ordered=self.is_ordered,
+            contrast=any(item.contrast for item in self.members),
+            numbers=self.numbers if self.is_picture else (),
         )
 
     def _description(self) -> str:

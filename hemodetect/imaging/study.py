@@ -43,12 +43,14 @@ class Slice:
         units: "HU" where Hounsfield units are known, else "grey" (0 black, 255 white).
         source: the file's name within the study, ``#n`` added for frame or page n (from 1).
         geometry: None for plain pictures.
+        is_coloured: a picture whose colour channels differ; `values` are its luminance.
     """
 
     values: np.ndarray
     units: Units
     source: str
     geometry: SliceGeometry | None = None
+    is_coloured: bool = False
 
     @property
     def pixels(self) -> np.ndarray:
@@ -75,6 +77,8 @@ class Series:
             for the one that is, unless all have such a reason.
         cautions: sentences for the reader: what of the head is missing, what is not certain.
         is_ordered: positions, numbers or names tell the order of the slices.
+        contrast: a header names a contrast agent.
+        numbers: of pictures, in their names; empty for DICOM and where there are none.
     """
 
     id: str
@@ -83,6 +87,8 @@ class Series:
     set_aside: str | None = None
     cautions: tuple[str, ...] = ()
     is_ordered: bool = True
+    contrast: bool = False
+    numbers: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

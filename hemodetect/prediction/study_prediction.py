@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from hemodetect.imaging.study import Study
+from hemodetect.inputcheck import checked_study
 from hemodetect.models.series_cache import SeriesCache
 from hemodetect.preprocessing.head_position import FEWEST_SLICES
 from hemodetect.preprocessing.model_input import model_input
@@ -80,10 +81,19 @@ class FamilyPrediction:
 
 @dataclass(frozen=True, eq=False)
 class StudyPrediction:
-    """All models' answers for one study, by family."""
+    """All models' answers for one study.
+
+    Attributes:
+        study: as the models saw it.
+        families: by family; empty where the check stopped the study.
+        stopped: why no model was run and what to do; None where they were.
+        cautions: sentences to read beside the answers.
+    """
 
     study: Study
     families: dict[str, FamilyPrediction]
+    stopped: str | None = None
+    cautions: tuple[str, ...] = ()
 
     @property
     def calls(self) -> dict[str, Call]:
@@ -102,7 +112,7 @@ def predict_study(
     progress: Callable[[int, int], None] | None = None,
     cache: SeriesCache | None = None,
 ) -> StudyPrediction:
-    """Runs every model over the study's chosen series.
+    """Checks a study, and runs every model over its chosen series unless the check stops it.
 
     Args:
         study: what was read; its chosen series goes to each model whole.
@@ -110,6 +120,10 @@ def predict_study(
         progress: called with (models done, models in all).
         cache: of the chosen series; give the same to the heat maps.
     """
+    checked = checked_study(study)
+    study = checked.study
+    if checked.stopped:
+        return StudyPrediction(study, {}, checked.stopped, checked.cautions)
     inputs = {
         size: model_input(study.slices, size)
         for size in sorted({model.fitted.size for model in models.values()})
@@ -132,4 +146,4 @@ def predict_study(
         )
         if progress:
             progress(done, len(models))
-    return StudyPrediction(study, families)
+    return StudyPrediction(study, families, cautions=checked.cautions)

@@ -20,7 +20,8 @@ def prediction_json(prediction: StudyPrediction) -> dict[str, Any]:
     study, families = prediction.study, prediction.families
     return {
         "study": study.id,
-        "cautions": list(study.cautions),
+        "stopped": prediction.stopped,
+        "cautions": list(prediction.cautions),
         "series": [
             {
                 "description": series.description,
@@ -78,7 +79,9 @@ def prediction_text(prediction: StudyPrediction, name: str) -> str:
     study = prediction.study
     first, *rest = series_sentences(study)
     lines = [f"{name} ({study.id}). {first}", *(f"  {sentence}" for sentence in rest)]
-    lines += [f"  Caution: {caution}" for caution in study.cautions]
+    lines += [f"  Caution: {caution}" for caution in prediction.cautions]
+    if prediction.stopped:
+        lines.append(f"  Stopped, no model was run: {prediction.stopped}")
     for family, family_prediction in prediction.families.items():
         top = ", ".join(str(i + 1) for i in family_prediction.top_slices)
         lines.append(

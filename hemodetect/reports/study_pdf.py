@@ -32,6 +32,7 @@ from hemodetect.reports.study_pictures import SlicePicture, picture_section
 from hemodetect.reports.words import (
     CANNOT_TELL,
     NO_HOUNSFIELD_UNITS,
+    STOPPED,
     agreement_sentence,
     no_head_sentence,
     reliability_sentence,
@@ -122,6 +123,9 @@ def _first_words(
     prediction: StudyPrediction, recorded: Mapping[str, Card], trained_on: Mapping[str, bool]
 ) -> list[Flowable]:
     """The first sentences of the Read page."""
+    if prediction.stopped:
+        lines = [prediction.stopped, *prediction.cautions]
+        return [paragraph(STOPPED, style=HEADING), *(paragraph(line) for line in lines)]
     if not prediction.families:
         return [paragraph(reliability_sentence({}), style=HEADING)]
     lines = [reliability_sentence(recorded)] if recorded else []
@@ -134,7 +138,7 @@ def _first_words(
         lines.append(training)
     if no_head := no_head_sentence(prediction):
         lines.append(no_head)
-    lines += prediction.study.cautions
+    lines += prediction.cautions
     if prediction.study.units == "grey":
         lines.append(NO_HOUNSFIELD_UNITS)
     return [

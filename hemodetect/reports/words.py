@@ -15,6 +15,8 @@ CANNOT_TELL = (
     " is not known."
 )
 """Why a model cannot tell."""
+STOPPED = "No model was run"
+"""Of a study that the check stopped."""
 NO_HOUNSFIELD_UNITS = (
     "These pictures have no Hounsfield units. The models assume that they were saved in a brain"
     " window."

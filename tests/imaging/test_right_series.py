@@ -263,11 +263,10 @@ def test_packing_naming_and_order_of_files_change_nothing(
     order, way, flat, names, ct, as_bytes, limits, tmp_path_factory, stored
 ) -> None:
     if not stored:
-        heights_ = positions(0, 150, 15)
         made = [
-            *series(ct, 2, heights_, SeriesInstanceUID=ONE_NUMBER),
-            *series(ct, 3, positions(0, 150, 7.5), 7.5, noise=45, SeriesInstanceUID=ONE_NUMBER),
-            *series(ct, 4, positions(-120, 150, 15), vessels=True),
+            *series(ct, 2, positions(0, 150, 30), 30, SeriesInstanceUID=ONE_NUMBER),
+            *series(ct, 3, positions(0, 150, 15), 15, noise=45, SeriesInstanceUID=ONE_NUMBER),
+            *series(ct, 4, positions(-120, 150, 30), 30, vessels=True),
             *series(ct, 6, [30.0], ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]),
         ]
         stored["files"] = [as_bytes(data_set) for data_set in made]
@@ -281,4 +280,4 @@ def test_packing_naming_and_order_of_files_change_nothing(
     study = read_study(packed(named, way, tmp_path_factory.mktemp("packed")), limits)
     read = [(one.description, one.set_aside, one.id, _digest(one)) for one in study.series]
     assert (study.id, read) == stored.setdefault("first", (study.id, read))
-    assert heights(study) == positions(0, 150, 15)
+    assert heights(study) == positions(0, 150, 30)

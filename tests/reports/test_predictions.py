@@ -29,12 +29,15 @@ def predicted(*files: str, refused: tuple[RefusedFile, ...] = ()) -> StudyPredic
         family: FamilyPrediction(probabilities, patient, 0.5, "paper-1")
         for family, patient in zip(FAMILY_NAMES, (0.55, 0.5, 0.49, 0.1, 0.9), strict=True)
     }
-    return StudyPrediction(study, families)
+    return StudyPrediction(study, families, cautions=study.cautions)
 
 
 def test_json_has_the_shape_of_the_design() -> None:
     prediction = prediction_json(predicted("1.png", "2.png", "3.png", refused=(REFUSED,)))
-    assert list(prediction) == ["study", "cautions", "series", "slices", "patient", "refused"]
+    assert list(prediction) == [
+        "study", "stopped", "cautions", "series", "slices", "patient", "refused",
+    ]  # fmt: skip
+    assert prediction["stopped"] is None
     assert prediction["cautions"] == ["It covers 40 mm.", "Not read: 1 series."]
     assert prediction["series"] == [
         {"description": "axial slices", "chosen": True, "set_aside": None},
@@ -119,3 +122,12 @@ def test_a_series_chosen_by_hand_is_named_with_why_it_is_not_read_otherwise() ->
     first, second, *_ = prediction_text(other, "scan").splitlines()
     assert first.endswith("Read: series 2 of 2, 1 slice (not read by default: localizer).")
     assert second == "  Set aside: series 1, axial slices (read by default)."
+
+
+def test_a_stopped_study_has_no_probabilities_and_says_why() -> None:
+    prediction = replace(predicted("1.png", "2.png"), families={}, stopped="It shows a chest.")
+    written = prediction_json(prediction)
+    assert written["stopped"] == "It shows a chest."
+    assert written["patient"] == {}
+    assert [image["probability"] for image in written["slices"]] == [{}, {}]
+    assert "Stopped, no model was run: It shows a chest." in prediction_text(prediction, "scan")
