@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import plotly.graph_objects as go
 
+from hemodetect.evaluation.levels import called
 from hemodetect.figures.theme import FAMILY_STYLE, MUTED, TEXT, percent, themed
 from hemodetect.models.families import FAMILY_NAMES
 
@@ -99,7 +100,7 @@ def _probability_line(
     style = FAMILY_STYLE[family]
     name = FAMILY_NAMES[family]
     index = np.arange(len(probability))
-    suspicious = np.asarray(probability) >= np.float32(threshold)
+    suspicious = called(np.asarray(probability), threshold)
     return go.Scatter(
         x=index + 1,
         y=100 * np.asarray(probability, dtype=float),

@@ -8,11 +8,13 @@ from typing import Literal
 
 import numpy as np
 
+from hemodetect.evaluation.levels import called
 from hemodetect.imaging.study import Study
 from hemodetect.inputcheck import checked_study
 from hemodetect.models.series_cache import SeriesCache
 from hemodetect.preprocessing.head_position import FEWEST_SLICES
 from hemodetect.preprocessing.model_input import model_input
+from hemodetect.preprocessing.slice_hash import HASH_SIDE, slice_hashes
 from hemodetect.registry.releases import ReleasedModel
 
 Call = Literal["hemorrhage", "no hemorrhage"]
@@ -34,6 +36,8 @@ class FamilyPrediction:
         cannot_tell: of the bundle's card; see `undecided`.
         head_found: (n,) bool, None where the model does not look for a head.
         order_unknown: it reads slices in order, and the study's order is not known.
+        out_of_fold: the model was trained on this patient; the probabilities are those of models that
+            were not.
     """
 
     probabilities: np.ndarray
@@ -45,6 +49,7 @@ class FamilyPrediction:
     cannot_tell: tuple[float, float] | None = None
     head_found: np.ndarray | None = None
     order_unknown: bool = False
+    out_of_fold: bool = False
 
     @property
     def undecided(self) -> bool:
@@ -66,12 +71,15 @@ class FamilyPrediction:
     @property
     def call(self) -> Call:
         """The call at the threshold, whether or not the model is undecided."""
-        return "hemorrhage" if self.patient >= self.threshold else "no hemorrhage"
+        is_called = called(np.array([self.patient]), self.threshold)[0]
+        return "hemorrhage" if is_called else "no hemorrhage"
 
     @property
     def suspicious(self) -> int:
-        """Number of slices at or above the threshold."""
-        return int((self.probabilities >= self.threshold).sum())
+        """Number of slices at or above the threshold; none where the model cannot tell."""
+        if self.undecided:
+            return 0
+        return int(called(self.probabilities, self.threshold).sum())
 
     @property
     def top_slices(self) -> tuple[int, ...]:
@@ -129,20 +137,25 @@ def predict_study(
         for size in sorted({model.fitted.size for model in models.values()})
     }
     families = {}
+    hashes = None
+    if any(model.known for model in models.values()):
+        hashes = slice_hashes(model_input(study.slices, HASH_SIDE))
     cache = cache or SeriesCache()
     for done, (family, model) in enumerate(models.items(), start=1):
         answer = model.predict_inputs(inputs[model.fitted.size], cache)
+        known = model.known.out_of_fold(hashes) if model.known and hashes is not None else None
         families[family] = FamilyPrediction(
-            probabilities=answer.slices,
-            patient=answer.patient,
+            probabilities=known.slices if known else answer.slices,
+            patient=known.patient if known else answer.patient,
             threshold=model.card.threshold,
             version=model.card.version,
-            row_attention=answer.row_attention,
-            slice_attention=answer.slice_attention,
+            row_attention=None if known else answer.row_attention,
+            slice_attention=None if known else answer.slice_attention,
             cannot_tell=model.card.cannot_tell,
             head_found=answer.head_found,
             order_unknown=model.fitted.abilities.needs_order
             and not study.series[study.chosen].is_ordered,
+            out_of_fold=known is not None,
         )
         if progress:
             progress(done, len(models))

@@ -17,6 +17,7 @@ from hemodetect.models.loading import load_model
 from hemodetect.models.series_cache import SeriesCache
 from hemodetect.preprocessing.model_input import model_input
 from hemodetect.registry.bundle import Card, read_card
+from hemodetect.registry.known_slices import KnownSlices
 from hemodetect.registry.promotion import RELEASES, settle
 
 log = logging.getLogger(__name__)
@@ -24,10 +25,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class ReleasedModel:
-    """A bundle's card and its model in memory."""
+    """A bundle's card and its model in memory, and the slices it was trained on, where known."""
 
     card: Card
     fitted: FittedModel
+    known: KnownSlices | None = None
 
     def predict(self, series: Sequence[Slice]) -> SeriesPrediction:
         """Probabilities for the slices of one series, in order; a single slice is a series of one."""
@@ -68,7 +70,8 @@ def load_bundle(folder: Path) -> ReleasedModel:
             + (", because those of a paper split leak." if card.split == "paper" else ".")
         )
     try:
-        model = ReleasedModel(card, load_model(folder, card.recipe_settings))
+        fitted = load_model(folder, card.recipe_settings)
+        model = ReleasedModel(card, fitted, KnownSlices.of(folder, card))
         # Asked once: a file may be loadable and of the wrong shape all the same.
         model.predict([disc_slice()])
     except BundleError:

@@ -9,7 +9,7 @@ from typing import Any
 from hemodetect import RESEARCH_USE_ONLY
 from hemodetect.models.families import FAMILY_NAMES
 from hemodetect.prediction.study_prediction import FamilyPrediction, StudyPrediction
-from hemodetect.reports.words import series_sentences
+from hemodetect.reports.words import series_sentences, trained_on_sentence
 
 
 def prediction_json(prediction: StudyPrediction) -> dict[str, Any]:
@@ -48,6 +48,7 @@ def prediction_json(prediction: StudyPrediction) -> dict[str, Any]:
                 "threshold": family_prediction.threshold,
                 "cannot_tell": family_prediction.undecided,
                 "top_slices": list(family_prediction.top_slices),
+                "out_of_fold": family_prediction.out_of_fold,
             }
             for family, family_prediction in families.items()
         },
@@ -80,6 +81,8 @@ def prediction_text(prediction: StudyPrediction, name: str) -> str:
     first, *rest = series_sentences(study)
     lines = [f"{name} ({study.id}). {first}", *(f"  {sentence}" for sentence in rest)]
     lines += [f"  Caution: {caution}" for caution in prediction.cautions]
+    if sentence := trained_on_sentence(prediction, {}):
+        lines.append(f"  {sentence}")
     if prediction.stopped:
         lines.append(f"  Stopped, no model was run: {prediction.stopped}")
     for family, family_prediction in prediction.families.items():

@@ -105,23 +105,38 @@ def reliability_sentence(cards: Mapping[str, Card]) -> str:
 
 
 def trained_on_sentence(prediction: StudyPrediction, trained_on: Mapping[str, bool]) -> str:
-    """Which models were trained on the patient in view; empty if no such model is known.
+    """Which models were trained on the patient in view, or that others answer in their place; empty
+    if no such model is known.
 
     Args:
         prediction: the models' answers.
         trained_on: version -> whether that model was trained on the patient.
     """
     families = [
-        family for family, answer in prediction.families.items() if trained_on.get(answer.version)
+        family
+        for family, answer in prediction.families.items()
+        if trained_on.get(answer.version) and not answer.out_of_fold
     ]
     if not families:
-        return ""
+        return _out_of_fold_sentence(prediction)
     names = "all models" if len(families) == len(FAMILY_NAMES) else _listed(families)
     was = "was" if len(families) == 1 else "were"
     return (
         f"{names[0].upper()}{names[1:]} {was} trained on this patient, so"
         f" {'its' if len(families) == 1 else 'their'} answers here do not test"
         f" {'it' if len(families) == 1 else 'them'}."
+    )
+
+
+def _out_of_fold_sentence(prediction: StudyPrediction) -> str:
+    families = [family for family, answer in prediction.families.items() if answer.out_of_fold]
+    if not families:
+        return ""
+    all_of_them = len(families) == len(prediction.families)
+    models = "the models" if all_of_them else _listed(families)
+    return (
+        f"This patient is in the training set of {models}. Shown is what models said that had not seen"
+        " this patient (out-of-fold predictions)."
     )
 
 

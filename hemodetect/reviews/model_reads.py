@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import sqlalchemy as sql
 
+from hemodetect.evaluation.levels import called
 from hemodetect.prediction.study_prediction import Call, StudyPrediction
 from hemodetect.reviews import tables
 from hemodetect.storage.database import reading, writing
@@ -38,7 +40,8 @@ class ModelRead:
     @property
     def call(self) -> Call:
         """The call at the threshold."""
-        return "hemorrhage" if self.probability >= self.threshold else "no hemorrhage"
+        is_called = called(np.array([self.probability]), self.threshold)[0]
+        return "hemorrhage" if is_called else "no hemorrhage"
 
 
 def keep_model_reads(
@@ -66,7 +69,10 @@ def keep_model_reads(
                 "probability": float(family_prediction.patient),
                 "threshold": float(family_prediction.threshold),
                 "undecided": family_prediction.undecided,
-                "trained_on": trained_on.get(family_prediction.version),
+                # Out of fold, it is the answer of models that had not seen the patient.
+                "trained_on": False
+                if family_prediction.out_of_fold
+                else trained_on.get(family_prediction.version),
             }
             for family, family_prediction in prediction.families.items()
             if (family, family_prediction.version) not in stored_versions

@@ -11,6 +11,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from hemodetect.models.calibration import Sigmoid
 
 INNER_FOLDS = 5
+_SMALLEST_SLOPE = 1e-3  # a unit of spread
 
 
 def calibrated(
@@ -34,27 +35,28 @@ def calibrated(
     decisions = np.empty(len(labels))
     for train, test in folds.split(labels, labels, units):
         decisions[test] = decide(train, test)
-    spread = decisions.std() or 1.0
-    regression = LogisticRegression(C=1e6).fit(decisions[:, None] / spread, labels)
-    # On unseen patients a weak model may rank worse than chance. Its order is kept: a calibration
-    # that reverses a model's ranking would hide that the model knows nothing.
-    slope = max(float(regression.coef_[0, 0]), 1e-3)
-    offset = float(regression.intercept_[0])
-    if slope == 1e-3:
-        rate = labels.mean()
-        offset = float(np.log(rate / (1 - rate)) - slope * decisions.mean() / spread)
-    return Sigmoid(slope / spread, offset)
+    return fitted_sigmoid(decisions, labels, np.ones(len(labels)), weakest=1e6)
 
 
-def fitted_sigmoid(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> Sigmoid:
-    """A sigmoid fitted to weighted cases with a weak penalty; its slope is never below 0.001.
+def fitted_sigmoid(
+    logits: np.ndarray, labels: np.ndarray, weights: np.ndarray, weakest: float = 1.0
+) -> Sigmoid:
+    """A sigmoid fitted to weighted cases; it never reverses their order.
+
+    On unseen patients a weak model may rank worse than chance. A calibration that reverses its ranking
+    would hide that it knows nothing: it then gives nearly the same probability, the rate, to all.
 
     Args:
-        logits: (n,) of models that did not see the case.
+        logits: (n,) decision values or logits of models that did not see the case.
         labels: (n,) 0 or 1.
         weights: (n,) of the cases; the penalty acts on their sum.
+        weakest: scikit-learn's C; the higher, the weaker the penalty.
     """
     spread = float(logits.std()) or 1.0
-    regression = LogisticRegression(C=1.0).fit(logits[:, None] / spread, labels, weights)
-    slope = max(float(regression.coef_[0, 0]) / spread, 1e-3)
-    return Sigmoid(slope, float(regression.intercept_[0]))
+    scaled = logits / spread
+    regression = LogisticRegression(C=weakest).fit(scaled[:, None], labels, weights)
+    slope, offset = float(regression.coef_[0, 0]), float(regression.intercept_[0])
+    if slope < _SMALLEST_SLOPE:
+        slope, rate = _SMALLEST_SLOPE, float(np.average(labels, weights=weights))
+        offset = float(np.log(rate / (1 - rate)) - slope * np.average(scaled, weights=weights))
+    return Sigmoid(slope / spread, offset)

@@ -18,7 +18,9 @@ from hemodetect.errors import BundleError
 from hemodetect.evaluation import scores
 from hemodetect.models.interface import FittedModel
 from hemodetect.models.recipes import Recipe, recipe_named
+from hemodetect.preprocessing.slice_hash import HASH_SIDE, slice_hashes
 from hemodetect.registry.bundle import HISTORY, PREDICTIONS, SPLIT, Card, write_bundle
+from hemodetect.registry.known_slices import HASH_COLUMN
 from hemodetect.storage.whole_file import whole_file
 from hemodetect.training.crossfit import FOLD_MODEL, ON_ALL, CrossFit, cross_fit, fit_on_all
 from hemodetect.training.fitting import Report, Run
@@ -97,7 +99,9 @@ def train_bundle(
         for name, of_split in {SPLIT: split, **extras.splits}.items():
             of_split.write(folder / name)
         for name, table in {PREDICTIONS: folds.predictions, **extras.tables}.items():
-            table.to_parquet(folder / name, index=False, compression="zstd")
+            source = dataset if name == PREDICTIONS else backbone_data
+            hashed = table if source is None else with_hashes(table, source)
+            hashed.to_parquet(folder / name, index=False, compression="zstd")
         if not folds.history.empty:
             folds.history.to_csv(folder / HISTORY, index=False, float_format="%.6g")
 
@@ -109,6 +113,18 @@ def train_bundle(
     shutil.rmtree(run.work)
     report(f"{out}: written")
     return written
+
+
+def with_hashes(table: pd.DataFrame, dataset: Dataset) -> pd.DataFrame:
+    """A table of predictions with what each slice shows as a hash.
+
+    Args:
+        table: with patient and slice, of slices of the set.
+        dataset: the set.
+    """
+    keys = dataset.slices[["patient", "slice"]]
+    hashes = keys.assign(**{HASH_COLUMN: slice_hashes(dataset.grey(HASH_SIDE))})
+    return table.merge(hashes, on=["patient", "slice"], how="left", validate="many_to_one")
 
 
 def claim(

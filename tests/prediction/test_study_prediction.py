@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +20,12 @@ from hemodetect.models.interface import (
 from hemodetect.models.series_cache import SeriesCache
 from hemodetect.models.svm import SvmModel
 from hemodetect.prediction.study_prediction import FamilyPrediction, StudyPrediction, predict_study
+from hemodetect.preprocessing.model_input import model_input
+from hemodetect.preprocessing.slice_hash import HASH_SIDE, slice_hashes
 from hemodetect.registry.bundle import Card
+from hemodetect.registry.known_slices import KnownSlices
 from hemodetect.registry.releases import ReleasedModel
+from hemodetect.reviews.model_reads import ModelRead
 from hemodetect.training.svm_training import exact_svm, projected
 
 SIZE = 16
@@ -171,3 +175,53 @@ def test_few_slices_are_no_study_to_judge() -> None:
 def test_a_model_that_saw_no_head_cannot_tell() -> None:
     blind = np.zeros(1, bool)
     assert FamilyPrediction(np.array([0.5], np.float32), 0.9, 0.5, "v", head_found=blind).undecided
+
+
+def test_a_known_patient_gets_the_answers_of_models_that_had_not_seen_it() -> None:
+    random = np.random.default_rng(3)
+    slices = tuple(
+        Slice(random.integers(0, 60, (24, 20)).astype(np.uint8), "grey", f"{i}") for i in range(9)
+    )
+    study = Study("S", (Series("R", "slices", slices),))
+    hashes = slice_hashes(model_input(slices, HASH_SIDE))
+    zeros = np.zeros(9, np.float32)
+    known = KnownSlices(
+        hashes, np.array([0]), zeros + np.arange(9, dtype=np.float32) / 10, zeros + 0.7
+    )
+    models = {
+        "rnn": replace(released("rnn", Brightness(8)), known=known),
+        "cnn": released("cnn", Brightness(8)),
+    }
+    answers = predict_study(study, models).families
+    assert answers["rnn"].out_of_fold
+    np.testing.assert_allclose(answers["rnn"].probabilities, np.arange(9) / 10, rtol=1e-6)
+    assert answers["rnn"].patient == pytest.approx(0.7)
+    assert answers["rnn"].row_attention is None  # of the model that knows the patient
+    assert not answers["cnn"].out_of_fold
+
+
+def test_a_model_that_cannot_tell_has_no_suspicious_slices() -> None:
+    answer = FamilyPrediction(np.full(20, 0.9, np.float32), 0.6, 0.5, "v", cannot_tell=(0.3, 0.7))
+    assert answer.undecided
+    assert answer.suspicious == 0
+    assert replace(answer, cannot_tell=None).suspicious == 20
+
+
+def test_a_stopped_study_runs_no_model() -> None:
+    model = Brightness(8)
+    negative = np.full((40, 40), 255, np.uint8)
+    negative[10:30, 10:30] = 0
+    slices = tuple(Slice(negative, "grey", f"{i}") for i in range(3))
+    prediction = predict_study(
+        Study("S", (Series("R", "slices", slices),)), {"rnn": released("rnn", model)}
+    )
+    assert prediction.stopped
+    assert prediction.families == {}
+    assert model.seen == []
+
+
+def test_a_probability_at_the_threshold_is_called_everywhere() -> None:
+    at = float(np.float32(0.7))  # a little below 0.7
+    answer = FamilyPrediction(np.full(3, 0.7, np.float32), at, 0.7, "v")
+    assert (answer.call, answer.suspicious) == ("hemorrhage", 3)
+    assert ModelRead(0, "cnn", "v", at, 0.7, False).call == "hemorrhage"
