@@ -1,6 +1,6 @@
 # make app: set up and run the app. make test: set up and pass the tests. Nothing else is needed.
 # make test-fast: the tests of a developer's loop: no browser, no training, no real data, nothing slow.
-# make test-all: every test, as CI runs them: whole trainings, kills, a Ray cluster, sessions in a browser.
+# make test-all: also the long ones: whole trainings, kills, a Ray cluster, sessions in a browser.
 PYTHON ?= python3.11
 PORT ?= 8501
 PYTEST_ARGS ?=

@@ -107,8 +107,6 @@ def _reason_alone(stack: Stack, stacks: Sequence[Stack]) -> str | None:
     first = stack.members[0]
     if first.set_aside:
         return first.set_aside
-    if stack.set_aside:
-        return stack.set_aside
     if stack.plane not in (None, "axial"):
         return f"{stack.plane} slices"
     has_hu = any(s.members[0].slice.units == "HU" and not s.members[0].set_aside for s in stacks)
@@ -229,8 +227,8 @@ def _cautions(stack: Stack, stacks: Sequence[Stack]) -> list[str]:
         )
     if not stack.is_ordered:
         sentences.append(
-            "The file names do not tell the order of the slices, so they are in the order of their"
-            " names. Number the files to have them in order."
+            "The files do not tell the order of the slices, so they are in the order of their names."
+            " Number the files to have them in order."
         )
     return sentences
 

@@ -15,6 +15,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from hemodetect.errors import UnreadableFile
+from hemodetect.imaging.image_kinds import set_aside_reason
 from hemodetect.imaging.pseudonym import pseudonym
 from hemodetect.imaging.study import SliceGeometry
 from hemodetect.settings import Settings
@@ -94,22 +95,7 @@ _MODALITIES = {
     "RTSTRUCT": "a radiotherapy drawing (RTSTRUCT)",
     "RTDOSE": "a radiotherapy dose (RTDOSE)",
 }
-_LOCALIZERS = {"LOCALIZER", "SCOUT", "TOPOGRAM"}
-_PROJECTIONS = {
-    "MIP", "MAX_IP", "MAXIP", "MIN_IP", "MINIP", "MPVR", "PROJECTION IMAGE", "VOLREN", "VRT", "SSD",
-    "VOLUME_RENDER", "SURFACE_RENDER", "3D", "THICK_MIP", "CPR", "CURVED",
-}  # fmt: skip
-_MAPS = {
-    "PERFUSION", "CBF", "CBV", "RCBF", "RCBV", "MTT", "TTP", "TTD", "TMAX", "PERMEABILITY", "DOSE",
-    "DOSE_INFO", "MASK", "WATER", "CALCIUM", "Z_EFF", "ZEFF", "ELECTRON_DENSITY", "RHO",
-}  # fmt: skip
-_MAP_WORDS = ("IODINE", "PERFUSION", "UNCERTAINTY")
 _NO_AGENT = {"", "NO", "NONE", "N", "NA", "N/A", "WITHOUT", "-", "0"}
-_CAPTURES = {"SCREEN SAVE", "SCREEN CAPTURE", "SECONDARY CAPTURE"}
-_NOT_HEAD = {
-    "CHEST", "ABDOMEN", "PELVIS", "LSPINE", "TSPINE", "LUNG", "HEART", "LIVER", "KIDNEY", "KNEE",
-    "HIP", "ANKLE", "FOOT", "HAND", "WRIST", "ELBOW", "SHOULDER", "EXTREMITY", "LEG", "ARM",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -238,7 +224,7 @@ def header_of(data_set: Dataset, limits: Settings) -> Header:
     signed = _integer(data_set, "PixelRepresentation") == 1
     return Header(
         **_identifiers(data_set, limits),
-        set_aside=_set_aside(image_type, captured, _text(data_set, "BodyPartExamined")),
+        set_aside=set_aside_reason(image_type, captured, _text(data_set, "BodyPartExamined")),
         is_ct_image=is_ct_class and modality == "CT",
         is_original="ORIGINAL" in image_type,
         is_derived="DERIVED" in image_type,
@@ -278,19 +264,6 @@ def _reconstruction(
         "image_type": pseudonym("type", *image_type, limits=limits) if image_type else None,
         "kernel": pseudonym("kernel", *kernel, limits=limits) if any(kernel) else None,
     }
-
-
-def _set_aside(image_type: Sequence[str], captured: bool, body_part: str) -> str | None:
-    kinds = set(image_type)
-    if kinds & _LOCALIZERS:
-        return "localizer"
-    if captured or kinds & _CAPTURES:
-        return "secondary capture"
-    if kinds & _PROJECTIONS:
-        return "projection or rendering"
-    if kinds & _MAPS or any(word in kind for kind in kinds for word in _MAP_WORDS):
-        return "computed map"
-    return "another part of the body" if body_part in _NOT_HEAD else None
 
 
 def _photometric(data_set: Dataset) -> str:

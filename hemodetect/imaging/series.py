@@ -37,7 +37,6 @@ class Stack:
         numbers: of the slices in their series; empty where the names of pictures tell no order.
         name: words of the pictures' folder and names, in lower case.
         folder: of the pictures.
-        set_aside: why a part of a series is not read by default.
         cautions: sentences about the series.
     """
 
@@ -45,7 +44,6 @@ class Stack:
     numbers: tuple[float, ...] = ()
     name: str = ""
     folder: str = ""
-    set_aside: str | None = None
     cautions: tuple[str, ...] = ()
 
     @property
@@ -114,11 +112,18 @@ def stacks(slices: Iterable[DecodedSlice]) -> list[Stack]:
         else:
             groups[_dicom_key(item)].append(item)
     dicom_stacks = [
-        Stack(tuple(members), numbers=tuple(item.number or 0 for item in members))
+        Stack(tuple(members), numbers=_numbers(members))
         for group in groups.values()
         for members in one_stack_each(group)
     ]
     return [*dicom_stacks, *_picture_stacks(pictures)]
+
+
+def _numbers(members: Sequence[DecodedSlice]) -> tuple[float, ...]:
+    """Instance numbers; empty where neither they nor positions tell the order."""
+    if any(item.number is None and item.position_mm is None for item in members):
+        return ()
+    return tuple(item.number or 0 for item in members)
 
 
 def _dicom_key(item: DecodedSlice) -> Hashable:

@@ -163,7 +163,7 @@ def test_two_studies_of_pictures_with_other_numbers_are_both_kept(read) -> None:
 def test_pictures_without_an_order_say_so(read) -> None:
     study = read({f"{name}.png": brain(10.0 * n) for n, name in enumerate(HASHES[:12])})
     assert not study.series[0].is_ordered
-    assert "names do not tell the order" in study.cautions[0]
+    assert "files do not tell the order" in study.cautions[0]
 
 
 # TIFF pages and 16 bits.

@@ -281,3 +281,13 @@ def test_packing_naming_and_order_of_files_change_nothing(
     read = [(one.description, one.set_aside, one.id, _digest(one)) for one in study.series]
     assert (study.id, read) == stored.setdefault("first", (study.id, read))
     assert heights(study) == positions(0, 150, 30)
+
+
+def test_slices_without_position_and_number_say_that_their_order_is_not_known(study, ct) -> None:
+    slices = series(ct, 1, HEAD[:12])
+    for data_set in slices:
+        del data_set.ImagePositionPatient
+        del data_set.InstanceNumber
+    read = study(*slices)
+    assert not read.series[0].is_ordered
+    assert "do not tell the order" in " ".join(read.cautions)
