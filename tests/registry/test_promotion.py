@@ -123,6 +123,7 @@ def test_a_bundle_that_never_got_its_entry_is_dropped(two, tmp_path: Path) -> No
     assert in_use(artifacts) == read_card(two[0]).version
 
 
+@pytest.mark.long
 def test_a_kill_at_any_moment_leaves_one_release_and_a_whole_trail(two, tmp_path: Path) -> None:
     artifacts = tmp_path / "artifacts"
     promote(two[0], artifacts, **NEW)

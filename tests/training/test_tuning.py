@@ -22,6 +22,8 @@ from hemodetect.training.fitting import Run
 from hemodetect.training.search_results import SearchError, Tuning
 from hemodetect.training.tuning import tune
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def blobs(blob_folder: Path) -> Dataset:
@@ -103,7 +105,6 @@ def test_labels_of_a_fold_s_test_patients_change_none_of_its_trials(
     assert other.tuned_slice != tuning.tuned_slice
 
 
-@pytest.mark.long
 def test_a_tuning_that_was_cut_off_keeps_its_trials_and_goes_on_from_the_last_epoch(
     blobs: Dataset,
     split: Split,
@@ -137,7 +138,6 @@ def test_a_tuning_that_was_cut_off_keeps_its_trials_and_goes_on_from_the_last_ep
     assert tuned.trials[1].epochs == 2
 
 
-@pytest.mark.long
 def test_a_network_that_falls_behind_is_given_up_early(
     blobs: Dataset,
     split: Split,

@@ -99,6 +99,7 @@ def test_a_search_is_a_job_too_and_its_workers_die_with_it(plan: TrainingPlan) -
     assert ended(control.start(plan, ADA)).state == "finished"
 
 
+@pytest.mark.long
 def test_one_job_a_device_and_the_rest_wait_in_order(
     plan: TrainingPlan, long_plan: TrainingPlan
 ) -> None:

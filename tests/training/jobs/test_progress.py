@@ -43,6 +43,7 @@ def job(tmp_path: Path, blob_folder: Path, monkeypatch: pytest.MonkeyPatch):
     settings.cache_clear()
 
 
+@pytest.mark.long
 def test_a_training_that_is_halfway_says_so(
     job: Job, blob_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
