@@ -80,8 +80,9 @@ def _read_by_models(
     study: Study, models: dict[str, ReleasedModel]
 ) -> tuple[StudyPrediction, np.ndarray | None]:
     """The predictions and the CNN's maps; draws a progress bar."""
-    if checked_study(study).stopped is None:
-        _preview(study, models)
+    checked = checked_study(study)
+    if checked.stopped is None:
+        _preview(checked.study, models)
     bar = st.progress(0.0, "The models are reading all slices")
     steps = len(models) + 1
 
@@ -90,7 +91,7 @@ def _read_by_models(
 
     try:
         cache = SeriesCache()
-        prediction = predict_study(study, models, progress, cache)
+        prediction = predict_study(study, models, progress, cache, checked)
     except HemodetectError as error:
         st.error(str(error), icon=":material/error:")
         st.stop()

@@ -26,7 +26,14 @@ _COUNTS_UPLOADS = """<script>
       ? `Receiving files: ${arrived.toLocaleString("en")}${of} have arrived`
       : `Receiving ${expected.toLocaleString("en")} files`;
   };
-  const begin = (count) => { expected = count; arrived = 0; if (count) show(); };
+  const begin = (count) => {
+    expected = count;
+    arrived = 0;
+    clearTimeout(timer);
+    if (!count) return hide();
+    show();
+    timer = setTimeout(hide, 120000);  // the browser may have refused them all
+  };
   document.addEventListener("change", (event) => {
     if (event.target?.type === "file") begin(event.target.files.length);
   }, true);

@@ -18,6 +18,7 @@ from hemodetect.prediction.study_prediction import StudyPrediction
 from hemodetect.registry.releases import ReleasedModel
 
 THUMBNAIL = 220
+_VIEW_CONFIG = CHART_CONFIG | {"scrollZoom": True, "displayModeBar": False, "doubleClick": "reset"}
 _HEIGHT_WITHOUT_MODELS = 520
 """Pixels: the slice is shown at about its own size, and fits the screen of a small laptop."""
 
@@ -60,7 +61,7 @@ def viewer_without_models(study: Study, prefix: str) -> None:
         ),
         theme=None,
         key=f"{prefix}_view",
-        config=CHART_CONFIG | {"scrollZoom": True, "displayModeBar": False, "doubleClick": "reset"},
+        config=_VIEW_CONFIG,
     )
     st.caption(
         f"Slice {index + 1} of {len(slices)}. Scroll to zoom, drag to move, double-click to reset;"
@@ -162,7 +163,7 @@ def _panels(
         ),
         theme=None,
         key=f"{prefix}_view",
-        config=CHART_CONFIG | {"scrollZoom": True, "displayModeBar": False, "doubleClick": "reset"},
+        config=_VIEW_CONFIG,
     )
     st.caption(
         f"Slice {index + 1} of {len(prediction.study.slices)}, {image.source}. Scroll to zoom, drag"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from hemodetect.imaging.sampling import evenly_spaced
 from hemodetect.imaging.study import Slice
 
 _STEP_MM = 2.0
@@ -47,7 +48,7 @@ def brain_range(slices: Sequence[Slice]) -> BrainRange | None:
     Args:
         slices: in order; without geometry, pixels of 0.5 mm are assumed.
     """
-    looked_at = np.unique(np.linspace(0, len(slices) - 1, _MOST_LOOKED_AT).round().astype(int))
+    looked_at = evenly_spaced(len(slices), _MOST_LOOKED_AT)
     measured = {int(index): _measured(slices[index]) for index in looked_at}
     with_brain = [index for index, (area, _, _) in measured.items() if area >= _LEAST_BRAIN_CM2]
     if not with_brain:

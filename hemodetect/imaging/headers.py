@@ -6,15 +6,14 @@ here, and everything else in a file is skipped while it is parsed.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset
 
 from hemodetect.errors import UnreadableFile
+from hemodetect.imaging.header_values import floats, integer, text, texts
 from hemodetect.imaging.image_kinds import set_aside_reason
 from hemodetect.imaging.pseudonym import pseudonym
 from hemodetect.imaging.study import SliceGeometry
@@ -172,7 +171,7 @@ class Header:
 def is_directory(data_set: Dataset) -> bool:
     """Whether it is a DICOMDIR, under whatever name."""
     meta = getattr(data_set, "file_meta", None) or {}
-    return _text(meta, "MediaStorageSOPClassUID") == _DIRECTORY
+    return text(meta, "MediaStorageSOPClassUID") == _DIRECTORY
 
 
 def header_of(data_set: Dataset, limits: Settings) -> Header:
@@ -181,11 +180,11 @@ def header_of(data_set: Dataset, limits: Settings) -> Header:
     Raises:
         UnreadableFile: not CT, no image, or an image description that is not supported.
     """
-    image_class = _text(data_set, "SOPClassUID")
+    image_class = text(data_set, "SOPClassUID")
     captured = image_class == _SECONDARY_CAPTURE or image_class.startswith(_SECONDARY_CAPTURE + ".")
     is_ct_class = image_class in ("", _CT) or image_class.startswith(_CT + ".")
-    modality = _text(data_set, "Modality") or ("CT" if image_class and is_ct_class else "")
-    rows, columns = _integer(data_set, "Rows"), _integer(data_set, "Columns")
+    modality = text(data_set, "Modality") or ("CT" if image_class and is_ct_class else "")
+    rows, columns = integer(data_set, "Rows"), integer(data_set, "Columns")
     if not modality and rows is None:
         raise UnreadableFile("It ends within its header, or is damaged; copy it again.")
     if modality != "CT" and not (captured and modality in ("", "OT", "SC")):
@@ -195,17 +194,17 @@ def header_of(data_set: Dataset, limits: Settings) -> Header:
         raise UnreadableFile("It is a DICOM object without a CT image; nothing in it can be read.")
     if "PixelData" not in data_set:
         raise UnreadableFile("It ends before its image, or has none; copy it again.")
-    count = _integer(data_set, "NumberOfFrames") or 1
+    count = integer(data_set, "NumberOfFrames") or 1
     if not 1 <= count <= limits.max_slices:
         raise UnreadableFile(
             f"It states {count:,} frames, where 1 to {limits.max_slices:,} are allowed; export one "
             "series at a time, or raise HEMODETECT_MAX_SLICES."
         )
-    image_type = _texts(data_set, "ImageType")
-    bits_allocated = _integer(data_set, "BitsAllocated") or 0
-    bits_stored = _integer(data_set, "BitsStored") or bits_allocated
-    high_bit = _integer(data_set, "HighBit")
-    samples = _integer(data_set, "SamplesPerPixel") or 1
+    image_type = texts(data_set, "ImageType")
+    bits_allocated = integer(data_set, "BitsAllocated") or 0
+    bits_stored = integer(data_set, "BitsStored") or bits_allocated
+    high_bit = integer(data_set, "HighBit")
+    samples = integer(data_set, "SamplesPerPixel") or 1
     if bits_allocated not in (8, 16) or not 1 <= bits_stored <= bits_allocated:
         raise UnreadableFile(
             f"It stores {bits_stored} of {bits_allocated} bits a pixel, where 8 or 16 are read; "
@@ -221,18 +220,18 @@ def header_of(data_set: Dataset, limits: Settings) -> Header:
             "It maps its values through a table, which no CT image may; export it as an ordinary "
             "CT image."
         )
-    signed = _integer(data_set, "PixelRepresentation") == 1
+    signed = integer(data_set, "PixelRepresentation") == 1
     return Header(
         **_identifiers(data_set, limits),
-        set_aside=set_aside_reason(image_type, captured, _text(data_set, "BodyPartExamined")),
+        set_aside=set_aside_reason(image_type, captured, text(data_set, "BodyPartExamined")),
         is_ct_image=is_ct_class and modality == "CT",
         is_original="ORIGINAL" in image_type,
         is_derived="DERIVED" in image_type,
         **_reconstruction(data_set, image_type, limits),
-        tube_voltage=(_floats(data_set, "KVP", 1) or (None,))[0],
-        contrast=_text(data_set, "ContrastBolusAgent").upper() not in _NO_AGENT,
-        acquisition=_integer(data_set, "AcquisitionNumber"),
-        number=_integer(data_set, "InstanceNumber"),
+        tube_voltage=(floats(data_set, "KVP", 1) or (None,))[0],
+        contrast=text(data_set, "ContrastBolusAgent").upper() not in _NO_AGENT,
+        acquisition=integer(data_set, "AcquisitionNumber"),
+        number=integer(data_set, "InstanceNumber"),
         rows=rows,
         columns=columns,
         samples=samples,
@@ -247,7 +246,7 @@ def header_of(data_set: Dataset, limits: Settings) -> Header:
 
 
 def _identifiers(data_set: Dataset, limits: Settings) -> dict[str, str | None]:
-    patient, study, series, instance = (_text(data_set, name) for name in IDENTIFIERS)
+    patient, study, series, instance = (text(data_set, name) for name in IDENTIFIERS)
     return {
         "patient": pseudonym("patient", patient, limits=limits) if patient else None,
         "study": pseudonym("study", patient, study, limits=limits) if study else None,
@@ -259,7 +258,7 @@ def _identifiers(data_set: Dataset, limits: Settings) -> dict[str, str | None]:
 def _reconstruction(
     data_set: Dataset, image_type: Sequence[str], limits: Settings
 ) -> dict[str, str | None]:
-    kernel = _texts(data_set, "ConvolutionKernel")
+    kernel = texts(data_set, "ConvolutionKernel")
     return {
         "image_type": pseudonym("type", *image_type, limits=limits) if image_type else None,
         "kernel": pseudonym("kernel", *kernel, limits=limits) if any(kernel) else None,
@@ -267,7 +266,7 @@ def _reconstruction(
 
 
 def _photometric(data_set: Dataset) -> str:
-    value = _text(data_set, "PhotometricInterpretation")
+    value = text(data_set, "PhotometricInterpretation")
     readable = (
         "MONOCHROME1",
         "MONOCHROME2",
@@ -285,10 +284,10 @@ def _photometric(data_set: Dataset) -> str:
 
 
 def _padding(data_set: Dataset, bits: int, signed: bool) -> tuple[int, int] | None:
-    first = _integer(data_set, "PixelPaddingValue")
+    first = integer(data_set, "PixelPaddingValue")
     if first is None:
         return None
-    last = _integer(data_set, "PixelPaddingRangeLimit")
+    last = integer(data_set, "PixelPaddingRangeLimit")
     ends = [_as_stored(v, bits, signed) for v in (first, first if last is None else last)]
     return min(ends), max(ends)
 
@@ -311,7 +310,7 @@ def _frame(data_set: Dataset, index: int) -> FrameHeader:
         return data_set
 
     def numbers(sequence: str, keyword: str, count: int | None) -> tuple[float, ...] | None:
-        return _floats(within(sequence, keyword), keyword, count)
+        return floats(within(sequence, keyword), keyword, count)
 
     position = numbers("PlanePositionSequence", "ImagePositionPatient", 3)
     orientation = numbers("PlaneOrientationSequence", "ImageOrientationPatient", 6)
@@ -327,10 +326,10 @@ def _frame(data_set: Dataset, index: int) -> FrameHeader:
         orientation=orientation if _unit_directions(orientation) else None,
         slope=slope[0] if slope else None,
         intercept=intercept[0] if intercept else None,
-        rescales_to_hu=_text(rescale, "RescaleType") in ("", "HU", "US"),
+        rescales_to_hu=text(rescale, "RescaleType") in ("", "HU", "US"),
         window=(width[0], level[0]) if level and width and width[0] >= 1 else None,
         corner=position,
-        location=(_floats(data_set, "SliceLocation", 1) or (None,))[0],
+        location=(floats(data_set, "SliceLocation", 1) or (None,))[0],
     )
 
 
@@ -372,41 +371,3 @@ def _geometry(
         column_spacing_mm=spacing[1],
         thickness_mm=thickness[0] if thickness and thickness[0] > 0 else None,
     )
-
-
-def _value(data_set: Any, keyword: str) -> Any:
-    try:
-        return data_set.get(keyword)
-    except Exception:  # noqa: BLE001  pydicom converts when asked, and raises what that raises
-        return None
-
-
-def _text(data_set: Any, keyword: str) -> str:
-    value = _value(data_set, keyword)
-    return "" if value is None else str(value).strip()
-
-
-def _texts(data_set: Any, keyword: str) -> list[str]:
-    value = _value(data_set, keyword)
-    values = [] if value is None else [value] if isinstance(value, str) else list(value)
-    return [str(v).strip().upper() for v in values]
-
-
-def _integer(data_set: Any, keyword: str) -> int | None:
-    numbers = _floats(data_set, keyword, 1)
-    return int(numbers[0]) if numbers else None
-
-
-def _floats(data_set: Any, keyword: str, count: int | None) -> tuple[float, ...] | None:
-    """The finite numbers of an attribute; None unless there are `count` (or any, for None)."""
-    value = _value(data_set, keyword)
-    if isinstance(value, bytes):  # an "US or SS" that nothing decided
-        value = int.from_bytes(value[:2], "little")
-    many = hasattr(value, "__iter__") and not isinstance(value, str)
-    try:
-        values = tuple(float(v) for v in value) if many else (float(value),)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    if not values or (count is not None and len(values) != count):
-        return None
-    return values if all(map(math.isfinite, values)) else None

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hemodetect.imaging.sampling import evenly_spaced
 from hemodetect.imaging.series import Stack
 
 MASK = "masks beside the slices"
@@ -59,8 +60,8 @@ def is_mask(stack: Stack) -> bool:
 
 
 def _some(stack: Stack) -> list[np.ndarray]:
-    chosen = np.unique(np.linspace(0, len(stack.members) - 1, _LOOKED_AT).round().astype(int))
-    return [stack.members[int(i)].slice.values for i in chosen]
+    chosen = evenly_spaced(len(stack.members), _LOOKED_AT)
+    return [stack.members[index].slice.values for index in chosen]
 
 
 def _two_levels(image: np.ndarray) -> bool:

@@ -34,13 +34,11 @@ class PictureGroup:
         members: indices into the names given, in order.
         numbers: what orders them, as long as `members`; empty where the names tell no order.
         text: the words of their names and folder, in lower case.
-        folder: where they lie.
     """
 
     members: tuple[int, ...]
     numbers: tuple[float, ...]
     text: str
-    folder: str
 
 
 def picture_groups(names: Sequence[str]) -> list[PictureGroup]:
@@ -111,7 +109,7 @@ def _groups_of_template(
         order = sorted(series[key], key=lambda i: (parsed[i].numbers[field], natural_key(names[i])))
         values = [parsed[i].numbers[field] for i in order]
         if len(order) == 1 or is_sequence(values):
-            groups.append(PictureGroup(tuple(order), tuple(values), text, folder))
+            groups.append(PictureGroup(tuple(order), tuple(values), text))
         else:
             groups.append(_unordered(folder, order, names))
     return groups
@@ -119,7 +117,7 @@ def _groups_of_template(
 
 def _unordered(folder: str, members: Sequence[int], names: Sequence[str]) -> PictureGroup:
     order = sorted(members, key=lambda index: natural_key(names[index]))
-    return PictureGroup(tuple(order), (), _words(folder, ()), folder)
+    return PictureGroup(tuple(order), (), _words(folder, ()))
 
 
 def _words(folder: str, texts: Sequence[str]) -> str:

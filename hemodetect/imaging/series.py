@@ -36,14 +36,12 @@ class Stack:
         members: at least one.
         numbers: of the slices in their series; empty where the names of pictures tell no order.
         name: words of the pictures' folder and names, in lower case.
-        folder: of the pictures.
         cautions: sentences about the series.
     """
 
     members: tuple[DecodedSlice, ...]
     numbers: tuple[float, ...] = ()
     name: str = ""
-    folder: str = ""
     cautions: tuple[str, ...] = ()
 
     @property
@@ -150,7 +148,6 @@ def _picture_stacks(pictures: Sequence[DecodedSlice]) -> list[Stack]:
             tuple(singles[index] for index in group.members),
             numbers=group.numbers,
             name=group.text,
-            folder=group.folder,
         )
         for group in picture_groups([item.slice.source for item in singles])
     ]

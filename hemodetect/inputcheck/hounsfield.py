@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from hemodetect.imaging.brain import brain_range
+from hemodetect.imaging.sampling import evenly_spaced
 from hemodetect.imaging.study import Slice
 
 _AIR_HU = (-1100, -850)
@@ -72,8 +73,7 @@ _SHIFTED = (
 
 
 def _looked_at(slices: Sequence[Slice]) -> list[Slice]:
-    indices = np.unique(np.linspace(0, len(slices) - 1, _LOOKED_AT).round().astype(int))
-    return [slices[int(index)] for index in indices]
+    return [slices[index] for index in evenly_spaced(len(slices), _LOOKED_AT)]
 
 
 def _fault(slices: Sequence[Slice]) -> str | None:

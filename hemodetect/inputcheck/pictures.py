@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hemodetect.imaging.sampling import evenly_spaced
 from hemodetect.imaging.study import Slice
 from hemodetect.preprocessing.head import MASK_SIDE, head_mask, largest_piece
 from hemodetect.preprocessing.model_input import resized
@@ -44,8 +45,7 @@ def picture_stop(slices: Sequence[Slice]) -> str | None:
     Args:
         slices: of one series, grey.
     """
-    indices = np.unique(np.linspace(0, len(slices) - 1, _LOOKED_AT).round().astype(int))
-    looked_at = [slices[int(index)] for index in indices]
+    looked_at = [slices[index] for index in evenly_spaced(len(slices), _LOOKED_AT)]
     for sentence, is_so in (
         (COLOURED, _is_coloured),
         (NEGATIVE, _is_negative),

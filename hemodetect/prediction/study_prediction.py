@@ -10,7 +10,7 @@ import numpy as np
 
 from hemodetect.evaluation.levels import called
 from hemodetect.imaging.study import Study
-from hemodetect.inputcheck import checked_study
+from hemodetect.inputcheck import CheckedStudy, checked_study
 from hemodetect.models.series_cache import SeriesCache
 from hemodetect.preprocessing.head_position import FEWEST_SLICES
 from hemodetect.preprocessing.model_input import model_input
@@ -119,6 +119,7 @@ def predict_study(
     models: Mapping[str, ReleasedModel],
     progress: Callable[[int, int], None] | None = None,
     cache: SeriesCache | None = None,
+    checked: CheckedStudy | None = None,
 ) -> StudyPrediction:
     """Checks a study, and runs every model over its chosen series unless the check stops it.
 
@@ -127,8 +128,9 @@ def predict_study(
         models: by family.
         progress: called with (models done, models in all).
         cache: of the chosen series; give the same to the heat maps.
+        checked: what `checked_study` said of it, where that was asked before.
     """
-    checked = checked_study(study)
+    checked = checked or checked_study(study)
     study = checked.study
     if checked.stopped:
         return StudyPrediction(study, {}, checked.stopped, checked.cautions)

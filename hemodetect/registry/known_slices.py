@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from hemodetect.imaging.sampling import evenly_spaced
 from hemodetect.preprocessing.slice_hash import differing_bits
 from hemodetect.registry.bundle import PREDICTIONS, Card
 
@@ -82,7 +83,7 @@ class KnownSlices:
         """
         if len(hashes) < _FEWEST_SLICES:
             return None
-        looked_at = np.unique(np.linspace(0, len(hashes) - 1, _LOOKED_AT).round().astype(int))
+        looked_at = evenly_spaced(len(hashes), _LOOKED_AT)
         alike = differing_bits(hashes[looked_at], self.hashes) <= _ALIKE_BITS
         share = np.logical_or.reduceat(alike, self.starts, axis=1).mean(axis=0)
         best = int(np.argmax(share))

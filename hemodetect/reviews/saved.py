@@ -48,9 +48,16 @@ def save_study(study: Study, who: Person) -> str:
         "id": study.id,
         "series": series.id,
         "description": series.description,
+        "cautions": series.cautions,
+        "is_ordered": series.is_ordered,
+        "contrast": series.contrast,
         "expires": (datetime.now(UTC) + timedelta(days=settings().retention_days)).isoformat(),
         "slices": [
-            {"units": image.units, "geometry": image.geometry and asdict(image.geometry)}
+            {
+                "units": image.units,
+                "geometry": image.geometry and asdict(image.geometry),
+                "is_coloured": image.is_coloured,
+            }
             for image in series.slices
         ],
     }
@@ -102,7 +109,16 @@ def saved_study(key: str) -> Study:
         raise StudyGone(
             f"The images of this study are damaged ({type(error).__name__})."
         ) from error
-    return Study(facts["id"], (Series(facts["series"], facts["description"], slices),))
+    # Studies that were saved before these were known lack them.
+    series = Series(
+        facts["series"],
+        facts["description"],
+        slices,
+        cautions=tuple(facts.get("cautions", ())),
+        is_ordered=facts.get("is_ordered", True),
+        contrast=facts.get("contrast", False),
+    )
+    return Study(facts["id"], (series,))
 
 
 def sweep(now: datetime | None = None) -> int:
@@ -148,4 +164,5 @@ def _slice(values: np.ndarray, facts: dict, number: int) -> Slice:
         if geometry_facts
         else None
     )
-    return Slice(values, facts["units"], f"slice {number}", geometry)
+    coloured = facts.get("is_coloured", False)
+    return Slice(values, facts["units"], f"slice {number}", geometry, coloured)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from hemodetect.dataset.lookup import LocatedSet, named_sets
 from hemodetect.errors import EmptyStudy, HemodetectError
 from hemodetect.imaging import UploadedFile, read_study
-from hemodetect.imaging.study import Slice, Study
+from hemodetect.imaging.study import Study
 from hemodetect.phantom.files import dicom_files
 from hemodetect.phantom.head import Bleed, head_phantom
 from hemodetect.registry.training_patients import trained_on
@@ -186,7 +186,6 @@ def _located_set(source: OfSet) -> LocatedSet:
 def _unnamed(study: Study) -> Study:
     series = study.series[study.chosen]
     slices = tuple(
-        Slice(image.values, image.units, f"slice {number}", image.geometry)
-        for number, image in enumerate(series.slices, 1)
+        replace(image, source=f"slice {number}") for number, image in enumerate(series.slices, 1)
     )
-    return Study(study.id, (replace(series, slices=slices),))
+    return Study(study.id, (replace(series, slices=slices, numbers=()),))

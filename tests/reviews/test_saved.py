@@ -96,3 +96,17 @@ def test_what_a_kill_left_half_saved_goes_after_a_day(study: Study) -> None:
     assert half.exists()
     assert sweep(datetime.now(UTC) + timedelta(days=2)) == 0
     assert not half.exists()
+
+
+def test_a_saved_study_keeps_what_the_check_and_the_models_need(database: str) -> None:
+    image = Slice(np.zeros((4, 4), np.uint8), "grey", "1.png", is_coloured=True)
+    series = Series(
+        "series-1", "1 picture", (image,), cautions=("It covers 40 mm.",), is_ordered=False,
+        contrast=True, numbers=(4711.0,),
+    )  # fmt: skip
+    kept = saved_study(
+        save_study(Study("study-0123456789", (series,)), local_person("Lena"))
+    ).series[0]
+    assert (kept.cautions, kept.is_ordered, kept.contrast) == (("It covers 40 mm.",), False, True)
+    assert kept.slices[0].is_coloured
+    assert kept.numbers == ()  # of file names, which may be a hospital's
