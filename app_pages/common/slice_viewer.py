@@ -16,6 +16,7 @@ from hemodetect.models.families import FAMILY_NAMES
 from hemodetect.models.interface import GRADIENT_METHODS, HeatMapMethod
 from hemodetect.prediction.study_prediction import StudyPrediction
 from hemodetect.registry.releases import ReleasedModel
+from hemodetect.reports.words import pointing_sentence
 
 THUMBNAIL = 220
 _VIEW_CONFIG = CHART_CONFIG | {"scrollZoom": True, "displayModeBar": False, "doubleClick": "reset"}
@@ -80,7 +81,7 @@ def _chart(prediction: StudyPrediction, prefix: str) -> None:
     st.plotly_chart(
         slice_probabilities(
             {family: answer.probabilities for family, answer in families.items()},
-            {family: answer.threshold for family, answer in families.items()},
+            {family: answer.slice_limit for family, answer in families.items()},
             st.session_state[f"{prefix}_slice"] - 1,
         ),
         theme=None,
@@ -90,8 +91,8 @@ def _chart(prediction: StudyPrediction, prefix: str) -> None:
         config=CHART_CONFIG | {"displayModeBar": False},
     )
     st.caption(
-        "Click the chart to open a slice. A model that reads the whole study also uses the other"
-        " slices for the probability of a slice."
+        "Click the chart to open a slice. Each value says whether that slice shows a hemorrhage; the"
+        " probability of the patient is another question, with a threshold of its own."
     )
     attention_rnn = families.get("attention_rnn")
     if (
@@ -169,6 +170,7 @@ def _panels(
         f"Slice {index + 1} of {len(prediction.study.slices)}, {image.source}. Scroll to zoom, drag"
         " to move, double-click to reset; arrow keys change the slice. Heat maps show which parts"
         " raised a model's probability, not where a hemorrhage is."
+        + ("" if maps is None or cnn is None else pointing_sentence(cnn.card, method))
     )
 
 

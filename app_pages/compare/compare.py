@@ -162,7 +162,7 @@ def _thresholds(comparison: Comparison, name: str, view: ComparisonView) -> Thre
     if kind == RELEASED:
         reasons = {model.threshold_reason for model in comparison.models}
         st.caption(plain("; ".join(sorted(reasons)).capitalize()) + ".")
-        return {model.key: model.threshold for model in comparison.models}
+        return view.comparison.released_thresholds(view.level)
     if kind == SAME_FOR_ALL:
         threshold = st.slider(
             "Threshold", 0.0, 1.0, 0.5, 0.005, format="percent", key="compare_one"

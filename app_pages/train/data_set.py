@@ -12,6 +12,7 @@ from app_pages.common.sign_in import acting_person
 from app_pages.common.text import plain
 from hemodetect.dataset.audit import Audit, audit
 from hemodetect.dataset.cache import Dataset, open_dataset
+from hemodetect.dataset.joined import SUFFIX, folders_of
 from hemodetect.dataset.lookup import data_folders
 from hemodetect.dataset.manifest import labelled_slices, listed_files, uploaded_sets
 from hemodetect.dataset.upload import store_set
@@ -19,6 +20,7 @@ from hemodetect.errors import HemodetectError
 from hemodetect.figures.slice_view import png_bytes
 from hemodetect.models.recipes import RECIPES, Augmentation
 from hemodetect.reviews.sessions import reading_from
+from hemodetect.settings import settings
 from hemodetect.training.augmentation import augmented
 from hemodetect.training.jobs.set_removal import remove_data
 
@@ -115,6 +117,21 @@ def labelled_sets() -> list[Path]:
                 continue
             folders.append(root)
     return folders
+
+
+def backbone_sets() -> dict[Path, str]:
+    """What a released blood network may have been trained on, with a name: lists of sets that come with
+    the models, where all their folders are there, then the labelled sets.
+    """
+    found = {}
+    for file in sorted((settings().artifacts / "backbone").glob(f"*{SUFFIX}")):
+        try:
+            folders = folders_of(file)
+        except HemodetectError:
+            continue
+        if all(folder.is_dir() for folder in folders):
+            found[file] = ", ".join(folder.name for folder in folders)
+    return found | {folder: folder.name for folder in labelled_sets()}
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)

@@ -14,7 +14,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from app_pages.common.sign_in import ask_person
 from app_pages.common.text import plain
-from app_pages.train.data_set import choose_data_set, labelled_sets
+from app_pages.train.data_set import backbone_sets, choose_data_set
 from app_pages.train.job_list import job_list
 from hemodetect.errors import HemodetectError
 from hemodetect.models.families import FAMILY_NAMES
@@ -87,11 +87,11 @@ def _plan(data: Path) -> None:
         return
     backbone_data = None
     if recipe == "study":
-        others = [folder for folder in labelled_sets() if folder != data]
+        others = {folder: name for folder, name in backbone_sets().items() if folder != data}
         backbone_data = st.selectbox(
             "Data set on which the released blood network was trained",
-            others,
-            format_func=lambda folder: folder.name,
+            list(others),
+            format_func=lambda folder: others[folder],
             key="train_backbone",
         )
     plans = [

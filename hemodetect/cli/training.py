@@ -23,7 +23,7 @@ def add_commands(subparsers: Subparsers) -> None:
     """Adds the commands train and search."""
     train_parser = command(subparsers, "train", train, "train one family and write its bundle")
     train_parser.add_argument(
-        "--data", type=Path, required=True, help="folder of a labelled data set"
+        "--data", type=Path, required=True, help="folder of a labelled data set, or a .sets file"
     )
     train_parser.add_argument("--model", required=True, choices=list(FAMILY_NAMES), help="family")
     train_parser.add_argument(
@@ -51,6 +51,12 @@ def add_commands(subparsers: Subparsers) -> None:
         type=Path,
         metavar="DATA",
         help="training set of the backbone",
+    )
+    train_parser.add_argument(
+        "--peer-maps",
+        type=Path,
+        metavar="FOLDER",
+        help="maps of blood by another network, a folder a set (recipe blood)",
     )
     train_parser.add_argument("--epochs", type=int, help="replaces the recipe's value (networks)")
     train_parser.add_argument("--batch", type=int, help="replaces the recipe's value (networks)")
@@ -160,6 +166,7 @@ def train(options: argparse.Namespace) -> int:
         options.out,
         backbone=options.backbone,
         backbone_data=backbone_data,
+        maps=options.peer_maps,
         epochs=options.epochs,
         seed=options.seed,
         parallel=options.device == "gpus",

@@ -1,6 +1,6 @@
 """Decoded slices on disk, memory-mapped, so that a file is decoded once.
 
-In the cache folder: ``datasets-2/<fingerprint>-<key>/`` (2: the version of this layout; key: a digest
+In the cache folder: ``datasets-3/<fingerprint>-<key>/`` (3: the version of this layout; key: a digest
 of the pseudonyms' key, because slices of private sets are named by pseudonyms) holds
 ``slices.parquet``, ``refused.json`` and one ``grey<size>.npy`` a size;
 ``roots/<hash of the path>.json`` holds the name of that folder, and a digest of the pseudonyms' key
@@ -16,12 +16,13 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from hemodetect.dataset.joined import SUFFIX, folders_of, joined_fingerprint, joined_table
 from hemodetect.dataset.manifest import FileStat, fingerprint, labelled_slices, listed_files
 from hemodetect.errors import DatasetError, UnreadableFile
 from hemodetect.imaging.pictures import (
@@ -39,7 +40,7 @@ from hemodetect.storage.whole_file import whole_file, whole_folder
 SIZES = (128, 244)
 """Side lengths that are cached: the input sizes of the recipes."""
 
-LAYOUT_VERSION = 2
+LAYOUT_VERSION = 3
 """Version of the folders' layout in the cache."""
 
 Progress = Callable[[int, int], None]
@@ -56,6 +57,7 @@ class Dataset:
         slices: one row a slice; columns as in `manifest.labelled_slices`, and sha256, rows, columns.
         refused: files that could not be decoded; they have no row.
         folder: holds the arrays.
+        parts: the sets that it joins, if it does.
     """
 
     root: Path
@@ -63,6 +65,7 @@ class Dataset:
     slices: pd.DataFrame
     refused: tuple[RefusedFile, ...]
     folder: Path
+    parts: tuple[Dataset, ...] = ()
 
     def grey(self, size: int) -> np.ndarray:
         """(n, size, size) uint8, memory-mapped, read-only, rows as in `slices`."""
@@ -78,13 +81,16 @@ def open_dataset(root: Path, progress: Progress | None = None) -> Dataset:
     """The data set at `root`, decoded on first use.
 
     Args:
-        root: folder in one of the layouts of `hemodetect.dataset.manifest`.
+        root: folder in one of the layouts of `hemodetect.dataset.manifest`, or a file that joins
+            several sets (`hemodetect.dataset.joined`).
         progress: called with (slices done, slices in all) while decoding.
 
     Raises:
         DatasetError: missing, empty, or not a known layout.
     """
     root = root.resolve()
+    if root.suffix == SUFFIX:
+        return _open_joined(root, progress)
     files = listed_files(root)
     index = settings().cache / "roots" / f"{_digest(str(root))[:16]}.json"
     state = _digest(json.dumps([_key_digest(), [(f.file, f.size, f.changed_ns) for f in files]]))
@@ -95,6 +101,34 @@ def open_dataset(root: Path, progress: Progress | None = None) -> Dataset:
     with whole_file(index) as partial:
         partial.write_text(json.dumps({"state": state, "folder": dataset.folder.name}))
     return dataset
+
+
+def _open_joined(file: Path, progress: Progress | None) -> Dataset:
+    parts = tuple(open_dataset(folder, progress) for folder in folders_of(file))
+    table = joined_table({part.root.name: part.slices for part in parts})
+    name = f"{joined_fingerprint([part.fingerprint for part in parts])}-{_key_digest()}"
+    if not (_datasets() / name).is_dir():
+        with (
+            contextlib.suppress(FileExistsError),
+            whole_folder(_datasets() / name) as partial,
+        ):
+            for size in SIZES:
+                array = np.lib.format.open_memmap(
+                    partial / f"grey{size}.npy", "w+", np.uint8, (len(table), size, size)
+                )
+                start = 0
+                for part in parts:
+                    array[start : start + len(part.slices)] = part.grey(size)
+                    start += len(part.slices)
+                array.flush()
+            table.to_parquet(partial / "slices.parquet", index=False)
+            refused = [
+                {"file": f"{part.root.name}/{one.file}", "reason": one.reason}
+                for part in parts
+                for one in part.refused
+            ]
+            (partial / "refused.json").write_text(json.dumps(refused))
+    return replace(_open_cached(file, name), parts=parts)
 
 
 def _open_cached(root: Path, name: str) -> Dataset:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from hemodetect.dataset.cache import Dataset
-from hemodetect.dataset.manifest import SUBTYPES
 from hemodetect.dataset.position import slice_positions
+from hemodetect.dataset.slice_tables import SUBTYPES
 from hemodetect.errors import DatasetError
 
 _DEMOGRAPHICS = "patient_demographics.csv"

@@ -16,6 +16,7 @@ from hemodetect.dataset.bleeds import LARGE, bleed_site
 from hemodetect.dataset.cache import Dataset
 from hemodetect.dataset.duplicates import SharedSlices, shared_slices
 from hemodetect.dataset.heads import patient_heads
+from hemodetect.dataset.joined import joined_groups
 from hemodetect.dataset.likeness import head_likeness
 from hemodetect.imaging.naming import natural_key
 from hemodetect.storage.whole_file import whole_file
@@ -76,7 +77,12 @@ class PatientGrouping:
 
 
 def patient_groups(dataset: Dataset) -> dict[str, str]:
-    """Name of the patient group of every patient: its first member's, in natural order."""
+    """Name of the patient group of every patient: its first member's, in natural order.
+
+    In a joined set they are those of its parts.
+    """
+    if dataset.parts:
+        return joined_groups({part.root.name: patient_groups(part) for part in dataset.parts})
     return patient_grouping(dataset).groups
 
 

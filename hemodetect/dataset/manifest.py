@@ -1,9 +1,7 @@
 """A folder of labelled slices, as a table.
 
-Two layouts are known:
+Layouts that are known: the three of `slice_tables`, labelled slice by slice, and
 
-- **ct-ich**: ``hemorrhage_diagnosis.csv`` with a row for every slice, images under
-  ``Patients_CT/<patient>/brain/<slice>.jpg``;
 - **by class**: ``<class>/.../<patient>/*.jpg``, where the first folder names the class and the
   last one the patient. The near-east download has this layout.
 """
@@ -18,6 +16,7 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
+from hemodetect.dataset.slice_tables import TABLES, labelled_by_slice
 from hemodetect.errors import DatasetError
 from hemodetect.imaging.naming import natural_key, series_and_number
 from hemodetect.imaging.pseudonym import pseudonym
@@ -29,10 +28,6 @@ NORMAL_NAMES = frozenset({"normal", "no hemorrhage", "no_hemorrhage", "negative"
 """Names of class folders of normal slices, in lower case."""
 HEMORRHAGE_NAMES = frozenset({"hemorrhage", "hemorrhagic", "haemorrhage", "positive", "1"})
 """Names of class folders of hemorrhagic slices, in lower case."""
-SUBTYPES = ("Intraventricular", "Intraparenchymal", "Subarachnoid", "Epidural", "Subdural")
-"""Kinds of hemorrhage: columns of ct-ich's table of labels."""
-_CT_ICH_LABELS = "hemorrhage_diagnosis.csv"
-
 CLASS_LAYOUT_HELP = (
     "expected one folder a class (for example NORMAL and Hemorrhagic), in it one folder a patient"
 )
@@ -80,7 +75,7 @@ def was_uploaded(root: Path) -> bool:
 
 def is_part_of_a_set(name: str) -> bool:
     """Whether a file of this name is a picture or the table of labels."""
-    is_known = PurePosixPath(name).suffix.lower() in PICTURE_SUFFIXES or name == _CT_ICH_LABELS
+    is_known = PurePosixPath(name).suffix.lower() in PICTURE_SUFFIXES or name in TABLES
     return is_known and not name.startswith(".")
 
 
@@ -88,8 +83,9 @@ def labelled_slices(root: Path, files: Iterable[FileStat]) -> pd.DataFrame:
     """One row a slice, ordered by patient, series and slice number.
 
     Columns: file, slice, patient, series, number, label (int8, 1 is hemorrhage), size, and where
-    the set has them the five subtypes (int8). `slice` names a slice in bundles and splits, which
-    may leave this machine: the file of a public set, a pseudonym of it in other sets.
+    the set has them the five subtypes (int8) and boxes (`slice_tables`). `slice` names a slice in
+    bundles and splits, which may leave this machine: the file of a public set, a pseudonym of it in
+    other sets.
 
     Raises:
         DatasetError: no known layout, or only one class.
@@ -97,8 +93,12 @@ def labelled_slices(root: Path, files: Iterable[FileStat]) -> pd.DataFrame:
     pictures = [f for f in files if PurePosixPath(f.file).suffix.lower() in PICTURE_SUFFIXES]
     if not pictures:
         raise DatasetError(f"{root}: no JPEG, PNG or TIFF slices found; {CLASS_LAYOUT_HELP}.")
-    is_ct_ich = (root / _CT_ICH_LABELS).is_file()
-    table = _ct_ich(root, pictures) if is_ct_ich else _by_class(root, pictures)
+    table = labelled_by_slice(root, [(f.file, f.size) for f in pictures])
+    if table is None:
+        table = _by_class(root, pictures)
+    elif was_uploaded(root):  # its patients' numbers may be a hospital's
+        table["patient"] = [pseudonym("patient", name) for name in table["patient"]]
+        table["slice"] = [pseudonym("slice", file) for file in table["file"]]
     if table["label"].nunique() < 2:
         class_name = "hemorrhage" if table["label"].iloc[0] else "normal"
         raise DatasetError(f"{root}: only {class_name} slices found, both classes are needed.")
@@ -155,34 +155,3 @@ def class_label(folder: str) -> int | None:
     """1 for a folder of hemorrhages, 0 for one of normal slices, None for any other."""
     name = folder.strip().lower()
     return 0 if name in NORMAL_NAMES else 1 if name in HEMORRHAGE_NAMES else None
-
-
-def _ct_ich(root: Path, pictures: list[FileStat]) -> pd.DataFrame:
-    diagnoses = pd.read_csv(root / _CT_ICH_LABELS)
-    needed = ["PatientNumber", "SliceNumber", *SUBTYPES, "No_Hemorrhage"]
-    missing = [c for c in needed if c not in diagnoses.columns]
-    if missing:
-        raise DatasetError(f"{root / _CT_ICH_LABELS}: column {missing[0]} is missing.")
-    rows = []
-    for picture in pictures:
-        parts = PurePosixPath(picture.file).parts
-        if len(parts) == 4 and parts[0] == "Patients_CT" and parts[2] == "brain":
-            number = PurePosixPath(parts[3]).stem
-            if parts[1].isdigit() and number.isdigit():
-                rows.append((picture.file, parts[1], "", int(number), picture.size))
-    table = pd.DataFrame(rows, columns=["file", "patient", "series", "number", "size"])
-    diagnoses["patient"] = diagnoses["PatientNumber"].astype(int).astype(str).str.zfill(3)
-    table = table.merge(
-        diagnoses.rename(columns={"SliceNumber": "number"})[
-            ["patient", "number", *SUBTYPES, "No_Hemorrhage"]
-        ],
-        on=["patient", "number"],
-    )
-    if table.empty:
-        raise DatasetError(f"{root}: no slice under Patients_CT has a row in {_CT_ICH_LABELS}.")
-    table["label"] = 1 - table.pop("No_Hemorrhage")
-    table["slice"] = table["file"]
-    if was_uploaded(root):  # its numbers may be a hospital's
-        table["patient"] = [pseudonym("patient", name) for name in table["patient"]]
-        table["slice"] = [pseudonym("slice", file) for file in table["file"]]
-    return table.astype(dict.fromkeys(SUBTYPES, "int8"))

@@ -70,8 +70,8 @@ class Split:
         path.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n")
 
     @classmethod
-    def read(cls, path: Path, dataset: Dataset) -> Split:
-        """The split in `path`; raises `SplitError` where it is of another data set."""
+    def read(cls, path: Path, dataset: Dataset | None = None) -> Split:
+        """The split in `path`; raises `SplitError` where it is of another data set than given."""
         try:
             raw = json.loads(path.read_text())
             folds = tuple(
@@ -80,12 +80,34 @@ class Split:
             split = cls(raw["name"], raw["fingerprint"], raw["seed"], raw["groups"], folds)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise SplitError(f"{path}: not a split ({error}); make it with `train`.") from error
-        if split.fingerprint != dataset.fingerprint:
+        if dataset is not None and split.fingerprint != dataset.fingerprint:
             raise SplitError(
                 f"{path}: is of data set {split.fingerprint}, this one is {dataset.fingerprint};"
                 " make a new split."
             )
         return split
+
+    def of_part(self, part: str, fingerprint: str) -> Split:
+        """The folds of one set of a joined set, under its own names.
+
+        Args:
+            part: name of the set.
+            fingerprint: of the set.
+        """
+        start = f"{part}/"
+        groups = {
+            patient.removeprefix(start): group.removeprefix(start)
+            for patient, group in self.groups.items()
+            if patient.startswith(start)
+        }
+        folds = tuple(
+            Fold(
+                tuple(g.removeprefix(start) for g in fold.test_groups if g.startswith(start)),
+                tuple(s.removeprefix(start) for s in fold.test_slices if s.startswith(start)),
+            )
+            for fold in self.folds
+        )
+        return Split(self.name, fingerprint, self.seed, groups, folds)
 
 
 def patient_split(

@@ -13,6 +13,7 @@ from hemodetect.evaluation.levels import (
     PATIENT_PROBABILITY,
     EvaluationError,
     Level,
+    has_folder_labels,
     patient_probabilities,
     slice_level,
 )
@@ -34,6 +35,7 @@ class ComparedModel:
         key: name of its column: the family's key, with the recipe if a family occurs twice.
         family, recipe, version: those of its bundle.
         threshold, threshold_reason: its operating point.
+        slice_threshold: of single slices; None where it is the same.
         origins: data set -> "out-of-fold", or "outside" for a set it was not trained on.
     """
 
@@ -44,6 +46,7 @@ class ComparedModel:
     threshold: float
     threshold_reason: str
     origins: dict[str, Origin]
+    slice_threshold: float | None = None
 
     @property
     def name(self) -> str:
@@ -93,12 +96,13 @@ class Comparison:
     def cases(self, level: Level) -> pd.DataFrame:
         """One row per case, columns as in `slices`.
 
-        A patient's probability is the one that the model predicts for the patient, or else the mean of
-        its slices. The label is 1 if any slice has label 1. The slice name is empty, and so is a fact
-        in which the slices differ.
+        Slices of a set that labels folders have their patient's probability from models whose slices
+        answer for themselves, as that label asks. A patient's probability is the one that the model
+        predicts for the patient, or else the mean of its slices. The label is 1 if any slice has
+        label 1. The slice name is empty, and so is a fact in which the slices differ.
         """
         if level == "slice":
-            return self.slices
+            return self._slices_as_labelled()
         by_patient = self.slices.groupby(["set", "patient"], sort=False)
         keys = [model.key for model in self.models]
         table = by_patient[keys].mean()
@@ -115,6 +119,35 @@ class Comparison:
             table[fact] = by_patient[fact].first().where(shared, "")
         table["slice"] = ""
         return table.reset_index()[list(self.slices.columns)]
+
+    def folder_labelled(self) -> tuple[str, ...]:
+        """Names of the sets whose slices carry the label of their folder."""
+        by_set = self.slices.groupby("set", sort=False)
+        return tuple(str(name) for name, rows in by_set if has_folder_labels(rows))
+
+    def released_thresholds(self, level: Level) -> dict[str, float | np.ndarray]:
+        """Key of a model -> its operating point; one a case, (n,), where sets need different ones."""
+        thresholds: dict[str, float | np.ndarray] = {}
+        names, by_folder = self.slices["set"], self.folder_labelled()
+        for model in self.models:
+            own = model.slice_threshold
+            if level == "patient" or own is None or set(names) <= set(by_folder):
+                thresholds[model.key] = model.threshold
+            elif not by_folder:
+                thresholds[model.key] = own
+            else:
+                of_case = np.where(names.isin(by_folder), model.threshold, own)
+                thresholds[model.key] = of_case.astype(np.float32)
+        return thresholds
+
+    def _slices_as_labelled(self) -> pd.DataFrame:
+        rows = self.slices["set"].isin(self.folder_labelled())
+        columns = {
+            model.key: self.slices[model.key].where(~rows, self.slices[patient_column(model.key)])
+            for model in self.models
+            if model.slice_threshold is not None and patient_column(model.key) in self.slices
+        }
+        return self.slices.assign(**columns)
 
 
 def patient_column(key: str) -> str:

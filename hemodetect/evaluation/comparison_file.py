@@ -124,14 +124,18 @@ def _checked_texts(table: pa.Table) -> pa.Table:
     return table.cast(pa.schema(plain))
 
 
+def _is_share(value: object) -> bool:
+    return isinstance(value, float) and 0 <= value <= 1
+
+
 def _is_valid(model: ComparedModel) -> bool:
     texts = (model.key, model.family, model.recipe, model.version, model.threshold_reason)
     return (
         all(isinstance(text, str) for text in texts)
-        and isinstance(model.threshold, float)
         and isinstance(model.origins, dict)
         and model.family in FAMILY_NAMES
         and _RECIPE.fullmatch(model.recipe) is not None
         and model.key in (model.family, f"{model.family} {model.recipe}")
-        and 0 <= model.threshold <= 1
+        and _is_share(model.threshold)
+        and (model.slice_threshold is None or _is_share(model.slice_threshold))
     )

@@ -1,8 +1,11 @@
 """Whether a probability excludes an answer: split conformal prediction for each class.
 
 An answer is excluded if at most 10 % of the calibration patients of its class fit the class as badly
-or worse (Vovk, Gammerman & Shafer 2005, section 4.5: label-conditional). So the true answer is not
-excluded for at least 90 % of the patients of each class, even if the probabilities are poor.
+or worse (Vovk, Gammerman & Shafer 2005, section 4.5: label-conditional). Then the true answer is not
+excluded for at least 90 % of the patients of each class, even if the probabilities are poor, as long as
+those patients are exchangeable with the calibration patients: of the same hospitals, scanners and mix
+of cases. Elsewhere nothing is promised; `docs/models.md` says what was measured when the range of one
+set met the patients of another.
 """
 
 from __future__ import annotations

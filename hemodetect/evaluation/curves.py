@@ -20,7 +20,7 @@ from sklearn.metrics import average_precision_score, precision_recall_curve, roc
 from hemodetect.evaluation.cases import Cases, checked_cases
 from hemodetect.evaluation.intervals import group_counts, rates, unanimous_bound
 from hemodetect.evaluation.levels import called
-from hemodetect.evaluation.metrics import Metric
+from hemodetect.evaluation.metrics import Metric, percentiles, wide_area
 
 MOST_THRESHOLDS = 1200
 GRID = np.linspace(0, 1, 101)
@@ -111,12 +111,11 @@ def roc_curve_with_band(
         cases.labels, cases.probabilities, called(cases.probabilities, 0.5), cases.codes
     )
     (area,) = rates(counts, np.ones((1, cases.drawn.shape[1])))["auroc"]
-    auroc = cases.metric(
-        float(area),
-        rates(counts, cases.drawn)["auroc"],
-        cases.both_classes_vary,
-        cases.fewest_groups,
-    )
+    auroc, areas = Metric(float(area)), rates(counts, cases.drawn)["auroc"]
+    if cases.both_classes_vary and np.isfinite(areas).any():
+        positive, negative = (int((n > 0).sum()) for n in (counts.positives, counts.negatives))
+        resampled = percentiles(float(area), areas, confidence)
+        auroc = wide_area(resampled, positive, negative, confidence)
     low, high = _band(cases, resampled_sensitivity(cases))
     bound = unanimous_bound(cases.fewest_groups, confidence)
     low = np.where((low == 1) & (GRID < 1), bound, low)

@@ -14,9 +14,14 @@ That is the Mann-Whitney statistic of the resampled slices themselves (D. Bamber
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import brentq
+from scipy.stats import norm
+
+_STEP = 1e-9  # beside an area of 0 or 1, where a root of the interval lies at the end itself
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +134,33 @@ def can_vary(positive: np.ndarray, contributing: np.ndarray) -> bool:
         stratum.sum() == 1 and (stratum & contributing).any() for stratum in (positive, ~positive)
     )
     return not alone and int(contributing.sum()) >= 2
+
+
+def area_interval(
+    area: float, positive: int, negative: int, confidence: float
+) -> tuple[float, float]:
+    """Score interval of an area under the ROC curve from its value and the counts of both classes.
+
+    R. Newcombe, Statistics in Medicine 2006, 25, 559, method 5: all areas that lie within so many
+    standard errors, each taken at that area. It has a width where every pair is in order, and gets to
+    it without a jump.
+
+    Args:
+        area: 0 to 1.
+        positive, negative: independent cases of each class, at least 1.
+        confidence: between 0 and 1.
+    """
+    z = norm.ppf((1 + confidence) / 2)
+    pairs, others = positive * negative, (positive + negative) / 2 - 1
+
+    def distance(other: float) -> float:
+        spread = 1 + others * ((1 - other) / (2 - other) + other / (1 + other))
+        return abs(area - other) - z * math.sqrt(max(other * (1 - other) * spread / pairs, 0.0))
+
+    # A step aside: an area of 0 or 1 is itself the other root.
+    low = 0.0 if area <= _STEP else brentq(distance, 0.0, min(area, 1 - _STEP))
+    high = 1.0 if area >= 1 - _STEP else brentq(distance, max(area, _STEP), 1.0)
+    return float(low), float(high)
 
 
 def unanimous_bound(groups: int, confidence: float) -> float:

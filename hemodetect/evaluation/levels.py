@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ from pandas.api.types import is_complex_dtype, is_numeric_dtype
 from hemodetect.errors import HemodetectError
 
 Level = Literal["slice", "patient"]
+LEVELS: tuple[Level, ...] = get_args(Level)
 
 COLUMNS = ["patient", "slice", "label", "probability"]
 
@@ -77,6 +78,30 @@ def patient_level(predictions: pd.DataFrame, threshold: float) -> pd.DataFrame:
     result["probability"] = result["probability"].astype(np.float32)
     result["call"] = called(result["probability"].to_numpy(), threshold)
     return result[["patient", "label", "probability", "call", "slices"]]
+
+
+def has_folder_labels(slices: pd.DataFrame) -> bool:
+    """Whether slices carry the label of their patient's folder rather than their own.
+
+    Then no patient has slices of both labels, though patients have several slices. Whether a slice
+    bleeds is not known in such a set.
+
+    Args:
+        slices: patient and label of every slice.
+    """
+    by_patient = slices.groupby("patient")["label"]
+    return bool((by_patient.nunique() == 1).all() and by_patient.size().median() > 1)
+
+
+def by_folder_label(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Predictions of a model whose slices answer for themselves, as the labels of the set ask.
+
+    Where slices carry the label of their folder, every slice gets its patient's probability. Other
+    predictions stay as they are.
+    """
+    if not has_folder_labels(predictions):
+        return predictions
+    return predictions.assign(probability=predictions[PATIENT_PROBABILITY])
 
 
 def patient_probabilities(predictions: pd.DataFrame) -> np.ndarray:

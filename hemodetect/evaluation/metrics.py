@@ -12,6 +12,7 @@ import pandas as pd
 
 from hemodetect.evaluation.intervals import (
     GroupCounts,
+    area_interval,
     can_vary,
     confusion_counts,
     draws,
@@ -22,7 +23,9 @@ from hemodetect.evaluation.intervals import (
 from hemodetect.evaluation.levels import (
     EvaluationError,
     Level,
+    by_folder_label,
     called,
+    has_folder_labels,
     patient_level,
     slice_level,
 )
@@ -112,8 +115,8 @@ def scores(
     a hemorrhage are drawn separately. There are two exceptions: a figure that uses a single group
     (of its class) has no interval; and if all groups agree, so that every resample gives 0 % or
     100 %, the interval ends at the exact binomial bound for that number of groups instead of having
-    no width. Resamples in which a figure is undefined (possible only where no group is free of
-    hemorrhage) are left out.
+    no width. An AUROC's interval is never narrower than `intervals.area_interval`. Resamples in
+    which a figure is undefined (possible only where no group is free of hemorrhage) are left out.
 
     Args:
         predictions: see `slice_level`.
@@ -181,6 +184,36 @@ class Judged:
             confusion=Confusion(tn, fp, fn, tp),
             **_metrics(counts, self.drawn, self.confidence),
         )
+
+
+def level_scores(
+    predictions: pd.DataFrame,
+    level: Level,
+    *,
+    threshold: float,
+    slice_threshold: float | None,
+    groups: Mapping[str, str] | None = None,
+) -> Scores:
+    """`scores` of a model at its operating points, as the labels of the set ask.
+
+    Args:
+        predictions: see `slice_level`.
+        level: count slices or patients.
+        threshold: of patients, and of slices that have no other.
+        slice_threshold: of slices that answer for themselves, not for their patient; None where they
+            do not. Where slices carry the label of their folder, such a model's figures by slice are
+            those of the patient's probability, given to each of its slices.
+        groups: patient -> patient group.
+
+    Raises:
+        EvaluationError: as `scores`.
+    """
+    if level == "slice" and slice_threshold is not None:
+        if has_folder_labels(predictions):
+            predictions = by_folder_label(predictions)
+        else:
+            threshold = slice_threshold
+    return scores(predictions, level=level, threshold=threshold, groups=groups)
 
 
 def judged(
@@ -251,8 +284,20 @@ def _widened(
         "specificity": specificity,
         "accuracy": _mixed(metrics["accuracy"], share, sensitivity, specificity),
         "balanced_accuracy": _mixed(metrics["balanced_accuracy"], 0.5, sensitivity, specificity),
-        "auroc": unanimous(metrics["auroc"], min(n_positive, n_negative), confidence),
+        "auroc": wide_area(metrics["auroc"], n_positive, n_negative, confidence),
     }
+
+
+def wide_area(metric: Metric, positive: int, negative: int, confidence: float) -> Metric:
+    """An AUROC whose interval is at least as wide as its score interval for so many groups.
+
+    Near 0 and 1 resampled groups nearly all agree, and their percentiles promise more than so few
+    groups can show. A model that gives every case the same probability has 0.5 whoever is drawn.
+    """
+    if not metric.has_interval or metric.low == metric.high == 0.5:
+        return metric
+    low, high = area_interval(metric.value, positive, negative, confidence)
+    return Metric(metric.value, min(metric.low, low), max(metric.high, high))
 
 
 def unanimous(metric: Metric, groups: int, confidence: float) -> Metric:

@@ -49,6 +49,7 @@ class Evaluated:
             trained on.
         slice_scores: by slice.
         patient_scores: by patient (mean of a patient's slices).
+        folder_label: slices carry the label of their folder, see `metrics.level_scores`.
         training_seconds: of all folds together; None if unknown.
     """
 
@@ -58,6 +59,7 @@ class Evaluated:
     slice_scores: Scores
     patient_scores: Scores
     training_seconds: float | None
+    folder_label: bool = False
 
 
 HEADINGS = (
@@ -128,14 +130,14 @@ def _lines(row: Evaluated) -> list[tuple[str, ...]]:
     study = ("", "") if row.split.startswith("external") else _study(row.family, row.recipe)
     of_slices = (trained, *study)
     return [
-        (name, row.recipe, row.split, *_figures(row.slice_scores), *of_slices),
+        (name, row.recipe, row.split, *_figures(row.slice_scores, row.folder_label), *of_slices),
         (name, row.recipe, row.split, *_figures(row.patient_scores), "", "", ""),
     ]
 
 
-def _figures(scores: Scores) -> tuple[str, ...]:
+def _figures(scores: Scores, folder_label: bool = False) -> tuple[str, ...]:
     return (
-        f"{scores.n:,} {scores.level}s",
+        f"{scores.n:,} {scores.level}s" + (", folder label" if folder_label else ""),
         percent(scores.accuracy),
         f"{100 * scores.majority_baseline:.1f} %",
         percent(scores.balanced_accuracy),

@@ -21,7 +21,6 @@ import tensorflow as tf
 from hemodetect.imaging.study import Slice
 from hemodetect.models.heat_map_source import HeatMapSource
 from hemodetect.models.interface import HeatMapMethod
-from hemodetect.models.networks import LAST_CONVOLUTION
 from hemodetect.models.series_cache import SeriesCache
 from hemodetect.preprocessing.model_input import model_input
 from hemodetect.preprocessing.standard_head import in_source
@@ -84,13 +83,15 @@ def grad_cam_maps(source: HeatMapSource) -> np.ndarray:
     """Grad-CAM of every slice.
 
     Returns:
-        (n, rows, columns) float32 at the last convolution's resolution, not below 0, in units of
+        (n, rows, columns) float32 at the features' resolution, not below 0, in units of
         score; comparable from slice to slice.
     """
     if source.score_layer is None:
-        differentiate = _differentiated_chain(source.network)
+        differentiate = _differentiated_chain(source.network, source.feature_layer)
     else:
-        differentiate = _differentiated_graph(source.network, source.score_layer)
+        differentiate = _differentiated_graph(
+            source.network, source.feature_layer, source.score_layer
+        )
     maps = []
     for start in range(0, len(source.images), _BATCH):
         part = source.images[start : start + _BATCH]
@@ -138,7 +139,7 @@ def slice_map(source: HeatMapSource, index: int, method: HeatMapMethod) -> np.nd
         heat = kind(network, model_modifier=modifier, clone=True)(
             _hemorrhage_score,
             image,
-            penultimate_layer=LAST_CONVOLUTION,
+            penultimate_layer=source.feature_layer,
             normalize_cam=False,
         )
     return np.maximum(np.asarray(heat)[0], 0).astype(np.float32)
@@ -156,9 +157,11 @@ def _hemorrhage_score(output: tf.Tensor) -> tf.Tensor:
 
 
 @lru_cache(maxsize=4)
-def _differentiated_chain(model: keras.Model) -> tf.types.experimental.GenericFunction:
+def _differentiated_chain(
+    model: keras.Model, feature_layer: str
+) -> tf.types.experimental.GenericFunction:
     """Compiled function from (_BATCH, size, size, 3) to maps, for a chain that ends in a sigmoid."""
-    convolution = model.get_layer(LAST_CONVOLUTION)
+    convolution = model.get_layer(feature_layer)
     features = keras.Model(model.inputs, convolution.output)
     *hidden, last = model.layers[model.layers.index(convolution) + 1 :]
 
@@ -178,10 +181,10 @@ def _differentiated_chain(model: keras.Model) -> tf.types.experimental.GenericFu
 
 @lru_cache(maxsize=4)
 def _differentiated_graph(
-    model: keras.Model, score_layer: str
+    model: keras.Model, feature_layer: str, score_layer: str
 ) -> tf.types.experimental.GenericFunction:
-    """The same for a network whose last convolution reaches the score on more than one way."""
-    outputs = [model.get_layer(LAST_CONVOLUTION).output, model.get_layer(score_layer).output]
+    """The same for a network whose features reach the score on more than one way."""
+    outputs = [model.get_layer(feature_layer).output, model.get_layer(score_layer).output]
     both = keras.Model(model.inputs, outputs)
 
     @tf.function
@@ -189,7 +192,7 @@ def _differentiated_graph(
         with tf.GradientTape() as tape:
             tape.watch(images)
             activations, score = both(images, training=False)
-        return _weighted(activations, tape.gradient(score, activations))
+        return _weighted(activations, tape.gradient(score[:, 0], activations))
 
     return maps
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from scipy import ndimage
 
-from hemodetect.models.blood_network import LOGIT, with_mirror
+from hemodetect.models.blood_network import FEATURES, LOGITS
 from hemodetect.models.findings import SliceFindings, top_fraction_mean
 from hemodetect.models.heat_map_source import HeatMapSource
 from hemodetect.models.interface import GRADIENT_METHODS, Abilities, SeriesPrediction
@@ -19,7 +20,9 @@ from hemodetect.preprocessing.standard_head import SOURCE_SIDE, StandardSeries
 
 WEIGHTS = "model.keras"
 _BATCH = 32
-_LOWEST_PROBABILITY = 1e-4  # that of a slice without a head; keeps logits finite
+_LOWEST = -9.0  # log-odds of a slice without a head; those of others are bounded by it
+_LOWEST_PLACE = 1e-4  # probability of blood at a place; keeps its log-odds finite
+_TOP_PLACES = 12  # places of a map whose mean is a feature: about 10 cm2
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,29 +47,32 @@ class BloodModel:
         return Abilities((GRADIENT_METHODS[0], "Blood map", *GRADIENT_METHODS[1:]))
 
     def findings(self, series: StandardSeries) -> SliceFindings:
-        """Findings in one series: each slice is read twice, once mirrored, and the mean is taken."""
+        """Findings in one series.
+
+        Each slice is read once. Reading its mirror image too and taking the mean brought 0.004 of
+        AUROC (ct-ich, one fold) for twice the time.
+        """
         rows = np.flatnonzero(series.head_found)
-        images = series.normalised()
-        n, width = len(images), self.keras_model.output_shape[2][-1]
-        probability = np.zeros(n)
-        embedding = np.zeros((n, width), np.float32)
-        maps = np.zeros((n, *self.keras_model.output_shape[1][1:3]), np.float32)
+        images = series.normalised()[..., None]
+        (_, outputs), (_, *map_shape, _) = self.keras_model.output_shape
+        logits = np.full((len(images), outputs), _LOWEST, np.float32)
+        maps = np.zeros((len(images), *map_shape), np.float32)
         size = _BATCH if len(rows) > 1 else 1
         for start in range(0, len(rows), size):
             part = rows[start : start + size]
             # Filled up, so that the compiled function meets two shapes only.
-            full = np.concatenate([part, np.repeat(part[-1:], size - len(part))])
-            batch = with_mirror(images[full])
-            (p, m, e), (p_back, m_back, e_back) = (
-                tuple(np.asarray(x)[: len(part)] for x in self.keras_model.predict_on_batch(pair))
-                for pair in (batch, batch[..., ::-1])
-            )
-            probability[part] = (p[:, 0] + p_back[:, 0]) / 2
-            maps[part] = (m[..., 0] + m_back[:, :, ::-1, 0]) / 2
-            embedding[part] = (e + e_back) / 2
-        clipped = np.clip(probability, _LOWEST_PROBABILITY, 1 - _LOWEST_PROBABILITY)
-        logits = np.log(clipped / (1 - clipped)).astype(np.float32)
-        return SliceFindings(logits, embedding, series.head_found, series.in_brain, maps)
+            full = images[np.concatenate([part, np.repeat(part[-1:], size - len(part))])]
+            found, places = self.keras_model.predict_on_batch(full)
+            logits[part] = np.asarray(found)[: len(part)]
+            maps[part] = np.asarray(places)[: len(part), ..., 0]
+        logits = np.clip(logits, _LOWEST, -_LOWEST)
+        return SliceFindings(
+            logits[:, 0],
+            slice_features(logits, maps),
+            series.head_found,
+            series.in_brain,
+            maps,
+        )
 
     def predict(self, grey: np.ndarray, cache: SeriesCache | None = None) -> SeriesPrediction:
         """Each slice by itself; the patient's is the mean of the most suspicious."""
@@ -83,8 +89,9 @@ class BloodModel:
         standard = (cache or SeriesCache()).standard(grey)
         return HeatMapSource(
             self.keras_model,
-            with_mirror(standard.normalised()),
-            score_layer=LOGIT,
+            standard.normalised()[..., None],
+            FEATURES,
+            score_layer=LOGITS,
             standard=standard,
             blood_maps=lambda: self.findings(standard).maps,
         )
@@ -92,3 +99,29 @@ class BloodModel:
     def save(self, folder: Path) -> None:
         """Writes the weights into an existing folder."""
         write_network(folder / WEIGHTS, self.keras_model)
+
+
+def slice_features(logits: np.ndarray, maps: np.ndarray) -> np.ndarray:
+    """(n, 10) float32: what heads judge slices by.
+
+    Each has one meaning whatever network it comes from, so that a head fitted to the findings of
+    several networks can be used with another: log-odds of any blood and of its five kinds; of the map's
+    maximum, of its highest mean over 3 x 3 places, and of the mean of its twelve highest places; and
+    the logarithm of the area that it marks.
+
+    Args:
+        logits: (n, 6) log-odds.
+        maps: (n, rows, rows) probability of blood by place.
+    """
+    n = len(maps)
+    flat = np.sort(maps.reshape(n, -1), axis=1)
+    highest, top = flat[:, -1], flat[:, -_TOP_PLACES:].mean(axis=1)
+    means = ndimage.uniform_filter(maps, (0, 3, 3), mode="constant").reshape(n, -1).max(axis=1)
+    marked = np.log(flat.sum(axis=1) + 0.1)
+    of_maps = (_log_odds(highest), _log_odds(means), _log_odds(top), marked)
+    return np.column_stack([logits, *of_maps]).astype(np.float32)
+
+
+def _log_odds(probability: np.ndarray) -> np.ndarray:
+    bounded = np.clip(probability, _LOWEST_PLACE, 1 - _LOWEST_PLACE)
+    return np.log(bounded / (1 - bounded))

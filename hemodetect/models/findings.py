@@ -16,14 +16,14 @@ class SliceFindings:
 
     Attributes:
         logits: (n,) float32 log-odds of blood in the slice; a slice without a head has the lowest.
-        embedding: (n, 259) float32, 0 where no head was found.
+        features: (n, 10) float32, see `blood_model.slice_features`.
         head_found: (n,) bool.
         in_brain: (n,) bool, slices that count for the study: not neck, face or skull base.
-        maps: (n, 28, 28) float32, probability of blood by place in the standard slice.
+        maps: (n, 24, 24) float32, probability of blood by place in the standard slice.
     """
 
     logits: np.ndarray
-    embedding: np.ndarray
+    features: np.ndarray
     head_found: np.ndarray
     in_brain: np.ndarray
     maps: np.ndarray

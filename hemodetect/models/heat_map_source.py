@@ -24,10 +24,11 @@ class HeatMapSource:
     """A network and the images it sees of one series.
 
     Attributes:
-        network: its last convolution is called `networks.LAST_CONVOLUTION`.
+        network: has convolutions.
         images: (n, ...) float32 as the network takes them.
-        score_layer: name of the layer that gives the score before the sigmoid; None where the
-            network is a chain of layers that ends in a dense layer with a sigmoid.
+        feature_layer: name of the layer whose features Grad-CAM weighs.
+        score_layer: name of the layer whose first value is the score before the sigmoid; None where
+            the network is a chain of layers that ends in a dense layer with a sigmoid.
         standard: the frame that the images are in; None where they are whole slices.
         blood_maps: gives the network's own maps (n, rows, columns) float32 of the probability of
             blood, in the frame of the images; None where it has none.
@@ -35,6 +36,7 @@ class HeatMapSource:
 
     network: keras.Model
     images: np.ndarray
+    feature_layer: str
     score_layer: str | None = None
     standard: StandardSeries | None = None
     blood_maps: Callable[[], np.ndarray] | None = None

@@ -64,7 +64,9 @@ class NetworkModel:
         """The network and the images it sees; see `FittedModel`."""
         if not self.abilities.heat_maps:
             raise NoHeatMaps("This network has no convolutions; heat maps need a CNN.")
-        return HeatMapSource(self.keras_model, network_input(self.keras_model, grey))
+        return HeatMapSource(
+            self.keras_model, network_input(self.keras_model, grey), LAST_CONVOLUTION
+        )
 
     def save(self, folder: Path) -> None:
         """Writes the weights into an existing folder."""

@@ -122,22 +122,19 @@ class BloodRecipe(NamedRecipe):
         steps: batches an epoch.
         bleeding, painted: slices with a real and with a painted bleed in each batch; the rest is
             normal.
-        paintings: tries at painting a bleed into each normal slice of the vault.
     """
 
     adjustable: ClassVar[tuple[str, ...]] = ("epochs",)
     keeps_fold_models: ClassVar[bool] = True
 
     size: int = 244
-    epochs: int = 24
-    steps: int = 100
+    epochs: int = 8
+    steps: int = 40
     batch: int = 32
-    bleeding: int = 6
-    painted: int = 12
-    paintings: int = 9
-    learning_rate: float = 2e-3
+    bleeding: int = 13
+    painted: int = 6
+    learning_rate: float = 1.5e-3
     weight_decay: float = 0.02
-    label_smoothing: float = 0.05
     threshold: float = 0.5
 
 
@@ -147,32 +144,29 @@ class StudyRecipe(NamedRecipe):
 
     Attributes:
         size: side of the slices that heads are taken from, in pixels.
-        components: principal components of the blood network's embedding that are looked at.
-        stride: SVM and logistic regression are fitted to every `stride`-th slice of a training
-            patient, because neighbours are alike.
+        stride: of the slices of a patient labelled by folder, SVM and logistic regression are fitted to
+            every `stride`-th, because neighbours are alike.
         regularisation: scikit-learn's C.
-        gamma: of the SVM's RBF kernel, on components of unit variance.
+        gamma: of the SVM's RBF kernel, on features of unit variance.
         units, epochs, batch, learning_rate: of the recurrent networks.
-        slice_share: the slice's own part of its logit; the rest is its study's. The smallest share
-            that on ct-ich, out of fold, is within 0.02 of the best AUROC by slice (CNN, 0.85 at
-            0.8). A smaller share predicts a slice's own label worse there; a larger one predicts a
-            folder's label worse.
+        inner_folds: that the scales are fitted over.
+        threshold, slice_threshold: calibrated probabilities from which on a patient, and a slice, is
+            called.
     """
 
     needs_backbone: ClassVar[bool] = True
 
     size: int = 244
-    components: int = 24
     stride: int = 4
-    regularisation: float = 0.01
-    gamma: float = 0.01
+    regularisation: float = 0.1
+    gamma: float = 0.03
     units: int = 16
-    epochs: int = 40
-    batch: int = 16
+    epochs: int = 30
+    batch: int = 32
     learning_rate: float = 5e-3
-    inner_folds: int = 4
-    slice_share: float = 0.4
+    inner_folds: int = 3
     threshold: float = 0.5
+    slice_threshold: float = 0.3
 
 
 Recipe = KernelRecipe | NetworkRecipe | BloodRecipe | StudyRecipe

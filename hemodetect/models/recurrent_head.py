@@ -6,6 +6,7 @@ each slice (Bahdanau et al. 2015, section 3.1).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import numpy as np
 from keras import layers
 
 from hemodetect.models.findings import SliceFindings
-from hemodetect.models.study_heads import HEAD_ARRAYS, HEAD_NETWORK, Components, StudyLogits
+from hemodetect.models.study_heads import HEAD_ARRAYS, HEAD_NETWORK, Scaling, StudyLogits
 from hemodetect.models.weight_files import write_arrays
 
 LONGEST = 64
@@ -27,38 +28,70 @@ _MASKED_LOGIT = 1e4  # taken off the attention logit of a place without a slice
 class RecurrentHead:
     """RNN or attention RNN; `network` is a `recurrent_network`."""
 
-    components: Components
+    scaling: Scaling
     network: keras.Model
     weighs_slices: bool
     reads_in_order = True
 
     def logits(self, findings: SliceFindings) -> StudyLogits:
         """Every slice is read once; the strides' logits for the study are averaged."""
-        features, n = slice_features(self.components, findings), len(findings.logits)
-        stride = series_stride(n)
-        strides = [np.arange(first, n, stride) for first in range(stride)]
-        batch = [padded(features[rows]) for rows in strides]
-        inputs = [np.stack(part) for part in zip(*batch, strict=True)]
-        outputs = (np.asarray(x) for x in self.network.predict_on_batch(inputs))
-        slice_logits, study_logits, weights = outputs
-        slices, attention = np.empty(n, np.float32), np.empty(n, np.float32)
-        for number, rows in enumerate(strides):
-            slices[rows] = slice_logits[number, : len(rows), 0]
-            attention[rows] = weights[number, : len(rows)] / stride
-        return StudyLogits(
-            slices, float(study_logits.mean()), attention if self.weighs_slices else None
-        )
+        places, inputs = self._read([findings])
+        outputs = [np.asarray(x) for x in self.network.predict_on_batch(inputs)]
+        return self._put_together([findings], places, outputs)[0]
+
+    def all_logits(self, series: Sequence[SliceFindings]) -> list[StudyLogits]:
+        """Of many series, in order."""
+        places, inputs = self._read(series)
+        outputs = self.network.predict(inputs, batch_size=64, verbose=0)
+        return self._put_together(series, places, outputs)
+
+    def _read(
+        self, series: Sequence[SliceFindings]
+    ) -> tuple[list[tuple[int, np.ndarray]], list[np.ndarray]]:
+        """Number of the series and rows of each stride, and the network's inputs."""
+        places, batch = [], []
+        for number, findings in enumerate(series):
+            features, n = self.scaling(findings.features), len(findings.logits)
+            stride = series_stride(n)
+            for first in range(stride):
+                rows = np.arange(first, n, stride)
+                places.append((number, rows))
+                batch.append(padded(features[rows]))
+        return places, [np.stack(part) for part in zip(*batch, strict=True)]
+
+    def _put_together(
+        self,
+        series: Sequence[SliceFindings],
+        places: list[tuple[int, np.ndarray]],
+        outputs: list[np.ndarray],
+    ) -> list[StudyLogits]:
+        slices = [np.empty(len(one.logits), np.float32) for one in series]
+        attention = [np.empty(len(one.logits), np.float32) for one in series]
+        studies: list[list[float]] = [[] for _ in series]
+        of_slices, of_studies, weights = outputs
+        for place, (number, rows) in enumerate(places):
+            slices[number][rows] = of_slices[place, : len(rows), 0]
+            attention[number][rows] = weights[place, : len(rows)]
+            studies[number].append(float(of_studies[place, 0]))
+        return [
+            StudyLogits(
+                slices[number],
+                float(np.mean(studies[number])),
+                attention[number] / len(studies[number]) if self.weighs_slices else None,
+            )
+            for number in range(len(series))
+        ]
 
     def save(self, folder: Path) -> None:
-        """Writes the components and the network."""
-        write_arrays(folder / HEAD_ARRAYS, self.components.arrays())
+        """Writes the scaling and the network."""
+        write_arrays(folder / HEAD_ARRAYS, self.scaling.arrays())
         self.network.save(folder / HEAD_NETWORK)
 
 
 def recurrent_network(features: int, units: int, attentive: bool) -> keras.Model:
     """A network over up to 64 slices; standard layers only, so that it loads with ``safe_mode=True``.
 
-    Inputs: components of the slices (64, features), and a mask (64,), 1 where there is a slice.
+    Inputs: features of the slices (64, features), and a mask (64,), 1 where there is a slice.
     Outputs: logits of the slices (64, 1), of the study (1,), and weights of the slices (64,).
 
     Args:
@@ -71,7 +104,9 @@ def recurrent_network(features: int, units: int, attentive: bool) -> keras.Model
     x = layers.Dropout(0.2)(layers.Dense(units, activation="tanh")(slices))
     states = layers.Bidirectional(layers.GRU(units, return_sequences=True))(x)
     states = layers.Dropout(0.3)(states)
-    slice_logits = layers.Dense(1, name="slice_logits")(states)
+    # A slice's own features count beside what its neighbours say of it.
+    own = layers.Concatenate()([states, slices])
+    slice_logits = layers.Dense(1, name="slice_logits")(own)
     flat = layers.Flatten()(slice_logits)
     masked = layers.Rescaling(_MASKED_LOGIT, offset=-_MASKED_LOGIT)(mask)
     if attentive:
@@ -84,12 +119,6 @@ def recurrent_network(features: int, units: int, attentive: bool) -> keras.Model
         weights = layers.Softmax(name="slice_weights")(layers.Add()([flat, masked]))
         study_logit = layers.Dot(axes=(1, 1), name="study_logit")([weights, flat])
     return keras.Model([slices, mask], [slice_logits, study_logit, weights])
-
-
-def slice_features(components: Components, findings: SliceFindings) -> np.ndarray:
-    """(n, components + 1) float32: components of the embedding, and a quarter of the logit."""
-    logits = findings.logits[:, None] / 4
-    return np.concatenate([components(findings.embedding), logits], axis=1).astype(np.float32)
 
 
 def series_stride(slices: int) -> int:

@@ -3,12 +3,13 @@
 Logits are log-odds of no fixed scale; `study_model` makes probabilities of them.
 
 - CNN: the blood network's own logits.
-- Logistic regression, SVM: fitted to slices, in principal components of the network's embedding.
+- Logistic regression, SVM: fitted to slices, in the network's ten features of each.
 - RNN, attention RNN: read the slices of a study in order (`recurrent_head`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -57,74 +58,87 @@ class StudyHead(Protocol):
         """Of one series."""
         ...
 
+    def all_logits(self, series: Sequence[SliceFindings]) -> list[StudyLogits]:
+        """Of many series, in order."""
+        ...
+
     def save(self, folder: Path) -> None:
         """Writes what is needed to load it again; nothing for a head without weights."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
-class Components:
-    """Principal components of unit variance: (x - mean) @ matrix, (259,) and (259, components)."""
+class Scaling:
+    """Features at mean 0 and deviation 1: mean and deviation are (10,)."""
 
     mean: np.ndarray
-    matrix: np.ndarray
+    deviation: np.ndarray
 
     @classmethod
-    def of(cls, embedding: np.ndarray, components: int) -> Components:
-        """From embeddings (m, 259), each of its values scaled to unit variance first."""
-        mean, scale = embedding.mean(axis=0), embedding.std(axis=0) + 1e-6
-        standard = (embedding - mean) / scale
-        _, axes = np.linalg.eigh(standard.T @ standard / len(standard))
-        axes = axes[:, ::-1][:, :components]
-        spread = (standard @ axes).std(axis=0) + 1e-6
-        return cls(mean.astype(np.float32), (axes / spread / scale[:, None]).astype(np.float32))
+    def of(cls, features: np.ndarray) -> Scaling:
+        """From features (m, 10)."""
+        deviation = features.std(axis=0) + 1e-6
+        return cls(features.mean(axis=0).astype(np.float32), deviation.astype(np.float32))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays that a bundle keeps."""
-        return {"mean": self.mean, "matrix": self.matrix}
+        return {"mean": self.mean, "deviation": self.deviation}
 
-    def __call__(self, embedding: np.ndarray) -> np.ndarray:
-        """(m, components) float32 of embeddings (m, 259)."""
-        return (embedding - self.mean) @ self.matrix
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        """(m, 10) float32 of features (m, 10)."""
+        return (features - self.mean) / self.deviation
 
 
-class NetworkLogitHead:
-    """The blood network's logits, unchanged."""
+class SliceHead:
+    """A head that looks at each slice by itself."""
 
     weighs_slices = False
     reads_in_order = False
 
+    def slice_logits(self, findings: SliceFindings) -> np.ndarray:
+        """(n,) log-odds of the slices of one series."""
+        raise NotImplementedError
+
     def logits(self, findings: SliceFindings) -> StudyLogits:
-        """Of one series."""
-        study = top_fraction_mean(findings.logits, findings.in_brain)
-        return StudyLogits(findings.logits, study)
+        """Of one series; the study's are those of its most suspicious slices."""
+        values = self.slice_logits(findings)
+        study = top_fraction_mean(values, findings.in_brain)
+        return StudyLogits(values.astype(np.float32), study)
+
+    def all_logits(self, series: Sequence[SliceFindings]) -> list[StudyLogits]:
+        """Of many series, in order."""
+        return [self.logits(findings) for findings in series]
+
+
+class NetworkLogitHead(SliceHead):
+    """The blood network's logits, unchanged."""
+
+    def slice_logits(self, findings: SliceFindings) -> np.ndarray:
+        """(n,) log-odds of the slices of one series."""
+        return findings.logits
 
     def save(self, folder: Path) -> None:
         """Nothing: it has no weights."""
 
 
 @dataclass(frozen=True, eq=False)
-class LinearHead:
-    """Logistic regression: weights (components,) and an intercept."""
+class LinearHead(SliceHead):
+    """Logistic regression: weights (10,) and an intercept."""
 
-    components: Components
+    scaling: Scaling
     weights: np.ndarray
     intercept: float
-    weighs_slices = False
-    reads_in_order = False
 
-    def logits(self, findings: SliceFindings) -> StudyLogits:
-        """Of one series."""
-        values = self.components(findings.embedding) @ self.weights + self.intercept
-        study = top_fraction_mean(values, findings.in_brain)
-        return StudyLogits(values.astype(np.float32), study)
+    def slice_logits(self, findings: SliceFindings) -> np.ndarray:
+        """(n,) log-odds of the slices of one series."""
+        return self.scaling(findings.features) @ self.weights + self.intercept
 
     def save(self, folder: Path) -> None:
         """Writes the weights into an existing folder."""
         write_arrays(
             folder / HEAD_ARRAYS,
             {
-                **self.components.arrays(),
+                **self.scaling.arrays(),
                 "weights": self.weights,
                 "intercept": np.array(self.intercept),
             },
@@ -132,32 +146,28 @@ class LinearHead:
 
 
 @dataclass(frozen=True, eq=False)
-class KernelHead:
-    """SVM with an RBF kernel: support vectors (m, components) and their dual coefficients (m,)."""
+class KernelHead(SliceHead):
+    """SVM with an RBF kernel: support vectors (m, 10) and their dual coefficients (m,)."""
 
-    components: Components
+    scaling: Scaling
     support: np.ndarray
     dual: np.ndarray
     intercept: float
     gamma: float
-    weighs_slices = False
-    reads_in_order = False
 
-    def logits(self, findings: SliceFindings) -> StudyLogits:
-        """Of one series."""
-        x = self.components(findings.embedding).astype(np.float64)
+    def slice_logits(self, findings: SliceFindings) -> np.ndarray:
+        """(n,) decision values of the slices of one series."""
+        x = self.scaling(findings.features).astype(np.float64)
         norms = (x**2).sum(axis=1)[:, None] + (self.support**2).sum(axis=1)[None]
         squared_distances = np.maximum(norms - 2 * x @ self.support.T, 0)
-        values = np.exp(-self.gamma * squared_distances) @ self.dual + self.intercept
-        study = top_fraction_mean(values, findings.in_brain)
-        return StudyLogits(values.astype(np.float32), study)
+        return np.exp(-self.gamma * squared_distances) @ self.dual + self.intercept
 
     def save(self, folder: Path) -> None:
         """Writes the weights into an existing folder."""
         write_arrays(
             folder / HEAD_ARRAYS,
             {
-                **self.components.arrays(),
+                **self.scaling.arrays(),
                 "support": self.support,
                 "dual": self.dual,
                 "numbers": np.array([self.intercept, self.gamma]),
@@ -171,15 +181,15 @@ def load_head(folder: Path, recipe: StudyRecipe) -> StudyHead:
         return NetworkLogitHead()
     arrays = read_arrays(folder / HEAD_ARRAYS)
     try:
-        components = Components(arrays["mean"], arrays["matrix"])
+        scaling = Scaling(arrays["mean"], arrays["deviation"])
         if recipe.family == "logistic":
-            return LinearHead(components, arrays["weights"], float(arrays["intercept"]))
+            return LinearHead(scaling, arrays["weights"], float(arrays["intercept"]))
         if recipe.family == "svm":
             intercept, gamma = (float(x) for x in arrays["numbers"])
-            return KernelHead(components, arrays["support"], arrays["dual"], intercept, gamma)
+            return KernelHead(scaling, arrays["support"], arrays["dual"], intercept, gamma)
     except (KeyError, TypeError, ValueError) as error:
         raise BundleError(f"{folder / HEAD_ARRAYS}: holds no head ({error}).") from error
     from hemodetect.models.recurrent_head import RecurrentHead
 
     network = read_network(folder / HEAD_NETWORK)
-    return RecurrentHead(components, network, recipe.family == "attention_rnn")
+    return RecurrentHead(scaling, network, recipe.family == "attention_rnn")

@@ -1,13 +1,14 @@
 """A model that judges a study: the blood network's findings, a family's head, and a scale.
 
-The patient's probability is a sigmoid of the study's logit, fitted to training patients that the head
-had not seen. A slice's logit is mixed with its study's before a sigmoid of its own: what the slice
-shows, together with what the rest of the study shows.
+The patient's probability is a sigmoid of the study's logit, a slice's is a sigmoid of its own logit.
+Each is fitted to training patients that the head had not seen, the slices' to patients labelled slice
+by slice.
 """
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -36,23 +37,11 @@ class StudyScale:
 
     Attributes:
         study: for the study's logit.
-        slices: for a slice's logit, mixed with its study's.
-        slice_share: the slice's own part of the mixture.
+        slices: for a slice's logit.
     """
 
     study: Sigmoid
     slices: Sigmoid
-    slice_share: float
-
-    def mixed(self, logits: StudyLogits) -> np.ndarray:
-        """(n,) float64: each slice's logit mixed with its study's."""
-        return mixed_logits(logits, self.slice_share)
-
-
-def mixed_logits(logits: StudyLogits, slice_share: float) -> np.ndarray:
-    """(n,) float64: `slice_share` of each slice's logit and the rest of its study's."""
-    slices = logits.slices.astype(np.float64)
-    return slice_share * slices + (1 - slice_share) * logits.study
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +70,7 @@ class StudyModel:
         arrays = read_arrays(folder / SCALE)
         try:
             study, slices = (Sigmoid(*map(float, arrays[name])) for name in ("study", "slices"))
-            scale = StudyScale(study, slices, float(arrays["slice_share"]))
+            scale = StudyScale(study, slices)
         except (KeyError, TypeError, ValueError) as error:
             raise BundleError(f"{folder / SCALE}: holds no scale ({error}).") from error
         blood = _blood_model(_NetworkFile(key, file))
@@ -108,8 +97,9 @@ class StudyModel:
         return cache.findings(self.key, lambda: self.blood.findings(cache.standard(grey)))
 
     def predict(self, grey: np.ndarray, cache: SeriesCache | None = None) -> SeriesPrediction:
-        """Probabilities of one series; see `study_prediction`."""
-        return study_prediction(self.findings(grey, cache or SeriesCache()), self.head, self.scale)
+        """Probabilities of one series; see `study_predictions`."""
+        findings = self.findings(grey, cache or SeriesCache())
+        return _study_prediction(findings, self.head.logits(findings), self.scale)
 
     def heat_map_source(self, grey: np.ndarray, cache: SeriesCache | None = None) -> HeatMapSource:
         """The network and the images it sees; see `FittedModel`."""
@@ -117,7 +107,9 @@ class StudyModel:
             raise NoHeatMaps(
                 "This model does not answer with a CNN's logits; heat maps need a CNN."
             )
-        return self.blood.heat_map_source(grey, cache)
+        cache = cache or SeriesCache()
+        source = self.blood.heat_map_source(grey, cache)
+        return replace(source, blood_maps=lambda: self.findings(grey, cache).maps)
 
     def save(self, folder: Path) -> None:
         """Writes the weights into an existing folder."""
@@ -130,28 +122,34 @@ class StudyModel:
             {
                 "study": np.array([scale.study.slope, scale.study.offset]),
                 "slices": np.array([scale.slices.slope, scale.slices.offset]),
-                "slice_share": np.array(scale.slice_share),
             },
         )
 
 
-def study_prediction(
-    findings: SliceFindings, head: StudyHead, scale: StudyScale
-) -> SeriesPrediction:
-    """Probabilities of one series from the findings in its slices.
+def study_predictions(
+    series: Sequence[SliceFindings], head: StudyHead, scale: StudyScale
+) -> list[SeriesPrediction]:
+    """Probabilities of many series from the findings in their slices.
 
     A slice without a head is as suspicious as the least suspicious one with a head. A series without
     any head gets one half everywhere: nothing can be known of it.
     """
+    return [
+        _study_prediction(findings, logits, scale)
+        for findings, logits in zip(series, head.all_logits(series), strict=True)
+    ]
+
+
+def _study_prediction(
+    findings: SliceFindings, logits: StudyLogits, scale: StudyScale
+) -> SeriesPrediction:
     head_found = findings.head_found
     if not head_found.any():
         half = np.full(len(head_found), 0.5, np.float32)
         return SeriesPrediction(half, 0.5, head_found=head_found)
-    logits = head.logits(findings)
     lowest = logits.slices[head_found].min()
-    logits = replace(logits, slices=np.where(head_found, logits.slices, lowest))
     return SeriesPrediction(
-        slices=scale.slices.probabilities(scale.mixed(logits)),
+        slices=scale.slices.probabilities(np.where(head_found, logits.slices, lowest)),
         patient=float(scale.study.probabilities(np.array(logits.study))),
         slice_attention=logits.slice_attention,
         head_found=head_found,

@@ -29,7 +29,7 @@ class FamilyPrediction:
     Attributes:
         probabilities: (n,) float32 by slice, in order.
         patient: probability for the patient.
-        threshold: the operating point of the bundle.
+        threshold, slice_threshold: the operating points of the bundle, of a patient and of a slice.
         version: of the bundle.
         row_attention: (n, steps) weights of the image rows, or None.
         slice_attention: (n,) weights of the slices, or None.
@@ -50,6 +50,12 @@ class FamilyPrediction:
     head_found: np.ndarray | None = None
     order_unknown: bool = False
     out_of_fold: bool = False
+    slice_threshold: float | None = None
+
+    @property
+    def slice_limit(self) -> float:
+        """Probability from which a slice is suspicious."""
+        return self.threshold if self.slice_threshold is None else self.slice_threshold
 
     @property
     def undecided(self) -> bool:
@@ -76,10 +82,10 @@ class FamilyPrediction:
 
     @property
     def suspicious(self) -> int:
-        """Number of slices at or above the threshold; none where the model cannot tell."""
+        """Number of slices at or above the slices' threshold; none where the model cannot tell."""
         if self.undecided:
             return 0
-        return int(called(self.probabilities, self.threshold).sum())
+        return int(called(self.probabilities, self.slice_limit).sum())
 
     @property
     def top_slices(self) -> tuple[int, ...]:
@@ -150,6 +156,7 @@ def predict_study(
             probabilities=known.slices if known else answer.slices,
             patient=known.patient if known else answer.patient,
             threshold=model.card.threshold,
+            slice_threshold=model.card.slice_threshold,
             version=model.card.version,
             row_attention=None if known else answer.row_attention,
             slice_attention=None if known else answer.slice_attention,

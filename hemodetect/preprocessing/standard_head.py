@@ -17,8 +17,8 @@ from hemodetect.preprocessing.head import MASK_SIDE, head_mask, head_pose, serie
 from hemodetect.preprocessing.head_position import BASE, series_positions
 from hemodetect.preprocessing.model_input import resized
 
-STANDARD_SIDE = 112
-"""Pixels of a standard slice; about 2 mm each."""
+STANDARD_SIDE = 192
+"""Pixels of a standard slice; about 1.2 mm each."""
 SOURCE_SIDE = 244
 """Pixels of the slices it is cut from."""
 BACKGROUND_LEVEL = 12
@@ -28,6 +28,7 @@ _ASSUMED_LEVEL = 110.0  # of brain, where no slice shows enough of it
 LEVELS_PER_UNIT = 64.0
 """Grey levels that a normalised slice counts as 1."""
 _RANGE = (-1.5, 2.2)
+_FEWEST_PIXELS = 180  # of brain in the middle of a slice, for it to have a say in the brain's level
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +36,7 @@ class StandardSeries:
     """The slices of one series in the standard frame.
 
     Attributes:
-        grey: (n, 112, 112) uint8, 0 outside the head; all 0 where no head was found.
+        grey: (n, 192, 192) uint8, 0 outside the head; all 0 where no head was found.
         level: grey level of the series' brain.
         head_found: (n,) bool, a head was found.
         in_brain: (n,) bool, slices that speak for the study: not neck, face or skull base.
@@ -50,7 +51,7 @@ class StandardSeries:
     affine: np.ndarray
 
     def normalised(self) -> np.ndarray:
-        """(n, 112, 112) float32; brain is 0, bone about 2, air -1.5."""
+        """(n, 192, 192) float32; brain is 0, bone about 2, air -1.5."""
         return normalised(self.grey, self.level)
 
 
@@ -143,11 +144,11 @@ def _cut(grey: np.ndarray, mask: np.ndarray | None, affine: np.ndarray) -> np.nd
 
 def _level(standard: np.ndarray) -> float:
     """Median over slices of the grey level in the middle of the head, bone and air left out."""
-    rows, columns = np.mgrid[:STANDARD_SIDE, :STANDARD_SIDE] - STANDARD_SIDE / 2
-    middle = np.hypot(rows / 50, columns / 40) < 0.62
+    rows, columns = np.mgrid[:STANDARD_SIDE, :STANDARD_SIDE] / STANDARD_SIDE - 0.5
+    middle = np.hypot(rows / 0.277, columns / 0.221) < 1
     levels = []
     for image in standard:
         values = image[middle & (image > 30) & (image < 240)]
-        if len(values) > 60:
+        if len(values) > _FEWEST_PIXELS:
             levels.append(float(np.median(values)))
     return float(np.median(levels)) if levels else _ASSUMED_LEVEL

@@ -60,6 +60,9 @@ class Card:
         changed: settings of the recipe that it was trained with other values of, by name.
         cannot_tell: range of patient probabilities that leave both answers open, or neither, at 90 %
             confidence; None where it was not worked out.
+        backbone_parts: fingerprints of the sets that were joined for the backbone, by name.
+        slice_threshold: operating point of single slices; None where it is `threshold`.
+        pointing: how often its heat maps point at a bleed, see `training.pointing`, by name of the set.
     """
 
     family: str
@@ -81,12 +84,24 @@ class Card:
     backbone_fingerprint: str | None = None
     cannot_tell: tuple[float, float] | None = None
     changed: dict[str, float] = field(default_factory=dict)
+    backbone_parts: dict[str, str] = field(default_factory=dict)
+    slice_threshold: float | None = None
+    pointing: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def version(self) -> str:
         """Short name of exactly these files, e.g. ``paper-2026-11-24-1f2e3d``."""
         digest = hashlib.sha256(json.dumps(self.files, sort_keys=True).encode()).hexdigest()
         return f"{self.recipe}-{self.created}-{digest[:6]}"
+
+    def points_at_bleeds(self, method: str) -> tuple[int, int] | None:
+        """Slices in which the maximum of a heat map lies in a box around a bleed, and slices with one;
+        None where that was not measured.
+        """
+        sets = [figures for figures in self.pointing.values() if method in figures["hits"]]
+        if not sets:
+            return None
+        return sum(s["hits"][method] for s in sets), sum(s["slices"] for s in sets)
 
     @property
     def has_model(self) -> bool:
@@ -170,6 +185,13 @@ def read_card(folder: Path) -> Card:
         raise BundleError(f"{path}: lists no files with their SHA-256.")
     if not isinstance(card.threshold, float) or not 0 <= card.threshold <= 1:
         raise BundleError(f"{path}: threshold is {card.threshold!r}, expected 0 to 1.")
+    try:
+        _ = card.points_at_bleeds("")
+    except (AttributeError, KeyError, TypeError) as error:
+        raise BundleError(f"{path}: its figures of pointing cannot be read ({error}).") from error
+    own = card.slice_threshold
+    if own is not None and not (isinstance(own, float) and 0 <= own <= 1):
+        raise BundleError(f"{path}: threshold of slices is {own!r}, expected 0 to 1.")
     _check_files(folder, card.files)
     return card
 

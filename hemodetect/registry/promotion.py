@@ -4,7 +4,8 @@ A kill at any moment leaves the old release or the new one in use, never half of
 
 1. the bundle is copied beside the releases, checked, and renamed to ``.<family>.incoming``;
 2. who did it and why is appended to the promotions' trail, and is on disk;
-3. the old release moves to ``earlier/<family>/<version>``, and the new one into its place.
+3. the two change places in one step, so that there is a release at every moment; the old one moves on
+   to ``earlier/<family>/<version>``.
 
 `settle` finishes what was cut off after step 2 and drops what was cut off before; loading or changing a
 release calls it. Each entry of the trail holds the hash of the one before it.
@@ -12,6 +13,7 @@ release calls it. Each entry of the trail holds the hash of the one before it.
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import json
 import os
@@ -35,6 +37,7 @@ RELEASES = "releases"
 """Folder under `settings().artifacts`; one bundle a family, named by its key."""
 EARLIER = "earlier"
 TRAIL = "promotions.jsonl"
+_HERE, _RENAME_EXCHANGE = -100, 2  # AT_FDCWD and the flag of renameat2
 
 
 @dataclass(frozen=True)
@@ -205,14 +208,34 @@ def _append(path: Path, entry: Promotion) -> None:
 
 
 def _swap(artifacts: Path, entry: Promotion) -> None:
-    release = artifacts / RELEASES / entry.family
-    if release.is_dir() and _version(release) != entry.new:
-        # A damaged release has no version; it is set aside too.
-        earlier = artifacts / EARLIER / entry.family / (_version(release) or "damaged")
-        earlier.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(earlier, ignore_errors=True)
-        release.rename(earlier)
-    _incoming(artifacts, entry.family).rename(release)
+    release, incoming = artifacts / RELEASES / entry.family, _incoming(artifacts, entry.family)
+    if not release.is_dir():
+        incoming.rename(release)
+        return
+    if _version(incoming) == entry.new:
+        _exchange(incoming, release)
+    # A damaged release has no version; it is set aside too.
+    earlier = artifacts / EARLIER / entry.family / (_version(incoming) or "damaged")
+    earlier.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(earlier, ignore_errors=True)
+    incoming.rename(earlier)
+
+
+def _exchange(first: Path, second: Path) -> None:
+    """Two folders change names in one step (renameat2 of Linux); where the file system cannot do that,
+    in three.
+    """
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+        failed = rename(_HERE, os.fsencode(first), _HERE, os.fsencode(second), _RENAME_EXCHANGE)
+    except (AttributeError, OSError):
+        failed = -1
+    if failed:
+        aside = first.with_name(first.name + "-old")
+        shutil.rmtree(aside, ignore_errors=True)
+        second.rename(aside)
+        first.rename(second)
+        aside.rename(first)
 
 
 def _version(release: Path) -> str | None:
@@ -229,7 +252,8 @@ def _settle(artifacts: Path) -> None:
     for incoming in (artifacts / RELEASES).glob(".*.incoming"):
         family = incoming.name[1 : -len(".incoming")]
         written = [entry for entry in promotions(artifacts) if entry.family == family]
-        if written and written[-1].new == read_card(incoming).version:
+        release = artifacts / RELEASES / family
+        if written and written[-1].new in (_version(incoming), _version(release)):
             _swap(artifacts, written[-1])
         else:
             shutil.rmtree(incoming)

@@ -22,6 +22,8 @@ from hemodetect.registry.promotion import RELEASES, settle
 
 log = logging.getLogger(__name__)
 
+_READINGS = 3
+
 
 @dataclass(frozen=True, eq=False)
 class ReleasedModel:
@@ -62,7 +64,19 @@ class Releases:
 
 
 def load_bundle(folder: Path) -> ReleasedModel:
-    """The model in `folder`; raises `BundleError` where it is missing, altered or unreadable."""
+    """The model in `folder`; raises `BundleError` where it is missing, altered or unreadable.
+
+    A promotion may exchange the folder while it is read. What was read is kept only if the files
+    afterwards are those of the card that was read before.
+    """
+    for _ in range(_READINGS):
+        model = _read_bundle(folder)
+        if read_card(folder).files == model.card.files:
+            return model
+    raise BundleError(f"{folder}: changed each time it was read; try again.")
+
+
+def _read_bundle(folder: Path) -> ReleasedModel:
     card = read_card(folder)
     if not card.has_model:
         raise BundleError(

@@ -46,6 +46,7 @@ def prediction_json(prediction: StudyPrediction) -> dict[str, Any]:
                 "probability": _rounded(family_prediction.patient),
                 "call": family_prediction.call,
                 "threshold": family_prediction.threshold,
+                "slice_threshold": family_prediction.slice_limit,
                 "cannot_tell": family_prediction.undecided,
                 "top_slices": list(family_prediction.top_slices),
                 "out_of_fold": family_prediction.out_of_fold,

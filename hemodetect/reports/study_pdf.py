@@ -161,10 +161,13 @@ def _models(prediction: StudyPrediction, records: Mapping[str, Scores]) -> list[
     )  # fmt: skip
     notes = [
         "Track record, from each model's card: by patient, on patients held out of training, with"
-        " 95 % intervals from resampling patients; in brackets, patient folders. A slice is suspicious"
-        " if its probability reaches the threshold of the model. A model that reads the whole study"
-        " uses the other slices for the probability of each slice."
+        " 95 % intervals from resampling patients; in brackets, patient folders.",
     ]
+    if families:
+        notes[0] += (
+            " A slice's probability says whether that slice shows a hemorrhage; a slice is suspicious"
+            f" from {_slice_limits(families)} on."
+        )
     if any(family_prediction.undecided for family_prediction in families.values()):
         notes.insert(0, f"Cannot tell: {CANNOT_TELL[0].lower()}{CANNOT_TELL[1:]}")
     return [
@@ -172,6 +175,12 @@ def _models(prediction: StudyPrediction, records: Mapping[str, Scores]) -> list[
         table(heads, rows, (109, 67, 51, 56, 80, 73.5, 73.5)),
         paragraph(*notes, style=CAPTION),
     ]
+
+
+def _slice_limits(families: Mapping[str, FamilyPrediction]) -> str:
+    """The models' threshold of slices, or its range."""
+    limits = sorted({round(answer.slice_limit, 3) for answer in families.values()})
+    return " to ".join(_percent(limit) for limit in dict.fromkeys((limits[0], limits[-1])))
 
 
 def _model_row(

@@ -16,7 +16,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from hemodetect.dataset.manifest import SUBTYPES
+from hemodetect.dataset.slice_tables import SUBTYPES
 from hemodetect.errors import HemodetectError
 from hemodetect.reviews.sources import Source, Truth
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from hemodetect.dataset.cache import Dataset
 from hemodetect.dataset.splits import Split
@@ -15,15 +15,17 @@ from hemodetect.models.blood_model import WEIGHTS, BloodModel
 from hemodetect.models.findings import SliceFindings
 from hemodetect.models.recipes import BloodRecipe
 from hemodetect.models.weight_files import read_network
-from hemodetect.preprocessing.standard_head import StandardSeries, standard_series
+from hemodetect.preprocessing.slice_hash import HASH_SIDE, slice_hashes
+from hemodetect.preprocessing.standard_head import standard_series
 from hemodetect.registry.bundle import SPLIT, Card, read_card
+from hemodetect.registry.known_slices import KnownSlices
 from hemodetect.settings import settings
 from hemodetect.storage.digests import file_sha256
 from hemodetect.storage.whole_file import whole_file
 from hemodetect.training.fitting import Report
 
-_CACHED = ("logits", "embedding", "head_found", "in_brain")
-_CACHE_VERSION = "findings-3"
+_CACHED = ("logits", "features", "head_found", "in_brain")
+_CACHE_VERSION = "findings-4"
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +59,6 @@ class Backbone:
         self.folder, self.dataset, self.card = folder, dataset, read_card(folder)
         _check_bundle(self.card, folder, dataset)
         self.split = Split.read(folder / SPLIT, dataset)
-        self._standard: dict[tuple[str, int], StandardSeries] = {}
 
     @property
     def weights(self) -> Path:
@@ -75,25 +76,42 @@ class Backbone:
                 f"{self.folder}: was trained on these patients; a model built on it would be judged"
                 " on patients it knows. Train it on another set."
             )
-        shared = set(dataset.slices["sha256"]) & set(self.dataset.slices["sha256"])
+        known = KnownSlices.of(self.folder, self.card)
+        if known is None:
+            raise BundleError(
+                f"{self.folder}: does not say what it was trained on; train it again."
+            )
+        hashes = slice_hashes(dataset.grey(HASH_SIDE))
+        patients = dataset.slices["patient"].astype(str).to_numpy()
+        shared = [p for p in np.unique(patients) if known.out_of_fold(hashes[patients == p])]
         if shared:
             raise BundleError(
-                f"{dataset.root} and {self.dataset.root} share {len(shared)} files; the network would"
-                " be judged on patients it knows. Use sets of different patients."
+                f"{dataset.root}: {len(shared)} patients, {shared[0]} among them, are also in"
+                f" {self.dataset.root}; the network would be judged on patients it knows. Use sets of"
+                " different patients."
             )
 
-    def findings(self, dataset: Dataset, weights: Path, report: Report) -> list[SeriesFindings]:
+    def findings(
+        self,
+        dataset: Dataset,
+        weights: Path,
+        report: Report,
+        wanted: np.ndarray | None = None,
+    ) -> list[SeriesFindings]:
         """What a network finds in every series of a data set; kept in the cache.
 
         Args:
             dataset: any labelled set.
             weights: `weights`, or `fold_weights` of a fold.
             report: takes a line of progress.
+            wanted: (n,) bool, slices of the patients to look at; all if not given.
         """
         table = dataset.slices[["patient", "series"]].reset_index(drop=True)
         by_series = table.groupby(["patient", "series"], sort=False, dropna=False)
         all_rows = [np.asarray(rows) for rows in by_series.indices.values()]
-        file = _cache_file(dataset, weights)
+        if wanted is not None:
+            all_rows = [rows for rows in all_rows if wanted[rows[0]]]
+        file = _cache_file(dataset, weights, wanted)
         if not file.is_file():
             report(f"{dataset.root.name}: reading it with {weights.name}")
             self._write_findings(file, dataset, weights, all_rows)
@@ -109,13 +127,22 @@ class Backbone:
             for rows in all_rows
         ]
 
+    def out_of_fold(self, report: Report) -> list[SeriesFindings]:
+        """What the network of each fold finds in the patients that it had not seen."""
+        found = []
+        for number in range(len(self.split.folds)):
+            test = self.split.test_mask(self.dataset.slices, number)
+            found += self.findings(self.dataset, self.fold_weights(number), report, test)
+        return found
+
     def _write_findings(
         self, file: Path, dataset: Dataset, weights: Path, all_rows: list[np.ndarray]
     ) -> None:
         model, slices = BloodModel(read_network(weights)), len(dataset.slices)
         values: dict[str, np.ndarray] = {}
+        grey = dataset.grey(model.size)
         for rows in all_rows:
-            findings = model.findings(self._standard_series(dataset, rows, model.size))
+            findings = model.findings(standard_series(np.ascontiguousarray(grey[rows])))
             for name in _CACHED:
                 array = getattr(findings, name)
                 values.setdefault(name, np.zeros((slices, *array.shape[1:]), array.dtype))
@@ -124,18 +151,10 @@ class Backbone:
             np.savez(
                 partial,
                 logits=values["logits"],
-                embedding=values["embedding"],
+                features=values["features"],
                 head_found=values["head_found"],
                 in_brain=values["in_brain"],
             )
-
-    def _standard_series(self, dataset: Dataset, rows: np.ndarray, size: int) -> StandardSeries:
-        """Made once a series: several networks look at each."""
-        key = (dataset.fingerprint, int(rows[0]))
-        if key not in self._standard:
-            grey = dataset.grey(size)
-            self._standard[key] = standard_series(np.ascontiguousarray(grey[rows]))
-        return self._standard[key]
 
 
 def patients_of(dataset: Dataset, rows: np.ndarray) -> frozenset[str]:
@@ -143,13 +162,9 @@ def patients_of(dataset: Dataset, rows: np.ndarray) -> frozenset[str]:
     return frozenset(dataset.slices.loc[rows, "patient"].astype(str))
 
 
-def slice_table(dataset: Dataset, series: SeriesFindings) -> pd.DataFrame:
-    """Patient, slice and label of a series' slices."""
-    return dataset.slices.iloc[series.rows][["patient", "slice", "label"]].copy()
-
-
-def _cache_file(dataset: Dataset, weights: Path) -> Path:
-    name = f"{dataset.fingerprint}-{file_sha256(weights)[:16]}.npz"
+def _cache_file(dataset: Dataset, weights: Path, wanted: np.ndarray | None) -> Path:
+    part = "" if wanted is None else f"-{hashlib.sha256(wanted.tobytes()).hexdigest()[:8]}"
+    name = f"{dataset.fingerprint}-{file_sha256(weights)[:16]}{part}.npz"
     return settings().cache / _CACHE_VERSION / name
 
 

@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
 import pandas as pd
+from keras import ops
 
+from hemodetect.dataset.joined import SET, UNKNOWN
+from hemodetect.dataset.slice_tables import SUBTYPES
 from hemodetect.errors import HemodetectError
 from hemodetect.models.blood_model import BloodModel
-from hemodetect.models.blood_network import MAP_SIDE, blood_network, with_mirror
+from hemodetect.models.blood_network import blood_network
 from hemodetect.models.recipes import BloodRecipe
 from hemodetect.preprocessing.standard_head import StandardSeries, standard_series
 from hemodetect.training.blood_augmentation import augmented_slice
 from hemodetect.training.epoch_states import EpochReport, EpochStates, SaveEachEpoch
 from hemodetect.training.fitting import Fit, Run, TrainingSet
+from hemodetect.training.imagenet import set_imagenet_weights
+from hemodetect.training.lesion_hints import STANDARD_HINT_SIDE, slice_hints, standard_hint
 from hemodetect.training.painting import inside_skull, painted
 from hemodetect.training.progress_events import report_progress
 
 _MAP_WEIGHT = 6.0
 """The map's loss is a mean over places, most of them easy; this brings it level with the other's."""
+_KIND_WEIGHT = 0.3
+"""Of the kinds of hemorrhage, against that of any."""
+_REGION_WEIGHT = 0.03
+"""Of blood somewhere in the region where it must be, in the map's loss."""
+_SMOOTHING = 0.03
+_TRIES = 8  # at a place for a painted bleed
 
 
 class NothingToPaint(HemodetectError):
@@ -30,83 +42,93 @@ class NothingToPaint(HemodetectError):
 
 @dataclass(frozen=True, eq=False)
 class BloodExamples:
-    """Training slices of the network, (m, 112, 112) uint8 each, and the level of brain in each.
+    """Training slices of the network.
 
     Attributes:
-        normal, bleeding, painted: standard slices.
-        normal_level, bleeding_level, painted_level: (m,) grey level of the series' brain.
-        lesions: (m, 56, 56) uint8, where the painted bleeds are.
+        grey: (m, 192, 192) uint8 standard slices, all with a head.
+        level: (m,) grey level of the series' brain.
+        labels: (m, 6) float32: any blood, and its kinds; -1 where that is not known.
+        sets: (m,) name of the set that a slice comes from.
+        hints: (3, 48, 48) uint8 of bleeding slices by row, see `lesion_hints`.
+        insides: (112, 112) bool inside of the skull, of normal slices that bleeds are painted in.
     """
 
-    normal: np.ndarray
-    normal_level: np.ndarray
-    bleeding: np.ndarray
-    bleeding_level: np.ndarray
-    painted: np.ndarray
-    painted_level: np.ndarray
-    lesions: np.ndarray
+    grey: np.ndarray
+    level: np.ndarray
+    labels: np.ndarray
+    sets: np.ndarray
+    hints: Mapping[int, np.ndarray]
+    insides: Mapping[int, np.ndarray]
 
 
 def blood_examples(
-    series: list[StandardSeries], labels: list[np.ndarray], paintings: int, seed: int
+    series: list[StandardSeries], slices: pd.DataFrame, peer: Mapping[int, np.ndarray]
 ) -> BloodExamples:
-    """Sorts slices into normal and bleeding, and paints bleeds into the normal ones.
+    """Training slices with what is known of each.
 
     Args:
         series: of the training patients.
-        labels: (n,) 0 or 1 for each series' slices.
-        paintings: tries for each normal slice of the vault.
-        seed: of what is painted.
+        slices: a row a slice, in the order of the series: label, and where known the kinds, the boxes
+            and the set.
+        peer: soft maps of blood by row number.
 
     Raises:
         NothingToPaint: no normal slice shows the inside of the skull.
     """
-    random = np.random.default_rng(seed)
-    grey = np.concatenate([s.grey for s in series])
-    level = np.concatenate([np.full(len(s.grey), s.level) for s in series])
-    head_found = np.concatenate([s.head_found for s in series])
-    in_brain = np.concatenate([s.in_brain for s in series]) & head_found
-    label = np.concatenate(labels)
-    normal, bleeding = (
-        np.flatnonzero((label == 0) & head_found),
-        np.flatnonzero((label == 1) & head_found),
-    )
-    pictures, lesions, rows = [], [], []
-    for row in normal[in_brain[normal]]:
-        inside = inside_skull(grey[row])
-        if inside is None:
-            continue
-        for _ in range(paintings):
-            painting = painted(grey[row], inside, random)
-            if painting is not None:
-                picture, lesion = painting
-                pictures.append(picture)
-                small = lesion.reshape(56, 2, 56, 2).mean(axis=(1, 3))
-                lesions.append(np.rint(255 * small).astype(np.uint8))
-                rows.append(row)
-    if not pictures:
+    head_found = np.concatenate([one.head_found for one in series])
+    in_brain = np.concatenate([one.in_brain for one in series])
+    affine = np.concatenate([one.affine for one in series])
+    kept = np.flatnonzero(head_found)
+    grey = np.concatenate([one.grey[one.head_found] for one in series])
+    level = np.concatenate([np.full(len(one.grey), one.level) for one in series])
+    labels = np.full((len(slices), 1 + len(SUBTYPES)), UNKNOWN, np.float32)
+    labels[:, 0] = slices["label"]
+    for column, kind in enumerate(SUBTYPES, start=1):
+        if kind in slices.columns:
+            labels[:, column] = slices[kind]
+    labels[labels[:, 0] == 0, 1:] = 0
+    place = {int(row): number for number, row in enumerate(kept)}
+    hints = {
+        place[row]: standard_hint(hint, affine[row])
+        for row, hint in slice_hints(slices, peer).items()
+        if row in place
+    }
+    insides = {}
+    for number, row in enumerate(kept):
+        if labels[row, 0] == 0 and in_brain[row]:
+            inside = inside_skull(grey[number])
+            if inside is not None:
+                insides[number] = inside
+    if not insides:
         raise NothingToPaint("No normal slice of the training patients shows the brain's vault.")
-    return BloodExamples(
-        normal=grey[normal],
-        normal_level=level[normal],
-        bleeding=grey[bleeding],
-        bleeding_level=level[bleeding],
-        painted=np.stack(pictures),
-        painted_level=level[rows],
-        lesions=np.stack(lesions),
-    )
+    sets = slices[SET].to_numpy(str) if SET in slices.columns else np.full(len(slices), "")
+    return BloodExamples(grey, level[kept], labels[kept], sets[kept], hints, insides)
 
 
 class BloodBatches(keras.utils.PyDataset):
     """Batches of bleeding, painted and normal slices in fixed parts, changed anew each epoch.
 
-    The map is not asked of bleeding slices: nobody has drawn where their blood is.
+    Bleeding and normal slices are drawn from each set in equal parts: which set a slice comes from must
+    not tell whether it bleeds.
     """
 
     def __init__(self, examples: BloodExamples, recipe: BloodRecipe, seed: int, epoch: int) -> None:
         super().__init__(workers=1)
         self._examples, self._recipe, self._seed, self._epoch = examples, recipe, seed, epoch
-        self._bleeding = recipe.bleeding if len(examples.bleeding) else 0
+        self._rows = {
+            label: [
+                rows
+                for name in np.unique(examples.sets)
+                if len(
+                    rows := np.flatnonzero(
+                        (examples.sets == name) & (examples.labels[:, 0] == label)
+                    )
+                )
+            ]
+            for label in (0, 1)
+        }
+        self._bleeding = recipe.bleeding if self._rows[1] else 0
+        self._paintable = np.array(list(examples.insides))
 
     def __len__(self) -> int:
         return self._recipe.steps
@@ -117,26 +139,75 @@ class BloodBatches(keras.utils.PyDataset):
 
     def __getitem__(self, step: int) -> tuple:
         random = np.random.default_rng((self._seed, self._epoch, step))
-        of, batch = self._examples, self._recipe.batch
-        images, maps = [], []
-        for place in range(batch):
-            lesion = None
+        images, labels, hints = [], [], []
+        for place in range(self._recipe.batch):
             if place < self._bleeding:
-                grey, level = _drawn(of.bleeding, of.bleeding_level, random)
+                drawn = self._real(1, place + step, random)
             elif place < self._bleeding + self._recipe.painted:
-                row = random.integers(len(of.painted))
-                grey, level, lesion = of.painted[row], of.painted_level[row], of.lesions[row]
+                drawn = self._painted(random)
             else:
-                grey, level = _drawn(of.normal, of.normal_level, random)
-            image, blood = augmented_slice(grey, level, lesion, random)
+                drawn = self._real(0, place + step, random)
+            grey, level, label, hint = drawn
+            image, moved = augmented_slice(grey, level, hint, random)
             images.append(image)
-            maps.append(blood)
-        places = np.arange(batch)
-        label = (places < self._bleeding + self._recipe.painted).astype(np.float32)
-        map_known = np.ones((batch, MAP_SIDE, MAP_SIDE), np.float32)
-        map_known[places < self._bleeding] = 0
-        targets = (label[:, None], np.stack(maps).astype(np.float32)[..., None])
-        return with_mirror(np.stack(images)), targets, (np.ones(batch, np.float32), map_known)
+            labels.append(label)
+            hints.append(moved)
+        maps = np.stack(hints).transpose(0, 2, 3, 1)
+        return np.stack(images)[..., None], (np.stack(labels), maps)
+
+    def _real(self, label: int, turn: int, random: np.random.Generator) -> tuple:
+        of, sets = self._examples, self._rows[label]
+        row = int(random.choice(sets[turn % len(sets)]))
+        hint = of.hints[row] if label else _no_blood()
+        return of.grey[row], float(of.level[row]), of.labels[row], hint
+
+    def _painted(self, random: np.random.Generator) -> tuple:
+        of = self._examples
+        for _ in range(_TRIES):
+            row = int(random.choice(self._paintable))
+            painting = painted(of.grey[row], of.insides[row], random)
+            if painting is not None:
+                grey, lesion = painting
+                part = len(lesion) // STANDARD_HINT_SIDE
+                side = (STANDARD_HINT_SIDE, part, STANDARD_HINT_SIDE, part)
+                hint = _no_blood()
+                hint[0] = np.rint(255 * lesion.reshape(side).mean(axis=(1, 3)))
+                label = np.full(of.labels.shape[1], UNKNOWN, np.float32)
+                label[0] = 1
+                return grey, float(of.level[row]), label, hint
+        return self._real(0, 0, random)
+
+
+def _no_blood() -> np.ndarray:
+    hint = np.zeros((3, STANDARD_HINT_SIDE, STANDARD_HINT_SIDE), np.uint8)
+    hint[1] = 255
+    return hint
+
+
+def label_loss(labels: keras.KerasTensor, logits: keras.KerasTensor) -> keras.KerasTensor:
+    """Cross-entropy of any blood and of its kinds, (b, 6) each; a label below 0 is not known."""
+    known = ops.cast(labels >= 0, "float32")
+    smooth = ops.clip(labels, _SMOOTHING, 1 - _SMOOTHING)
+    entropy = known * ops.binary_crossentropy(smooth, logits, from_logits=True)
+    kinds = ops.sum(entropy[:, 1:], axis=-1) / (ops.sum(known[:, 1:], axis=-1) + 1e-6)
+    return entropy[:, 0] + _KIND_WEIGHT * kinds
+
+
+def map_loss(hints: keras.KerasTensor, maps: keras.KerasTensor) -> keras.KerasTensor:
+    """Weighted focal cross-entropy of places, and of the map's maximum where blood must be.
+
+    Args:
+        hints: (b, 24, 24, 3) target, weight and region.
+        maps: (b, 24, 24, 1).
+    """
+    target, weight, region = hints[..., 0], hints[..., 1], hints[..., 2]
+    blood = ops.clip(maps[..., 0], 1e-5, 1 - 1e-5)
+    hit, missed = -ops.log(blood), -ops.log(1 - blood)
+    places = 0.75 * target * (1 - blood) ** 1.5 * hit + 0.25 * (1 - target) * blood**1.5 * missed
+    highest = ops.max(blood * region, axis=(1, 2))
+    demanded = ops.cast(ops.max(region, axis=(1, 2)) > 0.5, "float32")
+    somewhere = demanded * -ops.log(ops.clip(highest, 1e-5, 1.0))
+    return ops.mean(weight * places, axis=(1, 2)) + _REGION_WEIGHT * somewhere
 
 
 def fit_blood(training: TrainingSet, recipe: BloodRecipe, run: Run) -> Fit:
@@ -144,25 +215,28 @@ def fit_blood(training: TrainingSet, recipe: BloodRecipe, run: Run) -> Fit:
     most = run.epochs or recipe.epochs
     table = training.slices[["patient", "series"]].reset_index(drop=True)
     by_series = table.groupby(["patient", "series"], sort=False, dropna=False).indices.values()
-    series = [standard_series(training.grey[rows]) for rows in by_series]
-    labels = [training.labels[rows] for rows in by_series]
-    examples = blood_examples(series, labels, recipe.paintings, run.seed)
+    order = np.concatenate(list(by_series))
+    series = [standard_series(np.ascontiguousarray(training.grey[rows])) for rows in by_series]
+    place = {int(row): number for number, row in enumerate(order)}
+    peer = {place[row]: soft for row, soft in training.peer.items()}
+    examples = blood_examples(series, training.slices.iloc[order].reset_index(drop=True), peer)
+    bleeding = int(examples.labels[:, 0].sum())
     run.report(
-        f"{len(examples.normal):,} normal slices, {len(examples.bleeding):,} bleeding,"
-        f" {len(examples.painted):,} painted"
+        f"{len(examples.grey) - bleeding:,} normal slices, {bleeding:,} bleeding;"
+        f" {len(examples.insides):,} to paint in, {len(peer):,} with a second teacher's map"
     )
 
     def report(epoch: int, figures: dict[str, float]) -> None:
         report_progress(epoch=epoch + 1, epochs=most, loss=figures["loss"])
         run.report(
             f"epoch {epoch + 1}/{most}: loss {figures['loss']:.3f}, of the slice"
-            f" {figures['probability_loss']:.3f}, of the map {figures['map_loss']:.4f}"
+            f" {figures['logits_loss']:.3f}, of the map {figures['map_loss']:.4f}"
         )
 
     model, history = fit_blood_network(
         recipe, examples, epochs=most, seed=run.seed, work=run.work, report=report
     )
-    return Fit(BloodModel(model), history, {"painted": float(len(examples.painted))})
+    return Fit(BloodModel(model), history, {"bleeding": float(bleeding)})
 
 
 def fit_blood_network(
@@ -184,7 +258,7 @@ def fit_blood_network(
     states = EpochStates(work)
     keras.utils.set_random_seed(seed)
     model = blood_network()
-    trained = keras.Model(model.inputs, model.outputs[:2])
+    set_imagenet_weights(model)
     rate = keras.optimizers.schedules.CosineDecay(
         0.1 * recipe.learning_rate,
         epochs * recipe.steps - recipe.steps // 2,
@@ -192,18 +266,15 @@ def fit_blood_network(
         warmup_target=recipe.learning_rate,
         warmup_steps=recipe.steps // 2,
     )
-    trained.compile(
+    model.compile(
         optimizer=keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay, clipnorm=5.0),
-        loss=[
-            keras.losses.BinaryCrossentropy(label_smoothing=recipe.label_smoothing),
-            keras.losses.BinaryFocalCrossentropy(apply_class_balancing=True, alpha=0.75, gamma=1.5),
-        ],
+        loss=[label_loss, map_loss],
         loss_weights=[1.0, _MAP_WEIGHT],
         jit_compile=keras.backend.backend() == "jax",
     )
-    states.restore(trained)
+    states.restore(model)
     done = states.epochs_done
-    trained.fit(
+    model.fit(
         BloodBatches(examples, recipe, seed, done),
         initial_epoch=done,
         epochs=epochs,
@@ -211,10 +282,3 @@ def fit_blood_network(
         callbacks=[SaveEachEpoch(states, report)],
     )
     return model, states.history()
-
-
-def _drawn(
-    pictures: np.ndarray, levels: np.ndarray, random: np.random.Generator
-) -> tuple[np.ndarray, float]:
-    row = random.integers(len(pictures))
-    return pictures[row], float(levels[row])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,14 +21,16 @@ class TrainingSet:
 
     Attributes:
         grey: (n, size, size) uint8.
-        slices: one row a slice: slice, patient, series, label.
+        slices: the rows of the set's table.
         groups: patient group of every patient; None under the paper split, where slices are drawn
             without regard to patients.
+        peer: soft maps of blood by row number, see `dataset.peer_maps`.
     """
 
     grey: np.ndarray
     slices: pd.DataFrame
     groups: dict[str, str] | None
+    peer: Mapping[int, np.ndarray] = field(default_factory=dict)
 
     @property
     def labels(self) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Fitting each family's head to what the blood network found in training series."""
+"""Fitting each family's head to what blood networks found in training series."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from sklearn.svm import SVC
 from hemodetect.models.findings import SliceFindings
 from hemodetect.models.recipes import StudyRecipe
 from hemodetect.models.study_heads import (
-    Components,
     KernelHead,
     LinearHead,
     NetworkLogitHead,
+    Scaling,
     StudyHead,
     StudyLogits,
 )
-from hemodetect.models.study_model import StudyScale, mixed_logits
+from hemodetect.models.study_model import StudyScale
 from hemodetect.training.calibration import fitted_sigmoid
 
 if TYPE_CHECKING:
@@ -32,40 +32,49 @@ class HeadSeries:
     """One training series.
 
     Attributes:
-        findings: in its slices.
+        findings: in its slices, by a network that had not seen the patient.
         labels: (n,) 0 or 1; the patient's in every slice where slices are not labelled.
         slice_labels: whether each label is the slice's own.
+        is_study: whether the series is a whole study, so that its label is the patient's.
+        set: name of the data set.
     """
 
     findings: SliceFindings
     labels: np.ndarray
     slice_labels: bool
+    is_study: bool
+    set: str
 
     @property
     def label(self) -> int:
         """Of the study."""
         return int(self.labels.max())
 
+    @property
+    def known(self) -> np.ndarray:
+        """(n,) bool, slices whose own label is known: all where no slice bleeds."""
+        return np.full(len(self.labels), self.slice_labels or self.label == 0)
+
 
 def fitted_head(training: Sequence[HeadSeries], recipe: StudyRecipe, seed: int) -> StudyHead:
-    """The head of the recipe's family, fitted to training series."""
+    """The head of the recipe's family, fitted to the slices of training series whose label is known."""
     if recipe.family == "cnn":
         return NetworkLogitHead()
-    rows = [np.flatnonzero(s.findings.in_brain)[:: _stride(s, recipe)] for s in training]
-    embedding = np.concatenate(
-        [s.findings.embedding[r] for s, r in zip(training, rows, strict=True)]
+    rows = [_rows(one, recipe) for one in training]
+    features = np.concatenate(
+        [one.findings.features[r] for one, r in zip(training, rows, strict=True)]
     )
-    labels = np.concatenate([s.labels[r] for s, r in zip(training, rows, strict=True)])
-    components = Components.of(embedding, recipe.components)
+    labels = np.concatenate([one.labels[r] for one, r in zip(training, rows, strict=True)])
+    scaling = Scaling.of(features)
     if recipe.family == "logistic":
         model = LogisticRegression(C=recipe.regularisation, max_iter=2000)
-        model.fit(components(embedding), labels)
-        return LinearHead(components, model.coef_[0].astype(np.float32), float(model.intercept_[0]))
+        model.fit(scaling(features), labels)
+        return LinearHead(scaling, model.coef_[0].astype(np.float32), float(model.intercept_[0]))
     if recipe.family == "svm":
         svm = SVC(C=recipe.regularisation, gamma=recipe.gamma, cache_size=1000)
-        svm.fit(components(embedding).astype(np.float64), labels)
+        svm.fit(scaling(features).astype(np.float64), labels)
         return KernelHead(
-            components,
+            scaling,
             svm.support_vectors_.astype(np.float32),
             svm.dual_coef_[0],
             float(svm.intercept_[0]),
@@ -73,46 +82,68 @@ def fitted_head(training: Sequence[HeadSeries], recipe: StudyRecipe, seed: int) 
         )
     from hemodetect.models.recurrent_head import RecurrentHead
 
-    network = _fitted_network(training, components, recipe, seed)
-    return RecurrentHead(components, network, recipe.family == "attention_rnn")
+    network = _fitted_network(training, scaling, recipe, seed)
+    return RecurrentHead(scaling, network, recipe.family == "attention_rnn")
 
 
-def fitted_scale(
-    logits: Sequence[StudyLogits], labels: Sequence[np.ndarray], slice_share: float
-) -> StudyScale:
-    """The scale of a head, from studies that it had not seen.
+def fitted_scale(training: Sequence[HeadSeries], logits: Sequence[StudyLogits]) -> StudyScale:
+    """The scale of a head.
+
+    Every data set weighs the same, so that no hospital's rate of bleeds decides. The study's scale
+    rests on sets of whole studies of both kinds, a slice's on sets that are labelled slice by slice.
 
     Args:
-        logits: one a study.
-        labels: (n,) 0 or 1 of its slices. All slices of a study together weigh as one study.
-        slice_share: see `StudyScale`.
+        training: the series.
+        logits: one a series, by a head that was not fitted to its patient.
     """
-    study_logits = np.array([one.study for one in logits])
-    study_labels = np.array([of_slices.max() for of_slices in labels])
-    study = fitted_sigmoid(study_logits, study_labels, np.ones(len(study_logits)))
-    mixed = np.concatenate([mixed_logits(one, slice_share) for one in logits])
-    # The penalty acts on the sum of all weights, so that sum is the number of slices.
-    weights = np.concatenate([np.full(len(y), 1 / len(y)) for y in labels])
-    weights *= len(weights) / weights.sum()
-    slices = fitted_sigmoid(mixed, np.concatenate(labels), weights)
-    return StudyScale(study, slices, slice_share)
+    names = np.array([one.set for one in training])
+    labels = np.array([one.label for one in training])
+    is_study = np.array([one.is_study for one in training])
+    of_both_kinds = [
+        name for name in np.unique(names) if len(np.unique(labels[is_study & (names == name)])) == 2
+    ]
+    studies = np.flatnonzero(is_study & np.isin(names, of_both_kinds))
+    study = fitted_sigmoid(
+        np.array([logits[int(i)].study for i in studies]),
+        labels[studies],
+        _equal_sets(names[studies]),
+    )
+    by_slice = [i for i, one in enumerate(training) if one.slice_labels]
+    if not by_slice:  # no set is labelled slice by slice: the folder's label has to do
+        by_slice = list(range(len(training)))
+    slices = fitted_sigmoid(
+        np.concatenate([logits[i].slices for i in by_slice]).astype(np.float64),
+        np.concatenate([training[i].labels for i in by_slice]),
+        _equal_sets(np.repeat(names[by_slice], [len(training[i].labels) for i in by_slice])),
+    )
+    return StudyScale(study, slices)
 
 
-def _stride(series: HeadSeries, recipe: StudyRecipe) -> int:
-    # Series that are labelled slice by slice are few and thick: all their slices are used.
-    return 1 if series.slice_labels else recipe.stride
+def _equal_sets(names: np.ndarray) -> np.ndarray:
+    """(m,) weights of cases by the names of their sets; their sum is m, each set's is the same."""
+    found, inverse, counts = np.unique(names, return_inverse=True, return_counts=True)
+    return len(names) / len(found) / counts[inverse]
+
+
+def _rows(series: HeadSeries, recipe: StudyRecipe) -> np.ndarray:
+    """Slices that SVM and logistic regression are fitted to.
+
+    Series that are labelled slice by slice are few and thick: all their slices are used.
+    """
+    rows = np.flatnonzero(series.findings.head_found & series.known)
+    return rows if series.slice_labels else rows[:: recipe.stride]
 
 
 def _fitted_network(
-    training: Sequence[HeadSeries], components: Components, recipe: StudyRecipe, seed: int
+    training: Sequence[HeadSeries], scaling: Scaling, recipe: StudyRecipe, seed: int
 ) -> keras.Model:
     import keras
 
-    from hemodetect.models.recurrent_head import recurrent_network, slice_features
+    from hemodetect.models.recurrent_head import recurrent_network
     from hemodetect.training.series_batches import SeriesBatches
 
     keras.utils.set_random_seed(seed)
-    features = [slice_features(components, s.findings) for s in training]
+    features = [scaling(one.findings.features) for one in training]
     network = recurrent_network(
         features[0].shape[1], recipe.units, recipe.family == "attention_rnn"
     )

@@ -8,19 +8,23 @@ Shapes, sizes and contrasts are ours, after what the kinds look like at 2 mm a p
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from PIL import Image
 from scipy import ndimage
 
 from hemodetect.preprocessing import morphology
-from hemodetect.preprocessing.standard_head import STANDARD_SIDE
+from hemodetect.preprocessing.model_input import resized
 
+SIDE = 112
+"""Pixels of the slices that bleeds are drawn on, about 2 mm each; painted is in full resolution."""
 BONE = 235
 """Grey levels from here on are bone."""
 _LARGEST = 0.4  # of the inside of the skull that a painted bleed may take
 _SEEN = 8  # grey levels brighter than before, to count as painted
-_ROWS, _COLUMNS = np.mgrid[:STANDARD_SIDE, :STANDARD_SIDE].astype(np.float32)
+_FEWEST = 5  # pixels of 112 x 112 that a painted bleed takes
+_ROWS, _COLUMNS = np.mgrid[:SIDE, :SIDE].astype(np.float32)
 _KINDS_DRAWN = {
     "intraparenchymal": 0.27,
     "subdural": 0.18,
@@ -56,9 +60,19 @@ class _Blood:
     oedema: np.ndarray | None = None
     only_brighter: bool = False
 
+    def enlarged(self, side: int) -> _Blood:
+        """The same at (side, side)."""
+        oedema = None if self.oedema is None else _enlarged(self.oedema, side)
+        return replace(self, cover=_enlarged(self.cover, side), oedema=oedema)
+
 
 def inside_skull(grey: np.ndarray) -> np.ndarray | None:
-    """(112, 112) bool: inside of the skull; None where the slice shows no closed one."""
+    """(112, 112) bool: inside of the skull; None where the slice shows no closed one.
+
+    Args:
+        grey: (rows, rows) uint8 of a standard slice.
+    """
+    grey = resized(grey, SIDE)
     bone = grey >= BONE
     ring = morphology.closed(np.pad(bone, 4), 2)[4:-4, 4:-4]
     inside = morphology.opened(morphology.filled(ring) & ~bone, 2)
@@ -77,16 +91,16 @@ def painted(
     """The slice with one bleed or two, and where they are.
 
     Args:
-        grey: (112, 112) uint8 of a standard slice without a bleed.
-        inside: of `inside_skull`.
+        grey: (rows, rows) uint8 of a standard slice without a bleed.
+        inside: (112, 112) of `inside_skull`.
         random: source of kinds, places and contrasts.
 
     Returns:
-        (112, 112) uint8 and (112, 112) float32 in [0, 1]; None where the drawn bleed had no place.
+        (rows, rows) uint8 and (rows, rows) float32 in [0, 1]; None where the drawn bleed had no place.
     """
-    before = grey.astype(np.float32)
+    before, small = grey.astype(np.float32), resized(grey, SIDE).astype(np.float32)
     depth = ndimage.distance_transform_edt(inside).astype(np.float32)
-    canvas = _Canvas(before, depth, float(np.median(before[inside])))
+    canvas = _Canvas(small, depth, float(np.median(small[inside])))
     kinds = random.choice(
         list(_KINDS_DRAWN), 1 if random.random() < 0.75 else 2, p=list(_KINDS_DRAWN.values())
     )
@@ -94,24 +108,30 @@ def painted(
     for kind in kinds:
         blood = _DRAWERS[kind](canvas, random)
         if blood is not None:
+            blood = blood.enlarged(len(grey))
             image = _with_blood(image, blood, canvas.brain, random)
             lesion = np.maximum(lesion, blood.cover)
     image = np.clip(image, 0, 255)
     lesion = lesion * (image - before > _SEEN)
-    if lesion.sum() <= 5 or (lesion > 0.5).sum() > _LARGEST * inside.sum():
+    share = (SIDE / len(grey)) ** 2
+    if lesion.sum() * share <= _FEWEST:
+        return None
+    if (lesion > 0.5).sum() * share > _LARGEST * inside.sum():
         return None
     return np.rint(image).astype(np.uint8), lesion
 
 
-def smooth_noise(random: np.random.Generator, pixels: float) -> np.ndarray:
-    """(112, 112) float32 of mean 0 and deviation 1 that varies over about `pixels` pixels."""
-    coarse = max(2, int(STANDARD_SIDE / pixels))
+def smooth_noise(random: np.random.Generator, parts: float, side: int = SIDE) -> np.ndarray:
+    """(side, side) float32 of mean 0 and deviation 1; it varies over one in `parts` of the side."""
+    coarse = max(2, int(parts))
     field = random.standard_normal((coarse, coarse)).astype(np.float32)
-    field = ndimage.zoom(field, STANDARD_SIDE / coarse, order=1, mode="nearest", grid_mode=True)
-    field = field[:STANDARD_SIDE, :STANDARD_SIDE]
-    missing = [(0, STANDARD_SIDE - n) for n in field.shape]
-    field = np.pad(field, missing, mode="edge")
+    field = _enlarged(field, side)
     return (field - field.mean()) / (field.std() + 1e-6)
+
+
+def _enlarged(field: np.ndarray, side: int) -> np.ndarray:
+    picture = Image.fromarray(field.astype(np.float32))
+    return np.asarray(picture.resize((side, side), Image.Resampling.BILINEAR))
 
 
 def _with_blood(
@@ -119,7 +139,7 @@ def _with_blood(
 ) -> np.ndarray:
     if blood.oedema is not None:
         image = image - blood.oedema
-    texture = 1 + 0.08 * smooth_noise(random, 5)
+    texture = 1 + 0.08 * smooth_noise(random, SIDE / 5, len(image))
     target = (brain + blood.brighter) * texture + random.normal(0, 4, image.shape)
     if blood.only_brighter:
         target = np.maximum(target, image)
@@ -140,7 +160,7 @@ def _blob(
     angle, flat = random.uniform(0, np.pi), random.uniform(0.55, 1.0)
     along = (_ROWS - row) * np.cos(angle) + (_COLUMNS - column) * np.sin(angle)
     across = (_COLUMNS - column) * np.cos(angle) - (_ROWS - row) * np.sin(angle)
-    rugged = smooth_noise(random, max(4, 0.8 * radius)) * radius * 0.22
+    rugged = smooth_noise(random, SIDE / max(4, 0.8 * radius)) * radius * 0.22
     distance = np.hypot(along, across / flat) + rugged
     cover = np.clip((radius - distance) / 1.3 + 0.5, 0, 1) * (canvas.depth > 0)
     return cover, distance, radius
@@ -180,7 +200,7 @@ def _along_the_skull(
     apart = np.abs((angle - middle + np.pi) % (2 * np.pi) - np.pi) / random.uniform(*half_width)
     thickest = np.exp(random.uniform(*np.log(thickness)))
     profile = thickest * np.clip(1 - apart**2, 0, 1) ** bluntness
-    profile = profile * (1 + 0.15 * smooth_noise(random, 14))
+    profile = profile * (1 + 0.15 * smooth_noise(random, SIDE / 14))
     cover = np.clip((profile - canvas.depth) / 1.2 + 0.3, 0, 1)
     return cover * (canvas.depth > 0) * (profile > 0.5)
 
@@ -210,14 +230,14 @@ def _subarachnoid(canvas: _Canvas, random: np.random.Generator) -> _Blood | None
     row, column = places[random.integers(len(places))]
     reach = random.uniform(6, 22)
     near = np.exp(-((_ROWS - row) ** 2 + (_COLUMNS - column) ** 2) / (2 * reach**2))
-    filled = np.clip(1.5 * near + 0.1 * smooth_noise(random, 8), 0, 1) > 0.45
+    filled = np.clip(1.5 * near + 0.1 * smooth_noise(random, SIDE / 8), 0, 1) > 0.45
     cover = np.clip(1.3 * spaces, 0, 1) * filled
     cover = ndimage.gaussian_filter(cover.astype(np.float32), 0.6) * (canvas.depth > 0)
     return _Blood(cover, random.uniform(25, 80), only_brighter=True)
 
 
 def _intraventricular(canvas: _Canvas, random: np.random.Generator) -> _Blood | None:
-    central = np.hypot((_ROWS - STANDARD_SIDE / 2) / 30, (_COLUMNS - STANDARD_SIDE / 2) / 22) < 1
+    central = np.hypot((_ROWS - SIDE / 2) / 30, (_COLUMNS - SIDE / 2) / 22) < 1
     dark = (canvas.grey < canvas.brain - 14) & central & (canvas.depth > 7)
     pieces, count = ndimage.label(ndimage.binary_opening(dark))
     sizes = np.bincount(pieces.ravel(), minlength=count + 1)

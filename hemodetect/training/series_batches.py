@@ -12,10 +12,10 @@ from hemodetect.training.head_training import HeadSeries
 
 
 class SeriesBatches(keras.utils.PyDataset):
-    """Each series once an epoch, in either direction, at a random first slice of its stride.
+    """Series in either direction, at a random first slice of their stride.
 
-    A slice's own logit is trained where its label is known: everywhere in a series labelled by slice,
-    and in series without a hemorrhage.
+    An epoch has each series of several slices once, and as many of the single slices, drawn anew.
+    A slice's logit is trained where its label is known, a study's where the whole study is.
     """
 
     def __init__(
@@ -28,18 +28,24 @@ class SeriesBatches(keras.utils.PyDataset):
         super().__init__(workers=1)
         self._training, self._features, self._batch = training, features, batch
         self._seed, self._epoch = seed, 0
+        lengths = np.array([len(values) for values in features])
+        self._whole, self._single = np.flatnonzero(lengths > 1), np.flatnonzero(lengths == 1)
+        self._count = len(self._whole) + min(len(self._whole), len(self._single))
 
     def __len__(self) -> int:
-        return -(-len(self._training) // self._batch)
+        return -(-self._count // self._batch)
 
     def on_epoch_end(self) -> None:
         """The next epoch has another order."""
         self._epoch += 1
 
     def __getitem__(self, step: int) -> tuple:
-        order = np.random.default_rng((self._seed, self._epoch)).permutation(len(self._training))
+        of_epoch = np.random.default_rng((self._seed, self._epoch))
+        singles = of_epoch.permutation(self._single)[: self._count - len(self._whole)]
+        order = of_epoch.permutation(np.concatenate([self._whole, singles]))
         random = np.random.default_rng((self._seed, self._epoch, step))
-        slices, masks, slice_labels, label_known, study_labels = [], [], [], [], []
+        slices, masks, slice_labels, label_known = [], [], [], []
+        study_labels, study_known = [], []
         for number in order[step * self._batch :][: self._batch]:
             series, features = self._training[number], self._features[number]
             stride = series_stride(len(features))
@@ -48,12 +54,14 @@ class SeriesBatches(keras.utils.PyDataset):
             values, mask = padded(features[rows])
             slices.append(values)
             masks.append(mask)
-            slice_labels.append(np.pad(series.labels[rows], (0, LONGEST - len(rows))))
-            label_known.append(mask * (series.slice_labels or series.label == 0))
+            missing = (0, LONGEST - len(rows))
+            slice_labels.append(np.pad(series.labels[rows], missing))
+            label_known.append(np.pad(series.known[rows], missing))
             study_labels.append([series.label])
+            study_known.append(series.is_study)
         targets = (
             np.array(slice_labels, np.float32)[..., None],
             np.array(study_labels, np.float32),
         )
-        weights = (np.array(label_known, np.float32), np.ones(len(study_labels), np.float32))
+        weights = (np.array(label_known, np.float32), np.array(study_known, np.float32))
         return (np.stack(slices), np.stack(masks)), targets, weights

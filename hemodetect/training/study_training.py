@@ -3,14 +3,17 @@
 The backbone was trained on another set than the one the model is for (the target set), so all patients
 of the target set are new to it. What is fitted here is small: a head, and a scale.
 
-- On the target set, predictions are out of fold: head and scale of each fold saw other patients only.
-- On the backbone's set they are too: network, head and scale of each of the backbone's folds.
+- Heads learn from what networks say of patients that they had not seen: of the target set the one
+  network in the bundle, of each patient of the backbone's set the network of that patient's fold.
+- Predictions on both sets are out of fold: head and scale of each fold saw other patients only. (What
+  they saw of the other patients of the backbone's set comes from networks that had seen the tested
+  ones, as is usual in stacking; networks were not trained again for each pair of folds.)
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,35 +21,26 @@ import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
 from hemodetect.dataset.cache import Dataset
+from hemodetect.dataset.joined import SET
 from hemodetect.dataset.splits import Split
 from hemodetect.errors import BundleError
 from hemodetect.evaluation.conformal import undecided_range
+from hemodetect.evaluation.levels import has_folder_labels
 from hemodetect.models.blood_model import BloodModel
 from hemodetect.models.interface import FittedModel
 from hemodetect.models.recipes import StudyRecipe
 from hemodetect.models.study_heads import StudyHead, StudyLogits
-from hemodetect.models.study_model import StudyModel, StudyScale, study_prediction
+from hemodetect.models.study_model import StudyModel, StudyScale, study_predictions
 from hemodetect.models.weight_files import read_network
+from hemodetect.preprocessing.head_position import FEWEST_SLICES
 from hemodetect.registry.bundle import BACKBONE_PREDICTIONS, BACKBONE_SPLIT
 from hemodetect.storage.digests import file_sha256
-from hemodetect.training.backbone import Backbone, SeriesFindings, patients_of, slice_table
+from hemodetect.training.backbone import Backbone, SeriesFindings, patients_of
 from hemodetect.training.crossfit import ON_ALL
 from hemodetect.training.fitting import Fit, Report, Run
 from hemodetect.training.head_training import HeadSeries, fitted_head, fitted_scale
+from hemodetect.training.pointing import measured_pointing
 from hemodetect.training.trainers import BundleExtras
-
-
-@dataclass(frozen=True, eq=False)
-class BothSets:
-    """What one network found in both sets.
-
-    Attributes:
-        target_set: series of the set the model is for, labelled by folder.
-        backbone_set: series of the backbone's set, labelled by slice.
-    """
-
-    target_set: list[SeriesFindings]
-    backbone_set: list[SeriesFindings]
 
 
 class StudyTrainer:
@@ -83,7 +77,9 @@ class StudyTrainer:
         self._backbone.check_unseen(dataset)
         if split.name != "patient":
             raise BundleError("Models that judge a study are trained under the patient split only.")
-        self._findings = self._both_sets(self._backbone.weights)
+        target = self._backbone.findings(dataset, self._backbone.weights, report)
+        self._target = _head_series(dataset, target)
+        self._others = _head_series(backbone_data, self._backbone.out_of_fold(report))
 
     @property
     def identity(self) -> str | None:
@@ -92,7 +88,7 @@ class StudyTrainer:
 
     def fit(self, rows: np.ndarray, run: Run) -> Fit:
         """Head and scale from the patients of `rows`; takes seconds to minutes, and has no epochs."""
-        head, scale = self._fitted(self._findings, target=patients_of(self._dataset, rows))
+        head, scale = self._fitted(target=patients_of(self._dataset, rows))
         weights = self._backbone.weights
         network = BloodModel(read_network(weights))
         return Fit(StudyModel(network, weights, file_sha256(weights), head, scale))
@@ -101,90 +97,135 @@ class StudyTrainer:
         """What head and scale of a fitted model make of the findings."""
         assert isinstance(model, StudyModel)
         patients = patients_of(self._dataset, rows)
-        table = _predictions(
-            self._dataset, self._findings.target_set, patients, model.head, model.scale
-        )
+        table = _predictions(self._dataset, self._target, patients, model.head, model.scale)
         return table.loc[self._dataset.slices.index[rows], ["probability", "patient_probability"]]
 
     def extras(self, out_of_fold: pd.DataFrame, report: Report) -> BundleExtras:
         """Out-of-fold predictions on the backbone's set, and the range where the model cannot tell."""
-        backbone, persons = self._backbone, _first_folders(out_of_fold, self._groups)
+        backbone, others = self._backbone, self._backbone_predictions(report)
+        persons = pd.concat(
+            [
+                _first_folders(out_of_fold, self._groups),
+                _first_folders(_whole_studies(others, backbone.dataset), backbone.split.groups),
+            ]
+        )
         cannot_tell = undecided_range(
             persons["label"].to_numpy(), persons["patient_probability"].to_numpy(np.float64)
         )
+        pointing = {}
+        if self._recipe.family == "cnn":
+            report("looking where the maps of the backbone's folds point")
+            pointing = {n: asdict(found) for n, found in measured_pointing(backbone).items()}
         minutes = backbone.card.seconds.get(ON_ALL, 0) / 60
         return BundleExtras(
-            tables={BACKBONE_PREDICTIONS: self._backbone_predictions(report)},
+            tables={BACKBONE_PREDICTIONS: others},
             splits={BACKBONE_SPLIT: backbone.split},
             card={
                 "threshold_reason": "the calibrated probability is one half",
                 "backbone_fingerprint": backbone.dataset.fingerprint,
+                "backbone_parts": {
+                    part.root.name: part.fingerprint for part in backbone.dataset.parts
+                },
                 "cannot_tell": cannot_tell,
+                "pointing": pointing,
             },
             remarks=(
                 f"Its backbone is the CNN {backbone.card.version}, trained on"
-                f" {backbone.dataset.root.name}; training that took {minutes:.0f} min, which is not in"
+                f" {_names(backbone.dataset)}; training that took {minutes:.0f} min, which is not in"
                 " the times above.",
             ),
         )
-
-    def _both_sets(self, weights: Path) -> BothSets:
-        target, other = (
-            self._backbone.findings(dataset, weights, self._report)
-            for dataset in (self._dataset, self._backbone.dataset)
-        )
-        return BothSets(target, other)
 
     def _backbone_predictions(self, report: Report) -> pd.DataFrame:
         backbone, parts = self._backbone, []
         everybody = patients_of(self._dataset, np.ones(len(self._dataset.slices), bool))
         for number in range(len(backbone.split.folds)):
-            findings = self._both_sets(backbone.fold_weights(number))
-            test_rows = backbone.split.test_mask(backbone.dataset.slices, number)
-            test = patients_of(backbone.dataset, test_rows)
-            head, scale = self._fitted(findings, target=everybody, backbone_without=test)
-            part = _predictions(backbone.dataset, findings.backbone_set, test, head, scale)
+            test = patients_of(
+                backbone.dataset, backbone.split.test_mask(backbone.dataset.slices, number)
+            )
+            head, scale = self._fitted(target=everybody, without=test)
+            part = _predictions(backbone.dataset, self._others, test, head, scale)
             parts.append(part.assign(fold=np.int16(number)))
             report(f"backbone's fold {number + 1} of {len(backbone.split.folds)} done")
         return pd.concat(parts, ignore_index=True)
 
     def _fitted(
-        self,
-        findings: BothSets,
-        *,
-        target: frozenset[str],
-        backbone_without: frozenset[str] = frozenset(),
+        self, *, target: frozenset[str], without: frozenset[str] = frozenset()
     ) -> tuple[StudyHead, StudyScale]:
-        """The head, and a scale from inner folds over the target set's patients.
+        """The head, and a scale from inner folds over all its patients.
 
         Args:
-            findings: of one network.
             target: patients of the target set that are trained on.
-            backbone_without: patients of the backbone's set that are left out.
+            without: patients of the backbone's set that are left out.
         """
-        series = [s for s in findings.target_set if s.patient in target]
-        of_target = [HeadSeries(s.findings, self._dataset.labels[s.rows], False) for s in series]
-        of_backbone = [
-            HeadSeries(s.findings, self._backbone.dataset.labels[s.rows], True)
-            for s in findings.backbone_set
-            if s.patient not in backbone_without
+        chosen = [
+            *((one, self._groups[one.patient]) for one in self._target if one.patient in target),
+            *(
+                (one, self._backbone.split.groups[one.patient])
+                for one in self._others
+                if one.patient not in without
+            ),
         ]
-        labels = np.array([one.label for one in of_target])
-        persons = np.array([self._groups[s.patient] for s in series])
+        training = [one.series for one, _ in chosen]
+        persons = np.array([f"{one.series.set}/{group}" for one, group in chosen])
+        strata = np.array([f"{one.set}/{one.label}" for one in training])
         folds = StratifiedGroupKFold(
             self._recipe.inner_folds, shuffle=True, random_state=self._seed
         )
         logits: dict[int, StudyLogits] = {}
-        for train, test in folds.split(labels, labels, persons):
-            training = [of_target[i] for i in train] + of_backbone
-            inner = fitted_head(training, self._recipe, self._seed)
-            logits |= {int(i): inner.logits(of_target[i].findings) for i in test}
-        scale = fitted_scale(
-            [logits[i] for i in range(len(of_target))],
-            [one.labels for one in of_target],
-            self._recipe.slice_share,
+        for train, test in folds.split(strata, strata, persons):
+            inner = fitted_head([training[i] for i in train], self._recipe, self._seed)
+            answers = inner.all_logits([training[i].findings for i in test])
+            logits |= dict(zip(map(int, test), answers, strict=True))
+        scale = fitted_scale(training, [logits[i] for i in range(len(training))])
+        return fitted_head(training, self._recipe, self._seed), scale
+
+
+@dataclass(frozen=True, eq=False)
+class _PatientSeries:
+    """A series with its patient and its rows in the data set."""
+
+    patient: str
+    rows: np.ndarray
+    series: HeadSeries
+
+
+def _head_series(dataset: Dataset, found: list[SeriesFindings]) -> list[_PatientSeries]:
+    slice_labels = not has_folder_labels(dataset.slices)
+    table = dataset.slices
+    sets = table[SET] if SET in table.columns else pd.Series(dataset.root.name, index=table.index)
+    return [
+        _PatientSeries(
+            one.patient,
+            one.rows,
+            HeadSeries(
+                one.findings,
+                dataset.labels[one.rows],
+                slice_labels,
+                len(one.rows) >= FEWEST_SLICES,
+                str(sets.iloc[one.rows[0]]),
+            ),
         )
-        return fitted_head(of_target + of_backbone, self._recipe, self._seed), scale
+        for one in found
+    ]
+
+
+def _whole_studies(predictions: pd.DataFrame, dataset: Dataset) -> pd.DataFrame:
+    """Rows of patients that are seen whole, from the sets that have such patients of both kinds."""
+    table = dataset.slices[["patient", "label"]].assign(
+        set=dataset.slices[SET] if SET in dataset.slices.columns else dataset.root.name
+    )
+    patients = table.groupby("patient").agg(
+        set=("set", "first"), label=("label", "max"), slices=("label", "size")
+    )
+    whole = patients[patients["slices"] >= FEWEST_SLICES]
+    kinds = whole.groupby("set")["label"].nunique()
+    chosen = whole.index[whole["set"].isin(kinds.index[kinds == 2])]
+    return predictions[predictions["patient"].isin(chosen)]
+
+
+def _names(dataset: Dataset) -> str:
+    return ", ".join(part.root.name for part in dataset.parts or (dataset,))
 
 
 def out_of_fold(trainer: StudyTrainer, dataset: Dataset, split: Split, run: Run) -> pd.DataFrame:
@@ -202,20 +243,20 @@ def out_of_fold(trainer: StudyTrainer, dataset: Dataset, split: Split, run: Run)
 
 def _predictions(
     dataset: Dataset,
-    series: list[SeriesFindings],
+    series: list[_PatientSeries],
     patients: frozenset[str],
     head: StudyHead,
     scale: StudyScale,
 ) -> pd.DataFrame:
     """A row a slice of these patients, with the index of the data set's table."""
     parts = []
-    for one in series:
-        if one.patient in patients:
-            prediction = study_prediction(one.findings, head, scale)
-            part = slice_table(dataset, one)
-            part["probability"] = prediction.slices
-            part["patient_probability"] = np.float32(prediction.patient)
-            parts.append(part)
+    chosen = [one for one in series if one.patient in patients]
+    answers = study_predictions([one.series.findings for one in chosen], head, scale)
+    for one, prediction in zip(chosen, answers, strict=True):
+        part = dataset.slices.iloc[one.rows][["patient", "slice", "label"]].copy()
+        part["probability"] = prediction.slices
+        part["patient_probability"] = np.float32(prediction.patient)
+        parts.append(part)
     table = pd.concat(parts)
     highest = table.groupby("patient")["patient_probability"].transform("max")
     return table.assign(patient_probability=highest)

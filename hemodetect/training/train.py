@@ -15,9 +15,10 @@ import pandas as pd
 from hemodetect.dataset.cache import Dataset
 from hemodetect.dataset.splits import Split
 from hemodetect.errors import BundleError
-from hemodetect.evaluation import scores
+from hemodetect.evaluation.levels import LEVELS
+from hemodetect.evaluation.metrics import level_scores
 from hemodetect.models.interface import FittedModel
-from hemodetect.models.recipes import Recipe, recipe_named
+from hemodetect.models.recipes import Recipe, StudyRecipe, recipe_named
 from hemodetect.preprocessing.slice_hash import HASH_SIDE, slice_hashes
 from hemodetect.registry.bundle import HISTORY, PREDICTIONS, SPLIT, Card, write_bundle
 from hemodetect.registry.known_slices import HASH_COLUMN
@@ -43,6 +44,7 @@ def train_bundle(
     *,
     backbone: Path | None = None,
     backbone_data: Dataset | None = None,
+    maps: Path | None = None,
     epochs: int | None = None,
     seed: int = 0,
     parallel: bool = False,
@@ -62,6 +64,7 @@ def train_bundle(
         backbone: bundle of a CNN of the recipe ``blood`` with its folds' networks (recipes that need
             one).
         backbone_data: the set that the backbone was trained on.
+        maps: folder of a second teacher's maps (recipe ``blood``).
         epochs: most epochs, where fewer than the recipe's are wanted (networks only).
         seed: of everything drawn at random.
         parallel: on all GPUs at once (networks only).
@@ -74,8 +77,8 @@ def train_bundle(
     if out.exists():
         raise BundleError(f"{out}: exists already; choose another folder or remove it.")
     trainer = trainer_of(
-        dataset, split, recipe, backbone=backbone, backbone_data=backbone_data, seed=seed,
-        report=report,
+        dataset, split, recipe, backbone=backbone, backbone_data=backbone_data, maps=maps,
+        seed=seed, report=report,
     )  # fmt: skip
     run = Run(work_folder(out), report, epochs, seed, parallel)
     claim(run, dataset, split, recipe, trainer.identity)
@@ -179,6 +182,7 @@ def bundle_card(
 ) -> Card:
     """The card of a bundle with these figures."""
     patients = dataset.slices["patient"].nunique()
+    slice_threshold = recipe.slice_threshold if isinstance(recipe, StudyRecipe) else None
     return Card(
         family=recipe.family,
         recipe=recipe.name,
@@ -195,11 +199,15 @@ def bundle_card(
         threshold_reason="as published: the class with the higher probability",
         metrics={
             level: asdict(
-                scores(
-                    folds.predictions, level=level, threshold=recipe.threshold, groups=split.groups
+                level_scores(
+                    folds.predictions,
+                    level,
+                    threshold=recipe.threshold,
+                    slice_threshold=slice_threshold,
+                    groups=split.groups,
                 )
             )
-            for level in ("slice", "patient")
+            for level in LEVELS
         },
         seconds={name: round(seconds, 1) for name, seconds in folds.seconds.items()},
         versions={"python": platform.python_version()} | installed(LIBRARIES),
@@ -208,6 +216,7 @@ def bundle_card(
         remarks=tuple(_remarks(split, recipe, epochs)),
         files=files,
         changed=_changed(recipe),
+        slice_threshold=slice_threshold,
     )
 
 

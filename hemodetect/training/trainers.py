@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from hemodetect.dataset.cache import Dataset
+from hemodetect.dataset.peer_maps import peer_maps
 from hemodetect.dataset.splits import Split
 from hemodetect.errors import HemodetectError
 from hemodetect.models.interface import FittedModel, predicted_slices
@@ -68,23 +70,30 @@ class SliceTrainer:
     Attributes:
         dataset, split: what is trained on.
         recipe: of any kind that needs no backbone.
+        peer_maps: folder with soft maps of blood for the set (see `dataset.peer_maps`), or None.
     """
 
     dataset: Dataset
     split: Split
     recipe: Recipe
+    peer_maps: Path | None = None
     identity = None
 
     def fit(self, rows: np.ndarray, run: Run) -> Fit:
         """Trains on the slices of `rows`; the libraries of a family come when it is fitted."""
         return fit_slices(
-            training_set(self.dataset, self.split, self.recipe, rows), self.recipe, run
+            training_set(self.dataset, self.split, self.recipe, rows, self._peer()),
+            self.recipe,
+            run,
         )
 
     def predict(self, model: FittedModel, rows: np.ndarray) -> pd.DataFrame:
         """What `model` answers, series by series."""
         grey = self.dataset.grey(self.recipe.size)[rows]
         return predicted_slices(model, grey, self.dataset.slices[rows])
+
+    def _peer(self) -> dict[int, np.ndarray]:
+        return {} if self.peer_maps is None else peer_maps(self.peer_maps, self.dataset)
 
     def extras(self, out_of_fold: pd.DataFrame, report: Report) -> BundleExtras:
         """Nothing."""
@@ -98,6 +107,7 @@ def trainer_of(
     *,
     backbone: Path | None = None,
     backbone_data: Dataset | None = None,
+    maps: Path | None = None,
     seed: int = 0,
     report: Report = print,
 ) -> Trainer:
@@ -109,6 +119,7 @@ def trainer_of(
         recipe: of any kind.
         backbone: bundle of the recipe ``blood`` (recipes that need one).
         backbone_data: the set that the backbone was trained on.
+        maps: folder of a second teacher's maps (recipe ``blood``).
         seed: of everything that a recipe with a backbone draws.
         report: takes a line of progress.
 
@@ -117,7 +128,7 @@ def trainer_of(
         BundleError: the backbone cannot be used for `dataset`.
     """
     if not isinstance(recipe, StudyRecipe):
-        return SliceTrainer(dataset, split, recipe)
+        return SliceTrainer(dataset, split, recipe, maps)
     if backbone is None or backbone_data is None:
         raise HemodetectError(
             f"Recipe {recipe.name} needs a CNN of the recipe blood; give it with --backbone, and the"
@@ -128,14 +139,20 @@ def trainer_of(
     return StudyTrainer(dataset, split, recipe, backbone, backbone_data, seed, report)
 
 
-def training_set(dataset: Dataset, split: Split, recipe: Recipe, rows: np.ndarray) -> TrainingSet:
-    """The slices of `rows` (n,) bool, in memory."""
+def training_set(
+    dataset: Dataset,
+    split: Split,
+    recipe: Recipe,
+    rows: np.ndarray,
+    peer: Mapping[int, np.ndarray] | None = None,
+) -> TrainingSet:
+    """The slices of `rows` (n,) bool, in memory, with the soft maps of `peer` by row of the set."""
+    place = {int(row): number for number, row in enumerate(np.flatnonzero(rows))}
     return TrainingSet(
         grey=np.ascontiguousarray(dataset.grey(recipe.size)[rows]),
-        slices=dataset.slices.loc[rows, ["slice", "patient", "series", "label"]].reset_index(
-            drop=True
-        ),
+        slices=dataset.slices[rows].reset_index(drop=True),
         groups=split.groups if split.name == "patient" else None,
+        peer={place[row]: soft for row, soft in (peer or {}).items() if row in place},
     )
 
 

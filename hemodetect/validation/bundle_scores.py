@@ -9,7 +9,8 @@ import pandas as pd
 
 from hemodetect.errors import BundleError
 from hemodetect.evaluation.comparison import Comparison, judged_models
-from hemodetect.evaluation.metrics import scores
+from hemodetect.evaluation.levels import LEVELS, has_folder_labels
+from hemodetect.evaluation.metrics import level_scores
 from hemodetect.evaluation.table import Evaluated
 from hemodetect.registry.bundle import PREDICTIONS, SPLIT, read_card
 
@@ -31,8 +32,14 @@ def evaluated_bundle(folder: Path) -> Evaluated:
     predictions = pd.read_parquet(folder / PREDICTIONS)
     groups = json.loads((folder / SPLIT).read_text())["groups"]
     by_slice, by_patient = (
-        scores(predictions, level=level, threshold=card.threshold, groups=groups)
-        for level in ("slice", "patient")
+        level_scores(
+            predictions,
+            level,
+            threshold=card.threshold,
+            slice_threshold=card.slice_threshold,
+            groups=groups,
+        )
+        for level in LEVELS
     )
     return Evaluated(
         family=card.family,
@@ -40,6 +47,7 @@ def evaluated_bundle(folder: Path) -> Evaluated:
         split=card.split,
         slice_scores=by_slice,
         patient_scores=by_patient,
+        folder_label=has_folder_labels(predictions),
         training_seconds=sum(card.seconds.values()),
     )
 
@@ -53,14 +61,16 @@ def evaluated_models(comparison: Comparison) -> list[Evaluated]:
     rows = []
     for name in comparison.fingerprints:
         of_set = comparison.only((comparison.slices["set"] == name).to_numpy())
-        by_slice, by_patient = (judged_models(of_set, level) for level in ("slice", "patient"))
+        by_slice, by_patient = (judged_models(of_set, level) for level in LEVELS)
+        of_slices = of_set.released_thresholds("slice")
         rows += [
             Evaluated(
                 family=model.family,
                 recipe=model.recipe,
                 split="patient" if model.origins[name] == "out-of-fold" else f"external: {name}",
-                slice_scores=by_slice[model.key].at(model.threshold),
+                slice_scores=by_slice[model.key].at(of_slices[model.key]),
                 patient_scores=by_patient[model.key].at(model.threshold),
+                folder_label=bool(of_set.folder_labelled()),
                 training_seconds=None,
             )
             for model in of_set.models

@@ -14,7 +14,15 @@ from hemodetect.evaluation.differences import (
     accuracy_difference,
     auroc_difference,
 )
-from hemodetect.evaluation.levels import EvaluationError, Level, called, patient_level, slice_level
+from hemodetect.evaluation.levels import (
+    EvaluationError,
+    Level,
+    by_folder_label,
+    called,
+    has_folder_labels,
+    patient_level,
+    slice_level,
+)
 from hemodetect.evaluation.metrics import group_codes, judged
 from hemodetect.registry.bundle import PREDICTIONS, SPLIT, Card, read_card
 
@@ -63,12 +71,21 @@ def compare_with_release(new: Path, release: Path) -> dict[Level, ReleaseCompari
 def _differences(
     level: Level, tables: list[pd.DataFrame], cards: list[Card], groups: dict[str, str]
 ) -> ReleaseComparison:
+    thresholds = [card.threshold for card in cards]
+    if level == "slice":
+        own = [card.slice_threshold for card in cards]
+        pairs = list(zip(tables, own, strict=True))
+        tables = [table if limit is None else by_folder_label(table) for table, limit in pairs]
+        if not has_folder_labels(tables[0]):
+            thresholds = [
+                card.threshold if o is None else o for card, o in zip(cards, own, strict=True)
+            ]
     keys = ["patient", "slice"] if level == "slice" else ["patient"]
     first, second = (
-        (slice_level(table) if level == "slice" else patient_level(table, card.threshold))
+        (slice_level(table) if level == "slice" else patient_level(table, threshold))
         .sort_values(keys)
         .reset_index(drop=True)
-        for table, card in zip(tables, cards, strict=True)
+        for table, threshold in zip(tables, thresholds, strict=True)
     )
     if not first[[*keys, "label"]].equals(second[[*keys, "label"]]):
         raise EvaluationError(
@@ -77,7 +94,7 @@ def _differences(
     labels, codes = first["label"].to_numpy(), group_codes(first["patient"], groups)
     probabilities = [table["probability"].to_numpy() for table in (first, second)]
     drawn = judged(level, labels, probabilities[0], codes).drawn
-    calls = [called(p, card.threshold) for p, card in zip(probabilities, cards, strict=True)]
+    calls = [called(p, limit) for p, limit in zip(probabilities, thresholds, strict=True)]
     return ReleaseComparison(
         auroc=auroc_difference(labels, probabilities[0], probabilities[1], codes, drawn),
         accuracy=accuracy_difference(labels, calls[0], calls[1], codes, drawn),

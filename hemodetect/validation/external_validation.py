@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def compare_bundles(
     for name, dataset in sets.items():
         files = [_out_of_fold_files(card, dataset) for card in cards]
         splits = [
-            Split.read(folder / file[1], dataset)
+            _split(folder / file.split, file.part, dataset)
             for folder, file in zip(folders, files, strict=True)
             if file
         ]
@@ -73,7 +74,9 @@ def compare_bundles(
         for key, folder, file in zip(keys, folders, files, strict=True):
             progress(f"{name}: {key}, {'out-of-fold' if file else 'external validation'}")
             table = (
-                pd.read_parquet(folder / file[0]) if file else _model_predictions(folder, dataset)
+                _of_part(pd.read_parquet(folder / file.predictions), file.part)
+                if file
+                else _model_predictions(folder, dataset)
             )
             predictions[key].append(table.assign(set=name))
     models = [
@@ -84,6 +87,7 @@ def compare_bundles(
             version=card.version,
             threshold=card.threshold,
             threshold_reason=card.threshold_reason,
+            slice_threshold=card.slice_threshold,
             origins={name: _origin(card, dataset) for name, dataset in sets.items()},
         )
         for key, card in zip(keys, cards, strict=True)
@@ -124,15 +128,43 @@ def _origin(card: Card, dataset: Dataset) -> Origin:
     return "out-of-fold" if _out_of_fold_files(card, dataset) else "outside"
 
 
-def _out_of_fold_files(card: Card, dataset: Dataset) -> tuple[str, str] | None:
-    """Names of the bundle's predictions and split for a data set it was trained on; else None."""
+@dataclass(frozen=True)
+class _OutOfFold:
+    """Files of a bundle, and which part of a joined set they are read for; None for the whole."""
+
+    predictions: str
+    split: str
+    part: str | None = None
+
+
+def _out_of_fold_files(card: Card, dataset: Dataset) -> _OutOfFold | None:
+    """The bundle's predictions and split for a data set it was trained on; else None."""
     if card.fingerprint == dataset.fingerprint:
-        return PREDICTIONS, SPLIT
-    if card.backbone_fingerprint == dataset.fingerprint:
+        return _OutOfFold(PREDICTIONS, SPLIT)
+    parts = {fingerprint: name for name, fingerprint in card.backbone_parts.items()}
+    if dataset.fingerprint in (card.backbone_fingerprint, *parts):
         assert card.backbone_predictions is not None
         assert card.backbone_split is not None
-        return card.backbone_predictions, card.backbone_split
+        return _OutOfFold(
+            card.backbone_predictions, card.backbone_split, parts.get(dataset.fingerprint)
+        )
     return None
+
+
+def _of_part(table: pd.DataFrame, part: str | None) -> pd.DataFrame:
+    """The rows of one set from the predictions of a joined set, under the set's own names."""
+    if part is None:
+        return table
+    of_part = table[table["patient"].str.startswith(f"{part}/")]
+    names = {column: of_part[column].str[len(part) + 1 :] for column in ("patient", "slice")}
+    return of_part.assign(**names)
+
+
+def _split(path: Path, part: str | None, dataset: Dataset) -> Split:
+    """The folds of a data set from its own split, or from that of a set that it was joined into."""
+    if part is None:
+        return Split.read(path, dataset)
+    return Split.read(path).of_part(part, dataset.fingerprint)
 
 
 def _case_table(

@@ -9,7 +9,7 @@ from scipy.stats import binomtest, norm
 from sklearn.metrics import roc_auc_score
 
 from hemodetect.evaluation import scores
-from hemodetect.evaluation.intervals import draws, group_counts, rates
+from hemodetect.evaluation.intervals import area_interval, draws, group_counts, rates
 
 SPREAD_OF_PATIENTS, SPREAD_OF_SLICES, DISTANCE = 1.0, 0.5, 1.0
 
@@ -101,7 +101,7 @@ def test_no_resample_lacks_a_class_and_each_draws_as_many_groups_as_there_are():
 def test_the_same_seed_gives_the_same_interval_and_another_seed_another():
     predictions = clustered(4)
     assert scores(predictions, seed=7) == scores(predictions, seed=7)
-    assert scores(predictions, seed=7).auroc.low != scores(predictions, seed=8).auroc.low
+    assert scores(predictions, seed=7).auroc.high != scores(predictions, seed=8).auroc.high
 
 
 def test_a_higher_confidence_gives_a_wider_interval():
@@ -135,7 +135,27 @@ def test_figures_without_an_error_end_at_the_exact_binomial_bound():
     bound = binomtest(15, 15).proportion_ci(0.95, method="exact").low
     assert (ours.sensitivity.low, ours.sensitivity.high) == (pytest.approx(bound), 1.0)
     assert (ours.accuracy.low, ours.accuracy.high) == (pytest.approx(bound), 1.0)
-    assert (ours.auroc.low, ours.auroc.high) == (pytest.approx(bound), 1.0)
+    assert (ours.auroc.low, ours.auroc.high) == (pytest.approx(0.8648, abs=1e-4), 1.0)
+
+
+def test_an_auroc_of_nearly_one_and_of_one_have_nearly_the_same_interval():
+    """Newcombe's method 5; for an area of 1 it has a closed end."""
+    low, high = area_interval(1.0, 15, 24, 0.95)
+    beside, _ = area_interval(0.9999, 15, 24, 0.95)
+    assert high == 1
+    assert low == pytest.approx(beside, abs=0.005)
+    for area in (0.5, 0.8, 0.95, 1.0):
+        low, high = area_interval(area, 15, 24, 0.95)
+        mirrored = area_interval(1 - area, 24, 15, 0.95)
+        assert low < area <= high
+        assert mirrored == (pytest.approx(1 - high, abs=0.02), pytest.approx(1 - low, abs=0.02))
+    faultless = clustered(1, patients=30)
+    faultless["probability"] = faultless["label"].astype(np.float32)
+    bleeding = faultless["patient"].eq("p1")
+    nearly = faultless.assign(probability=faultless["probability"].mask(bleeding, np.float32(0)))
+    exact, beside_it = (scores(table, level="patient").auroc for table in (faultless, nearly))
+    assert beside_it.value < exact.value == 1
+    assert exact.low - beside_it.low < 0.1
 
 
 def test_always_answering_normal_leaves_room_above_zero_sensitivity_and_none_in_the_auroc():

@@ -34,7 +34,7 @@ def slices() -> np.ndarray:
 
 
 def source_of(network: keras.Model, slices: np.ndarray) -> HeatMapSource:
-    return HeatMapSource(network, network_input(network, slices))
+    return HeatMapSource(network, network_input(network, slices), LAST_CONVOLUTION)
 
 
 def test_maps_of_a_study_equal_those_of_tf_keras_vis(network, slices) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from drawn_skulls import drawn_series
 
@@ -20,33 +20,77 @@ from hemodetect.training.blood_training import (
     NothingToPaint,
     blood_examples,
     fit_blood_network,
+    label_loss,
+    map_loss,
 )
 
-RECIPE = BloodRecipe("cnn", "blood", steps=3, batch=8, bleeding=2, painted=3, paintings=1)
+RECIPE = BloodRecipe("cnn", "blood", steps=3, batch=8, bleeding=2, painted=3)
+
+
+def drawn_table(bleeding: int) -> pd.DataFrame:
+    """Three patients of nine slices; slices 3 to 5 of the first `bleeding` bleed."""
+    label = np.concatenate([np.isin(np.arange(9), [3, 4, 5]) * (p < bleeding) for p in range(3)])
+    return pd.DataFrame({"patient": np.repeat(["a", "b", "c"], 9), "label": label.astype(int)})
 
 
 @pytest.fixture(scope="module")
 def examples() -> BloodExamples:
     series = [standard_series(drawn_series(9, seed, bleed=seed == 0)) for seed in range(3)]
-    labels = [np.array([0, 0, 0, 1, 1, 1, 0, 0, 0]) * (seed == 0) for seed in range(3)]
-    return blood_examples(series, labels, 2, seed=0)
+    return blood_examples(series, drawn_table(1), {})
 
 
 def test_a_batch_holds_each_kind_in_its_part(examples: BloodExamples) -> None:
-    images, (label, maps), (_, known) = BloodBatches(examples, RECIPE, 0, 0)[0]
-    assert images.shape == (8, 112, 112, 2)
-    np.testing.assert_array_equal(images[..., 1], images[:, :, ::-1, 0])
-    assert list(label[:, 0]) == [1] * 5 + [0] * 3
-    assert known[:2].max() == 0
-    assert known[2:].min() == 1
-    assert maps[:2].max() == maps[5:].max() == 0
-    assert (maps[2:5].max(axis=(1, 2, 3)) > 0).all()
+    images, (labels, hints) = BloodBatches(examples, RECIPE, 0, 0)[0]
+    assert images.shape == (8, 192, 192, 1)
+    assert list(labels[:, 0]) == [1] * 5 + [0] * 3
+    assert labels[5:].max() == 0  # a normal slice has no kind of blood
+    assert labels[:5, 1:].max() == -1  # what kind a bleed is, nobody said
+    target, weight, region = np.moveaxis(hints, -1, 0)
+    # Nobody has drawn where the real blood is: anywhere, but somewhere.
+    assert weight[:2].max() == 0
+    assert (region[:2].max(axis=(1, 2)) == 1).all()
+    assert (target[2:5].max(axis=(1, 2)) > 0).all()
+    assert target[5:].max() == region[2:].max() == 0
+    assert np.median(weight[2:]) == 1
+
+
+def test_a_set_does_not_tell_whether_a_slice_bleeds() -> None:
+    """A set with many bleeds and one with few are drawn alike."""
+    series = [standard_series(drawn_series(9, seed, bleed=seed < 2)) for seed in range(3)]
+    table = drawn_table(2).assign(set=np.repeat(["few", "many", "many"], 9))
+    table.loc[table.index[3:5], "label"] = 0
+    batches = BloodBatches(blood_examples(series, table, {}), RECIPE, 0, 0)
+    drawn = [batches._rows[label] for label in (0, 1)]
+    assert [len(sets) for sets in drawn] == [2, 2]
+
+
+def test_a_map_is_trained_where_blood_is_known_and_asked_for_where_it_must_be() -> None:
+    hint = np.zeros((1, 24, 24, 3), np.float32)
+    maps = np.full((1, 24, 24, 1), 0.5, np.float32)
+    assert float(map_loss(hint, maps)[0]) == pytest.approx(0, abs=1e-6)
+    hint[0, :4, :4, 2] = 1  # blood must be in the corner
+    demanded = float(map_loss(hint, maps)[0])
+    found = maps.copy()
+    found[0, 2, 2] = 0.99
+    assert float(map_loss(hint, found)[0]) < 0.1 * demanded
+    elsewhere = maps.copy()
+    elsewhere[0, 20, 20] = 0.99
+    assert float(map_loss(hint, elsewhere)[0]) == pytest.approx(demanded, rel=1e-5)
+
+
+def test_an_unknown_kind_of_blood_costs_nothing() -> None:
+    labels = np.array([[1, -1, -1, -1, -1, -1]], np.float32)
+    logits = np.array([[2.0, 9, -9, 9, -9, 9]], np.float32)
+    known = np.array([[2.0, 0, 0, 0, 0, 0]], np.float32)
+    assert float(label_loss(labels, logits)[0]) == pytest.approx(
+        float(label_loss(labels, known)[0])
+    )
 
 
 def test_without_a_closed_skull_nothing_can_be_painted() -> None:
     series = standard_series(np.zeros((3, 244, 244), np.uint8))
     with pytest.raises(NothingToPaint):
-        blood_examples([series], [np.zeros(3, int)], 2, seed=0)
+        blood_examples([series], drawn_table(0).head(3), {})
 
 
 @pytest.mark.long
@@ -78,17 +122,8 @@ def test_a_slice_without_a_head_is_the_least_suspicious() -> None:
     grey[8] = 0
     found = BloodModel(blood_network()).findings(standard_series(grey))
     assert found.logits.argmin() == 8
-    assert found.embedding[8].max() == 0
-    assert found.maps.shape == (9, 28, 28)
-
-
-def test_findings_do_not_depend_on_the_side() -> None:
-    model = BloodModel(blood_network())
-    series = standard_series(drawn_series(9, 1, bleed=True))
-    mirrored = replace(series, grey=series.grey[:, :, ::-1].copy())
-    one, other = model.findings(series), model.findings(mirrored)
-    np.testing.assert_allclose(one.logits, other.logits, atol=1e-4)
-    np.testing.assert_allclose(one.maps, other.maps[:, :, ::-1], atol=1e-5)
+    assert found.features[8, :6].max() == -9
+    assert found.maps.shape == (9, 24, 24)
 
 
 def test_a_study_s_logit_is_that_of_few_slices_and_of_none_outside_the_brain() -> None:

@@ -14,24 +14,26 @@ from hemodetect.models.families import FAMILY_NAMES
 from hemodetect.models.findings import SliceFindings
 from hemodetect.models.recipes import StudyRecipe, recipe_named
 from hemodetect.models.study_heads import StudyHead, load_head
-from hemodetect.models.study_model import StudyScale, study_prediction
+from hemodetect.models.study_model import StudyScale, study_predictions
 from hemodetect.models.weight_files import read_arrays, write_arrays
 from hemodetect.training.calibration import fitted_sigmoid
-from hemodetect.training.head_training import HeadSeries, fitted_head
+from hemodetect.training.head_training import HeadSeries, fitted_head, fitted_scale
 
 
 def series(seed: int, bleeding: bool, slices: int = 40, labelled: bool = False) -> HeadSeries:
-    """Findings whose first three of 259 values rise in the bleeding middle of the series."""
+    """Findings whose first three of ten values rise in the bleeding middle of the series."""
     random = np.random.default_rng(seed)
     shown = np.zeros(slices, bool)
     shown[slices // 3 : slices // 2] = bleeding
-    embedding = random.normal(0, 1, (slices, 259)).astype(np.float32)
-    embedding[shown, :3] += 6
+    features = random.normal(0, 1, (slices, 10)).astype(np.float32)
+    features[shown, :3] += 6
     evidence = (random.normal(-2, 1, slices) + 4 * shown).astype(np.float32)
     nothing = np.zeros((0, 0, 0), np.float32)
-    findings = SliceFindings(evidence, embedding, *2 * [np.ones(slices, bool)], nothing)
+    findings = SliceFindings(evidence, features, *2 * [np.ones(slices, bool)], nothing)
     labels = shown.astype(int) if labelled else np.full(slices, int(bleeding))
-    return HeadSeries(findings, labels, labelled)
+    return HeadSeries(
+        findings, labels, labelled, slices >= 8, "labelled" if labelled else "folders"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -82,14 +84,58 @@ def test_a_recurrent_head_reads_series_of_any_length(heads: dict[str, StudyHead]
         assert answers.slice_attention.sum() == pytest.approx(1, abs=1e-4)
 
 
-def test_a_slice_is_judged_in_the_light_of_its_study() -> None:
-    scale = StudyScale(Sigmoid(1.0, 0.0), Sigmoid(2.0, -1.0), 0.25)
+def test_a_slice_and_its_study_have_scales_of_their_own() -> None:
+    scale = StudyScale(Sigmoid(1.0, 0.0), Sigmoid(2.0, -1.0))
     head = fitted_head([], recipe("cnn"), seed=0)
     findings = series(1, True).findings
-    answers, evidence = study_prediction(findings, head, scale), head.logits(findings)
-    mixed = 2 * (0.25 * evidence.slices + 0.75 * evidence.study) - 1
-    np.testing.assert_allclose(answers.slices, 1 / (1 + np.exp(-mixed)), rtol=1e-5)
+    (answers,), evidence = study_predictions([findings], head, scale), head.logits(findings)
+    own = 2 * evidence.slices - 1
+    np.testing.assert_allclose(answers.slices, 1 / (1 + np.exp(-own)), rtol=1e-5)
     assert answers.patient == pytest.approx(1 / (1 + np.exp(-evidence.study)), rel=1e-5)
+
+
+@pytest.mark.parametrize("family", ["svm", "logistic", "cnn"])
+def test_a_slice_s_probability_never_contains_the_study_s_verdict(
+    family: str, heads: dict[str, StudyHead]
+) -> None:
+    """The same slice among bleeding ones and among normal ones has one probability."""
+    scale = StudyScale(Sigmoid(1.0, 0.0), Sigmoid(1.0, 0.0))
+    findings = [series(seed, bleeding).findings for seed, bleeding in ((1, True), (2, False))]
+    alone = [
+        replace(one, logits=one.logits.copy(), features=one.features.copy()) for one in findings
+    ]
+    for one in alone:
+        one.logits[0], one.features[0] = -1.0, 0.5
+    bleeding, normal = study_predictions(alone, heads[family], scale)
+    assert bleeding.patient > normal.patient
+    assert bleeding.slices[0] == pytest.approx(normal.slices[0], rel=1e-5)
+
+
+@pytest.mark.training
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_many_series_at_once_are_answered_as_one_by_one(
+    family: str, heads: dict[str, StudyHead]
+) -> None:
+    several = [series(seed, True, slices=slices).findings for seed, slices in ((1, 1), (2, 70))]
+    for one, together in zip(several, heads[family].all_logits(several), strict=True):
+        alone = heads[family].logits(one)
+        np.testing.assert_allclose(together.slices, alone.slices, atol=1e-4)
+        assert together.study == pytest.approx(alone.study, abs=1e-4)
+
+
+def test_a_scale_rests_on_studies_of_both_kinds_and_on_slices_with_own_labels() -> None:
+    """A set whose patients all bleed has no say in the study's scale, folders none in the slices'."""
+    head = fitted_head([], recipe("cnn"), seed=0)
+    both = [series(s, s % 2 == 1, labelled=True) for s in range(12)]
+    folders = [series(20 + s, s % 2 == 1) for s in range(12)]
+    only_bleeding = [replace(series(40 + s, True, labelled=True), set="x") for s in range(12)]
+
+    def scale(training: list[HeadSeries]) -> StudyScale:
+        return fitted_scale(training, head.all_logits([one.findings for one in training]))
+
+    assert scale(both + only_bleeding).study == scale(both).study
+    assert scale(both + folders).slices == scale(both).slices
+    assert scale(both + only_bleeding).slices != scale(both).slices
 
 
 def test_a_sigmoid_never_turns_a_model_round() -> None:
@@ -98,14 +144,20 @@ def test_a_sigmoid_never_turns_a_model_round() -> None:
 
 
 def test_of_slices_without_a_head_nothing_is_said() -> None:
-    scale = StudyScale(Sigmoid(1.0, 0.0), Sigmoid(1.0, 0.0), 0.5)
+    scale = StudyScale(Sigmoid(1.0, 0.0), Sigmoid(1.0, 0.0))
     head, findings = fitted_head([], recipe("cnn"), seed=0), series(1, True).findings
-    blind = study_prediction(replace(findings, head_found=np.zeros(40, bool)), head, scale)
+    blind, seen_but_one = study_predictions(
+        [
+            replace(findings, head_found=np.zeros(40, bool)),
+            replace(findings, head_found=np.arange(40) != 14),
+        ],
+        head,
+        scale,
+    )
     assert blind.patient == 0.5
     assert set(blind.slices) == {0.5}
-    seen = np.arange(40) != 14
-    answers = study_prediction(replace(findings, head_found=seen), head, scale)
-    assert answers.slices[14] == pytest.approx(answers.slices[seen].min())
+    others = np.delete(seen_but_one.slices, 14)
+    assert seen_but_one.slices[14] == pytest.approx(others.min())
 
 
 @pytest.mark.training

@@ -13,6 +13,7 @@ from hemodetect.errors import BundleError
 from hemodetect.models.interface import SeriesPrediction, mean_prediction
 from hemodetect.models.series_cache import SeriesCache
 from hemodetect.models.weight_files import write_arrays
+from hemodetect.registry import releases
 from hemodetect.registry.bundle import CARD, Card, read_card, write_bundle
 from hemodetect.registry.releases import ReleasedModel, load_bundle, load_releases
 
@@ -174,3 +175,25 @@ def test_a_model_of_the_wrong_shape_is_missing_and_no_traceback(tmp_path: Path) 
 
     write_bundle(folder, lambda f: write_arrays(f / "model.skops", wrong), card)
     assert "svm" in load_releases(tmp_path).missing
+
+
+def test_a_bundle_that_is_exchanged_while_it_is_read_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Never the card of one and the weights of another."""
+    folder = tmp_path / "svm"
+    cards = iter(["old", "new", "new", "new"])
+
+    class Files:
+        def __init__(self, version: str) -> None:
+            self.files = {"model": version}
+
+    class Model:
+        def __init__(self, version: str) -> None:
+            self.card = Files(version)
+
+    monkeypatch.setattr(releases, "read_card", lambda _: Files(next(cards)))
+    monkeypatch.setattr(
+        releases, "_read_bundle", lambda f: Model(releases.read_card(f).files["model"])
+    )
+    assert load_bundle(folder).card.files == {"model": "new"}  # type: ignore[comparison-overlap]

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from hemodetect.errors import BundleError
+from hemodetect.registry import promotion
 from hemodetect.registry.bundle import Card, read_card, write_bundle
 from hemodetect.registry.promotion import (
     EARLIER,
@@ -196,3 +197,60 @@ def test_only_what_the_card_lists_comes_along(two, tmp_path: Path) -> None:
         "card.json",
         "model.skops",
     }
+
+
+def test_there_is_a_release_at_every_moment_of_a_promotion(
+    two, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    artifacts = tmp_path / "artifacts"
+    promote(two[0], artifacts, **NEW)
+    missing = []
+    rename = Path.rename
+
+    def watched(self: Path, target: Path) -> Path:
+        moved = rename(self, target)
+        missing.append(not (artifacts / RELEASES / "svm" / "card.json").is_file())
+        return moved
+
+    monkeypatch.setattr(Path, "rename", watched)
+    promote(two[1], artifacts, **NEW)
+    assert missing
+    assert not any(missing)
+    assert in_use(artifacts) == read_card(two[1]).version
+
+
+def test_the_old_release_is_kept_where_a_kill_came_right_after_the_exchange(
+    two, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(Exception):
+        pass
+
+    artifacts = tmp_path / "artifacts"
+    first = promote(two[0], artifacts, **NEW).new
+    exchange = promotion._exchange
+
+    def killed(one: Path, other: Path) -> None:
+        exchange(one, other)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(promotion, "_exchange", killed)
+        with pytest.raises(Killed):
+            promote(two[1], artifacts, **NEW)
+    settle(artifacts)
+    assert in_use(artifacts) == read_card(two[1]).version
+    assert read_card(artifacts / EARLIER / "svm" / first).version == first
+    assert rollback("svm", artifacts, **WHY).new == first
+
+
+def test_where_folders_cannot_be_exchanged_they_change_places_all_the_same(
+    two, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(*_: object, **__: object) -> object:
+        raise OSError("no such library")
+
+    monkeypatch.setattr(promotion.ctypes, "CDLL", absent)
+    artifacts = tmp_path / "artifacts"
+    for one in two:
+        promote(one, artifacts, **NEW)
+    assert in_use(artifacts) == read_card(two[1]).version

@@ -25,6 +25,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from hemodetect import __version__
+from hemodetect.dataset.joined import SUFFIX, folders_of
 from hemodetect.dataset.lookup import data_folders
 from hemodetect.errors import BundleError
 from hemodetect.registry.bundle import read_card
@@ -290,6 +291,13 @@ def settings_environment() -> Mapping[str, str]:
 
 
 def _check_allowed(folder: Path) -> None:
+    if folder.suffix == SUFFIX:  # a list of sets: one of ours, and each of its folders
+        artifacts = settings().artifacts.resolve()
+        if artifacts not in folder.resolve().parents:
+            raise PlanError(f"{folder}: a job takes a list of sets from {artifacts}.")
+        for part in folders_of(folder):
+            _check_allowed(part)
+        return
     resolved = folder.resolve()
     allowed = [root.resolve() for root in data_folders()]
     if not any(root in resolved.parents for root in allowed):
