@@ -56,7 +56,7 @@ def main() -> None:
             prediction = predict_study(read_study(Path(folder)), loaded.models)
         place = {file.name: number for number, file in enumerate(files)}
         order = [place[Path(image.source).name] for image in prediction.study.slices]
-        blood = phantom.bleed_mask.any(axis=(1, 2))[order]
+        blood = np.asarray(phantom.bleed_mask.any(axis=(1, 2)))[order]
         label = phantom.slice_labels[order]
         found.append((name, label, label | ~blood, prediction))
     for family in loaded.models:
@@ -65,7 +65,7 @@ def main() -> None:
         probability = np.concatenate(
             [a.probabilities[kept] for a, (_, _, kept, _) in zip(of_family, found, strict=True)]
         )
-        calls = called(probability, of_family[0].slice_limit)
+        calls = np.asarray(called(probability, of_family[0].slice_limit))
         bleeds = np.array([bool(label.any()) for _, label, _, _ in found])
         right = np.array([a.call == "hemorrhage" for a in of_family]) == bleeds
         silent = np.array([a.undecided for a in of_family])

@@ -200,6 +200,14 @@ def test_a_known_patient_gets_the_answers_of_models_that_had_not_seen_it() -> No
     assert not answers["cnn"].out_of_fold
 
 
+def test_slices_have_a_threshold_of_their_own() -> None:
+    values = np.array([0.1, 0.3, 0.4, 0.6] * 3, np.float32)
+    answer = FamilyPrediction(values, 0.4, 0.5, "v", slice_threshold=0.3)
+    assert (answer.call, answer.suspicious, answer.slice_limit) == ("no hemorrhage", 9, 0.3)
+    shared = replace(answer, slice_threshold=None)
+    assert (shared.suspicious, shared.slice_limit) == (3, 0.5)
+
+
 def test_a_model_that_cannot_tell_has_no_suspicious_slices() -> None:
     answer = FamilyPrediction(np.full(20, 0.9, np.float32), 0.6, 0.5, "v", cannot_tell=(0.3, 0.7))
     assert answer.undecided

@@ -90,6 +90,8 @@ def test_a_card_cannot_reach_outside_its_bundle(tmp_path: Path, name: str) -> No
         ({"format": 3}, "format 3, this program reads format 2"),
         ({"family": "oracle"}, "unknown family 'oracle'"),
         ({"threshold": 1.5}, "threshold is 1.5"),
+        ({"slice_threshold": "0.3"}, "threshold of slices is '0.3'"),
+        ({"pointing": {"ct-ich": 3}}, "figures of pointing cannot be read"),
         ({"surprise": 1}, "not a card"),
     ],
 )

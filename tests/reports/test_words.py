@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from hemodetect.reports.words import (
     agreement_sentence,
     beats_baseline,
     no_head_sentence,
+    pointing_sentence,
     reliability_sentence,
     track_record,
     trained_on_sentence,
@@ -162,3 +165,12 @@ def test_a_track_record_gives_patients_interval_and_baseline() -> None:
 def test_a_track_record_ends_with_what_the_card_remarks() -> None:
     remarked = replace(card("svm", low=0.62), remarks=("Trained for 4 epochs.", "It leaks."))
     assert track_record(remarked).endswith(".\n\nTrained for 4 epochs.\n\nIt leaks.")
+
+
+def test_a_map_says_how_often_it_pointed_at_a_bleed() -> None:
+    figures = {"slices": 80, "patients": 9, "hits": {"Blood map": 60}, "chance": 7.0}
+    other = {"slices": 20, "patients": 3, "hits": {"Blood map": 10}, "chance": 2.0}
+    card = SimpleNamespace(pointing={"a": figures, "b": other})
+    card.points_at_bleeds = partial(Card.points_at_bleeds, card)
+    assert "in 70 of 100 slices" in pointing_sentence(card, "Blood map")  # type: ignore[arg-type]
+    assert pointing_sentence(card, "SmoothGrad") == ""  # type: ignore[arg-type]

@@ -35,7 +35,19 @@ def drawn_set(root: Path, seed: int, slices: int = 9) -> Dataset:
     for patient in range(PATIENTS):
         folder = root / ("Hemorrhagic" if patient % 2 else "NORMAL") / f"P{seed + patient}"
         folder.mkdir(parents=True)
-        pictures = drawn_series(slices, seed + patient, bleed=patient % 2 == 1)
+        random = np.random.default_rng(seed + patient)  # heads that differ, as patients do
+        pictures = drawn_series(
+            slices,
+            seed + patient,
+            bleed=patient % 2 == 1,
+            turn_degrees=random.uniform(-25, 25),
+            scale=random.uniform(0.6, 1.15),
+            shift=tuple(random.integers(-25, 26, 2)),
+        )
+        # Something of their own in each head: drawn ovals are more alike than persons.
+        for _ in range(12):
+            row, column = random.integers(40, 200, 2)
+            pictures[:, row : row + 14, column : column + 14] //= 2
         for number, picture in enumerate(pictures):
             Image.fromarray(picture).save(folder / f"{number + 1}.png")
     return open_dataset(root)
