@@ -9,16 +9,16 @@ import keras
 import numpy as np
 from scipy import ndimage
 
-from hemodetect.models.blood_network import FEATURES, LOGITS
+from hemodetect.models.blood_network import FEATURES, LOGITS, blood_network
 from hemodetect.models.findings import SliceFindings, top_fraction_mean
 from hemodetect.models.heat_map_source import HeatMapSource
 from hemodetect.models.interface import GRADIENT_METHODS, Abilities, SeriesPrediction
 from hemodetect.models.recipes import BloodRecipe
 from hemodetect.models.series_cache import SeriesCache
-from hemodetect.models.weight_files import read_network, write_network
+from hemodetect.models.weight_files import network_file, read_half, write_half
 from hemodetect.preprocessing.standard_head import SOURCE_SIDE, StandardSeries
 
-WEIGHTS = "model.keras"
+WEIGHTS = "model.skops"
 _BATCH = 32
 _LOWEST = -9.0  # log-odds of a slice without a head; those of others are bounded by it
 _LOWEST_PLACE = 1e-4  # probability of blood at a place; keeps its log-odds finite
@@ -34,7 +34,12 @@ class BloodModel:
     @classmethod
     def load(cls, folder: Path, recipe: BloodRecipe) -> BloodModel:
         """What `save` wrote; raises `BundleError` where it is unsafe or damaged."""
-        return cls(read_network(folder / WEIGHTS))
+        return cls.read(network_file(folder, WEIGHTS))
+
+    @classmethod
+    def read(cls, file: Path) -> BloodModel:
+        """The network in a file of weights; raises `BundleError` where they are damaged."""
+        return cls(read_half(file, blood_network()))
 
     @property
     def size(self) -> int:
@@ -98,7 +103,7 @@ class BloodModel:
 
     def save(self, folder: Path) -> None:
         """Writes the weights into an existing folder."""
-        write_network(folder / WEIGHTS, self.keras_model)
+        write_half(folder / WEIGHTS, self.keras_model)
 
 
 def slice_features(logits: np.ndarray, maps: np.ndarray) -> np.ndarray:

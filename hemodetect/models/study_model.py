@@ -24,10 +24,14 @@ from hemodetect.models.interface import Abilities, SeriesPrediction
 from hemodetect.models.recipes import StudyRecipe
 from hemodetect.models.series_cache import SeriesCache
 from hemodetect.models.study_heads import NetworkLogitHead, StudyHead, StudyLogits, load_head
-from hemodetect.models.weight_files import read_arrays, read_network, write_arrays
+from hemodetect.models.weight_files import (
+    BLOOD_NETWORK,
+    network_file,
+    read_arrays,
+    write_arrays,
+)
 from hemodetect.storage.digests import file_sha256
 
-BLOOD_NETWORK = "blood.keras"
 SCALE = "scale.skops"
 
 
@@ -65,7 +69,7 @@ class StudyModel:
     @classmethod
     def load(cls, folder: Path, recipe: StudyRecipe) -> StudyModel:
         """What `save` wrote; raises `BundleError` where it is unsafe or damaged."""
-        file = folder / BLOOD_NETWORK
+        file = network_file(folder, BLOOD_NETWORK)
         key = file_sha256(file)
         arrays = read_arrays(folder / SCALE)
         try:
@@ -167,4 +171,4 @@ class _NetworkFile:
 @lru_cache(maxsize=2)
 def _blood_model(file: _NetworkFile) -> BloodModel:
     """One network in memory for all bundles that hold the same file."""
-    return BloodModel(read_network(file.path))
+    return BloodModel.read(file.path)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import math
+import re
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +15,12 @@ from hemodetect.errors import BundleError
 
 if TYPE_CHECKING:
     import keras
+
+BLOOD_NETWORK = "blood.skops"
+"""File of the network that a model of the recipe ``study`` rests on."""
+SHARED = "networks"
+"""Folder of files that several bundles share."""
+_HEIGHTS = 3  # folders above a bundle that are searched for it
 
 TRUSTED: list[str] = []
 """skops knows numpy's arrays; a file that asks for any other type is refused."""
@@ -42,6 +51,78 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     if len(arrays) != len(content):
         raise BundleError(f"{path}: holds something that is not an array.")
     return arrays
+
+
+def write_half(path: Path, network: keras.Model) -> None:
+    """Writes the weights of a network in half of their size: kernels as float16, vectors as float32.
+
+    The architecture is not in the file.
+    """
+    values = [np.asarray(weight) for weight in network.weights]
+    kernels = [array.ravel() for array in values if array.ndim > 1]
+    vectors = [array.ravel() for array in values if array.ndim < 2]
+    write_arrays(
+        path,
+        {
+            "kernels": np.concatenate(kernels).astype(np.float16),
+            "vectors": np.concatenate(vectors).astype(np.float32),
+        },
+    )
+
+
+def read_half(path: Path, network: keras.Model) -> keras.Model:
+    """The network with the weights of `write_half`; raises `BundleError` where they do not fit."""
+    arrays = read_arrays(path)
+    types = {"kernels": np.float16, "vectors": np.float32}
+    if set(arrays) != set(types) or any(
+        array.dtype != types[name] or array.ndim != 1 for name, array in arrays.items()
+    ):
+        raise BundleError(f"{path}: holds no weights of a network.")
+    names = ["kernels" if len(weight.shape) > 1 else "vectors" for weight in network.weights]
+    place = dict.fromkeys(types, 0)
+    weights = []
+    for name, weight in zip(names, network.weights, strict=True):
+        shape = tuple(weight.shape)
+        start = place[name]
+        place[name] += math.prod(shape)
+        weights.append((name, start, shape))
+    if any(len(arrays[name]) != count for name, count in place.items()):
+        raise BundleError(f"{path}: holds the weights of another network.")
+    network.set_weights(
+        [
+            arrays[name][start : start + math.prod(shape)].reshape(shape).astype(np.float32)
+            for name, start, shape in weights
+        ]
+    )
+    return network
+
+
+def network_file(folder: Path, name: str) -> Path:
+    """A file of weights of a bundle: in its folder, or where the bundles of one place share it.
+
+    Several bundles may rest on one network. It then lies once in a folder `SHARED` beside them or
+    above, under the SHA-256 that the bundle's card says.
+
+    Raises:
+        BundleError: it is in neither place.
+    """
+    if (folder / name).is_file():
+        return folder / name
+    try:
+        digest = str(json.loads((folder / "card.json").read_text())["files"][name])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"{folder / name}: missing; get the bundle again.") from error
+    return shared_file(folder, digest) or folder / name
+
+
+def shared_file(folder: Path, digest: str) -> Path | None:
+    """The shared file of this SHA-256 above a bundle's folder; None where there is none."""
+    if re.fullmatch(r"[0-9a-f]{64}", digest):
+        for above in list(folder.resolve().parents)[:_HEIGHTS]:
+            path = above / SHARED / f"{digest}.skops"
+            if path.is_file() and not path.is_symlink():
+                return path
+    return None
 
 
 def write_network(path: Path, network: keras.Model) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from hemodetect.errors import BundleError
 from hemodetect.models.families import FAMILY_NAMES
 from hemodetect.models.recipes import Recipe, UnknownRecipe, recipe_named
+from hemodetect.models.weight_files import shared_file
 from hemodetect.storage.digests import file_sha256
 from hemodetect.storage.whole_file import whole_folder
 
@@ -202,6 +203,8 @@ def _check_files(folder: Path, files: dict[str, str]) -> None:
         if not _PLAIN_NAME.fullmatch(name):
             raise BundleError(f"{folder / CARD}: lists {name!r}, which is not a plain file name.")
         path = folder / name
+        if not path.exists():
+            path = shared_file(folder, str(expected)) or path
         if path.is_symlink() or not path.is_file():
             raise BundleError(f"{path}: missing; the bundle is incomplete, get it again.")
         if file_sha256(path) != expected:

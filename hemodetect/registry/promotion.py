@@ -27,11 +27,12 @@ from typing import Literal
 
 from hemodetect.errors import BundleError
 from hemodetect.models.families import FAMILY_NAMES
+from hemodetect.models.weight_files import BLOOD_NETWORK, SHARED, network_file
 from hemodetect.registry.bundle import CARD, Card, read_card
 from hemodetect.storage import audit_trail
 from hemodetect.storage.hash_chain import FIRST_LINK, ChainBroken, checked_entries, entry_digest
 from hemodetect.storage.people import Person
-from hemodetect.storage.whole_file import left_over, whole_folder
+from hemodetect.storage.whole_file import left_over, whole_file, whole_folder
 
 RELEASES = "releases"
 """Folder under `settings().artifacts`; one bundle a family, named by its key."""
@@ -165,7 +166,10 @@ def _into_use(
     with whole_folder(_incoming(artifacts, card.family)) as partial:
         # What its card lists and nothing else: a folder from elsewhere may hold links and more.
         for name in (CARD, *card.files):
-            shutil.copyfile(bundle / name, partial / name)
+            if name != BLOOD_NETWORK:
+                shutil.copyfile(bundle / name, partial / name)
+        if BLOOD_NETWORK in card.files:
+            _share(network_file(bundle, BLOOD_NETWORK), artifacts, card.files[BLOOD_NETWORK])
         if read_card(partial).version != card.version:
             raise BundleError(f"{bundle}: changed while it was copied; try again.")
     entry = Promotion(
@@ -183,6 +187,15 @@ def _into_use(
     _append(artifacts / TRAIL, entry)
     _swap(artifacts, entry)
     return entry
+
+
+def _share(file: Path, artifacts: Path, digest: str) -> None:
+    """Releases that rest on one network share its file."""
+    shared = artifacts / SHARED / f"{digest}.skops"
+    if not shared.is_file():
+        shared.parent.mkdir(exist_ok=True)
+        with whole_file(shared) as partial:
+            shutil.copyfile(file, partial)
 
 
 def _check_fit(bundle: Path, card: Card) -> None:

@@ -14,7 +14,7 @@ from hemodetect.errors import BundleError
 from hemodetect.models.blood_model import WEIGHTS, BloodModel
 from hemodetect.models.findings import SliceFindings
 from hemodetect.models.recipes import BloodRecipe
-from hemodetect.models.weight_files import read_network
+from hemodetect.models.weight_files import network_file
 from hemodetect.preprocessing.slice_hash import HASH_SIDE, slice_hashes
 from hemodetect.preprocessing.standard_head import standard_series
 from hemodetect.registry.bundle import SPLIT, Card, read_card
@@ -63,7 +63,7 @@ class Backbone:
     @property
     def weights(self) -> Path:
         """The network trained on all patients of the set."""
-        return self.folder / WEIGHTS
+        return network_file(self.folder, WEIGHTS)
 
     def fold_weights(self, number: int) -> Path:
         """The network that saw no test patient of a fold, counted from 0."""
@@ -138,7 +138,7 @@ class Backbone:
     def _write_findings(
         self, file: Path, dataset: Dataset, weights: Path, all_rows: list[np.ndarray]
     ) -> None:
-        model, slices = BloodModel(read_network(weights)), len(dataset.slices)
+        model, slices = BloodModel.read(weights), len(dataset.slices)
         values: dict[str, np.ndarray] = {}
         grey = dataset.grey(model.size)
         for rows in all_rows:

@@ -14,7 +14,6 @@ from hemodetect.explain.pointing import chance, points_at
 from hemodetect.models.blood_model import BloodModel
 from hemodetect.models.interface import GRADIENT_METHODS
 from hemodetect.models.series_cache import SeriesCache
-from hemodetect.models.weight_files import read_network
 from hemodetect.preprocessing.standard_head import in_source
 from hemodetect.training.backbone import Backbone
 
@@ -49,7 +48,7 @@ def measured_pointing(backbone: Backbone) -> dict[str, Pointing]:
     grey = dataset.grey(244)
     found: dict[str, list[tuple[str, dict[str, bool], float]]] = {}
     for number in range(len(backbone.split.folds)):
-        model = BloodModel(read_network(backbone.fold_weights(number)))
+        model = BloodModel.read(backbone.fold_weights(number))
         wanted = table[backbone.split.test_mask(dataset.slices, number)]
         for places in wanted.groupby(["patient", "series"], dropna=False).indices.values():
             rows = wanted.index.to_numpy()[places]

@@ -31,7 +31,6 @@ from hemodetect.models.interface import FittedModel
 from hemodetect.models.recipes import StudyRecipe
 from hemodetect.models.study_heads import StudyHead, StudyLogits
 from hemodetect.models.study_model import StudyModel, StudyScale, study_predictions
-from hemodetect.models.weight_files import read_network
 from hemodetect.preprocessing.head_position import FEWEST_SLICES
 from hemodetect.registry.bundle import BACKBONE_PREDICTIONS, BACKBONE_SPLIT
 from hemodetect.storage.digests import file_sha256
@@ -90,7 +89,7 @@ class StudyTrainer:
         """Head and scale from the patients of `rows`; takes seconds to minutes, and has no epochs."""
         head, scale = self._fitted(target=patients_of(self._dataset, rows))
         weights = self._backbone.weights
-        network = BloodModel(read_network(weights))
+        network = BloodModel.read(weights)
         return Fit(StudyModel(network, weights, file_sha256(weights), head, scale))
 
     def predict(self, model: FittedModel, rows: np.ndarray) -> pd.DataFrame:

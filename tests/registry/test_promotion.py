@@ -254,3 +254,20 @@ def test_where_folders_cannot_be_exchanged_they_change_places_all_the_same(
     for one in two:
         promote(one, artifacts, **NEW)
     assert in_use(artifacts) == read_card(two[1]).version
+
+
+def test_releases_that_rest_on_one_network_share_its_file(tmp_path: Path) -> None:
+    artifacts = tmp_path / "artifacts"
+    versions = [bundle(tmp_path / n, b"network", name="blood.skops") for n in ("a", "b")]
+    promote(tmp_path / "a", artifacts, **NEW)
+    release = artifacts / RELEASES / "svm"
+    assert sorted(f.name for f in release.iterdir()) == ["card.json"]
+    (shared,) = (artifacts / "networks").iterdir()
+    assert shared.read_bytes() == b"network"
+    assert read_card(release).version == versions[0]
+    shared.write_bytes(b"another")
+    with pytest.raises(BundleError, match="altered or damaged"):
+        read_card(release)
+    shared.unlink()
+    with pytest.raises(BundleError, match="missing"):
+        read_card(release)
