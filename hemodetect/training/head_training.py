@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -60,6 +60,9 @@ def fitted_head(training: Sequence[HeadSeries], recipe: StudyRecipe, seed: int) 
     """The head of the recipe's family, fitted to the slices of training series whose label is known."""
     if recipe.family == "cnn":
         return NetworkLogitHead()
+    if not any(one.label and one.slice_labels for one in training):
+        # No bleeding slice is known as one: the folder's label has to do.
+        training = [replace(one, slice_labels=True) for one in training]
     rows = [_rows(one, recipe) for one in training]
     features = np.concatenate(
         [one.findings.features[r] for one, r in zip(training, rows, strict=True)]

@@ -47,7 +47,8 @@ def drawn_set(root: Path, seed: int, slices: int = 9) -> Dataset:
         # Something of their own in each head: drawn ovals are more alike than persons.
         for _ in range(12):
             row, column = random.integers(40, 200, 2)
-            pictures[:, row : row + 14, column : column + 14] //= 2
+            part = pictures[:, row : row + 14, column : column + 14]
+            part[part < 200] //= 2
         for number, picture in enumerate(pictures):
             Image.fromarray(picture).save(folder / f"{number + 1}.png")
     return open_dataset(root)
