@@ -26,6 +26,9 @@ DEFAULT_PAPER_TEST_SHARE = 0.3
 """Test share of every family that is not in `PAPER_TEST_SHARE`."""
 
 
+_READABLE = 1000  # patients of a split that anyone would read line by line
+
+
 @dataclass(frozen=True)
 class Fold:
     """The test slices of one fold; all others are training slices.
@@ -66,8 +69,9 @@ class Split:
         ).to_numpy()
 
     def write(self, path: Path) -> None:
-        """Writes the split as JSON."""
-        path.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n")
+        """Writes the split as JSON; a long one on a single line."""
+        indent = 1 if len(self.groups) <= _READABLE else None
+        path.write_text(json.dumps(asdict(self), indent=indent, ensure_ascii=False) + "\n")
 
     @classmethod
     def read(cls, path: Path, dataset: Dataset | None = None) -> Split:

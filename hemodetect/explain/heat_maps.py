@@ -191,8 +191,9 @@ def _differentiated_graph(
     def maps(images: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             tape.watch(images)
-            activations, score = both(images, training=False)
-        return _weighted(activations, tape.gradient(score[:, 0], activations))
+            activations, scores = both(images, training=False)
+            score = scores[:, 0]
+        return _weighted(activations, tape.gradient(score, activations))
 
     return maps
 

@@ -159,10 +159,10 @@ class StudyRecipe(NamedRecipe):
     size: int = 244
     stride: int = 4
     regularisation: float = 0.1
-    gamma: float = 0.03
+    gamma: float = 0.01
     units: int = 16
-    epochs: int = 30
-    batch: int = 32
+    epochs: int = 25
+    batch: int = 64
     learning_rate: float = 5e-3
     inner_folds: int = 3
     threshold: float = 0.5
@@ -180,7 +180,7 @@ _ALL: tuple[Recipe, ...] = (
     NetworkRecipe("rnn", "paper", size=128, clip_norm=1.0),
     NetworkRecipe("attention_rnn", "paper", size=244, l2=0.01),
     BloodRecipe("cnn", "blood"),
-    StudyRecipe("svm", "study", regularisation=1.0),
+    StudyRecipe("svm", "study"),
     StudyRecipe("logistic", "study"),
     StudyRecipe("cnn", "study"),
     StudyRecipe("rnn", "study"),

@@ -70,11 +70,16 @@ def fitted_head(training: Sequence[HeadSeries], recipe: StudyRecipe, seed: int) 
     labels = np.concatenate([one.labels[r] for one, r in zip(training, rows, strict=True)])
     scaling = Scaling.of(features)
     if recipe.family == "logistic":
-        model = LogisticRegression(C=recipe.regularisation, max_iter=2000)
+        model = LogisticRegression(C=recipe.regularisation, max_iter=2000, class_weight="balanced")
         model.fit(scaling(features), labels)
         return LinearHead(scaling, model.coef_[0].astype(np.float32), float(model.intercept_[0]))
     if recipe.family == "svm":
-        svm = SVC(C=recipe.regularisation, gamma=recipe.gamma, cache_size=1000)
+        svm = SVC(
+            C=recipe.regularisation,
+            gamma=recipe.gamma,
+            class_weight="balanced",
+            cache_size=1000,
+        )
         svm.fit(scaling(features).astype(np.float64), labels)
         return KernelHead(
             scaling,
