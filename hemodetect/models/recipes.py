@@ -161,12 +161,12 @@ class StudyRecipe(NamedRecipe):
     regularisation: float = 0.1
     gamma: float = 0.01
     units: int = 16
-    epochs: int = 25
+    epochs: int = 14
     batch: int = 64
     learning_rate: float = 5e-3
     inner_folds: int = 3
     threshold: float = 0.5
-    slice_threshold: float = 0.3
+    slice_threshold: float = 0.2
 
 
 Recipe = KernelRecipe | NetworkRecipe | BloodRecipe | StudyRecipe
