@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -34,9 +34,10 @@ def trained_on(artifacts: Path, patient: str, slices: Collection[str]) -> dict[s
         try:
             card = read_card(folder)
             shared = max(
-                len(names & _slices(folder / file, patient))
+                len(names & listed)
                 for file in (PREDICTIONS, card.backbone_predictions)
                 if file in card.files
+                for listed in _slices(folder / file, patient, ["", *card.backbone_parts])
             )
         except (BundleError, OSError, ValueError) as error:
             log.warning("what %s was trained on is not known: %s", family, error)
@@ -45,6 +46,12 @@ def trained_on(artifacts: Path, patient: str, slices: Collection[str]) -> dict[s
     return known
 
 
-def _slices(predictions: Path, patient: str) -> set[str]:
-    of_patient = [("patient", "==", patient)]
-    return set(pd.read_parquet(predictions, columns=["slice"], filters=of_patient)["slice"])
+def _slices(predictions: Path, patient: str, parts: Sequence[str]) -> Iterator[set[str]]:
+    """Slices of a patient of this name in each set that may have been joined, as the set names them."""
+    names = {f"{part}/{patient}" if part else patient: part for part in parts}
+    chosen = [("patient", "in", list(names))]
+    table = pd.read_parquet(predictions, columns=["patient", "slice"], filters=chosen)
+    yield set()
+    for name, rows in table.groupby("patient"):
+        start = f"{names[str(name)]}/" if names[str(name)] else ""
+        yield {str(one).removeprefix(start) for one in rows["slice"]}

@@ -15,8 +15,13 @@ ROOT = Path(__file__).parents[2]
 
 
 def listed(name: str) -> tuple[str, list[str]]:
-    """A patient of the CNN in use, or of its backbone, and the slices listed."""
+    """A patient of the CNN in use, or of its backbone, and its slices as the set names them."""
     table = pd.read_parquet(ROOT / "artifacts/releases/cnn" / name)
+    if name == BACKBONE_PREDICTIONS:
+        table = table[table["patient"].str.startswith("ct-ich/")]
+        table = table.assign(
+            **{c: table[c].str.removeprefix("ct-ich/") for c in ("patient", "slice")}
+        )
     patient = str(table["patient"].iloc[0])
     return patient, list(table.loc[table["patient"] == patient, "slice"])
 

@@ -11,6 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from hemodetect.models.families import FAMILY_NAMES
+from hemodetect.models.weight_files import BLOOD_NETWORK, SHARED, network_file
 from hemodetect.registry.bundle import read_card
 from hemodetect.registry.promotion import RELEASES, TRAIL, promote
 from hemodetect.settings import settings
@@ -24,6 +25,7 @@ def artifacts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     """A copy of the releases, with a separate state folder."""
     folder = tmp_path / "artifacts"
     shutil.copytree(ROOT / "artifacts" / RELEASES, folder / RELEASES)
+    shutil.copytree(ROOT / "artifacts" / SHARED, folder / SHARED)
     monkeypatch.setenv("HEMODETECT_ARTIFACTS", str(folder))
     monkeypatch.setenv("HEMODETECT_STATE", str(tmp_path / "state"))
     settings.cache_clear()
@@ -48,6 +50,7 @@ def promote_another_svm(artifacts: Path) -> tuple[str, str]:
     before = read_card(release).version
     bundle = artifacts.parent / "another"
     shutil.copytree(release, bundle)
+    shutil.copyfile(network_file(release, BLOOD_NETWORK), bundle / BLOOD_NETWORK)
     raw = json.loads((bundle / "card.json").read_text())
     (bundle / "card.json").write_text(json.dumps(raw | {"created": "2026-11-25"}))
     promote(bundle, artifacts, who=local_person("ada"), why="a better threshold", check=read_card)
