@@ -18,7 +18,7 @@ from hemodetect.preprocessing.standard_head import in_source
 from hemodetect.training.backbone import Backbone
 
 _SIDE = 122  # pixels of a map over the whole slice
-BLOOD_MAP, BOTH = "Blood map", "Blood map and Grad-CAM"
+BLOOD_MAP = "Blood map"
 
 
 @dataclass(frozen=True)
@@ -86,18 +86,9 @@ def _maps(
     part = standard.affine[rows]
     blood = model.findings(standard).maps[rows]
     cam = grad_cam_maps(replace(source, images=source.images[rows]))
-    both = np.stack([_resized_to(c, blood.shape[1]) for c in cam])
-    both = blood * both / (both.max(axis=(1, 2), keepdims=True) + 1e-9)
     maps = {
         GRADIENT_METHODS[0]: in_source(cam, part, _SIDE),
         BLOOD_MAP: in_source(blood, part, _SIDE),
-        BOTH: in_source(both, part, _SIDE),
     }
     heads = in_source((standard.grey[rows] > 0).astype(np.float32), part, _SIDE) > 0.5
     return maps, heads
-
-
-def _resized_to(heat: np.ndarray, side: int) -> np.ndarray:
-    from PIL import Image
-
-    return np.asarray(Image.fromarray(heat).resize((side, side), Image.Resampling.BILINEAR))
