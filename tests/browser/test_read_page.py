@@ -48,7 +48,7 @@ def test_a_phantom_folder_gives_five_calls(page, tmp_path: Path) -> None:
     calls = [
         line
         for line in text.splitlines()
-        if line.endswith(("Hemorrhage", "No hemorrhage", "Cannot tell"))
+        if line.endswith(("Hemorrhage", "No hemorrhage")) or "Cannot tell" in line
     ]
     assert len(calls) == 5
     assert len(re.findall(r"Suspicious slices: \d of 8; highest", text)) == 5

@@ -50,6 +50,7 @@ def test_a_bundle_that_cannot_be_read_tells_nothing(tmp_path: Path) -> None:
     patient, slices = listed(PREDICTIONS)
     folder = tmp_path / "releases/cnn"
     shutil.copytree(ROOT / "artifacts/releases/cnn", folder)
+    (tmp_path / "networks").symlink_to(ROOT / "artifacts/networks")
     assert list(trained_on(tmp_path, patient, slices).values()) == [True]
     (folder / PREDICTIONS).write_bytes(b"PAR1 no parquet PAR1")
     assert trained_on(tmp_path, patient, slices) == {}

@@ -52,7 +52,8 @@ def test_json_has_the_shape_of_the_design() -> None:
         assert image["probability"] == pytest.approx(dict.fromkeys(FAMILY_NAMES, expected))
     assert list(prediction["patient"]) == ["svm", "logistic", "cnn", "rnn", "attention_rnn"]
     assert prediction["patient"]["svm"] == {
-        "probability": 0.55, "call": "hemorrhage", "threshold": 0.5, "cannot_tell": False,
+        "probability": 0.55, "call": "hemorrhage", "threshold": 0.5,
+        "slice_threshold": 0.5, "cannot_tell": False,
         "top_slices": [2, 1, 0], "out_of_fold": False,
     }  # fmt: skip
     assert prediction["refused"] == [{"file": "notes.dcm", "reason": REFUSED.reason}]
