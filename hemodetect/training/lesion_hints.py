@@ -17,13 +17,13 @@ import pandas as pd
 from PIL import Image
 
 from hemodetect.dataset.slice_tables import BOXES
+from hemodetect.explain.pointing import GROWN
 from hemodetect.preprocessing.standard_head import SOURCE_SIDE, STANDARD_SIDE
 
 SIDE = 128
 """Pixels of a hint over the whole slice."""
 STANDARD_HINT_SIDE = 48
 """Pixels of a hint in the standard frame."""
-_GROWN = 8 / 512  # of the side, by which a box is grown: bleeds reach over what was drawn
 _OUTSIDE_BOXES = 0.3  # weight: what nobody has boxed is mostly free of blood
 _NO_BOXES = 0.5  # factor on a map's weight where nobody has drawn a box
 
@@ -43,7 +43,7 @@ def lesion_hint(label: int, boxes: list[list[float]], peer: np.ndarray | None) -
     inside = np.zeros((SIDE, SIDE), bool)
     for left, top, right, bottom in boxes:
         rows, columns = (
-            slice(max(0, round((low - _GROWN) * SIDE)), round((high + _GROWN) * SIDE))
+            slice(max(0, round((low - GROWN) * SIDE)), round((high + GROWN) * SIDE))
             for low, high in ((top, bottom), (left, right))
         )
         inside[rows, columns] = True
