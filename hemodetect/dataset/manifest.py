@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from hemodetect.dataset.slice_tables import TABLES, labelled_by_slice
+from hemodetect.dataset.slice_tables import TABLES, has_public_names, labelled_by_slice
 from hemodetect.errors import DatasetError
 from hemodetect.imaging.naming import natural_key, series_and_number
 from hemodetect.imaging.pseudonym import pseudonym
@@ -96,7 +96,7 @@ def labelled_slices(root: Path, files: Iterable[FileStat]) -> pd.DataFrame:
     table = labelled_by_slice(root, [(f.file, f.size) for f in pictures])
     if table is None:
         table = _by_class(root, pictures)
-    elif was_uploaded(root):  # its patients' numbers may be a hospital's
+    elif was_uploaded(root) or not has_public_names(table):  # they may be a hospital's
         table["patient"] = [pseudonym("patient", name) for name in table["patient"]]
         table["slice"] = [pseudonym("slice", file) for file in table["file"]]
     if table["label"].nunique() < 2:

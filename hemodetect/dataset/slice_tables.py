@@ -60,6 +60,16 @@ def labelled_by_slice(root: Path, pictures: Sequence[tuple[str, int]]) -> pd.Dat
     return table.astype(dict.fromkeys(whole, "int8"))
 
 
+def has_public_names(table: pd.DataFrame) -> bool:
+    """Whether patients and files have the numbers of the public downloads, which name nobody.
+
+    A hospital's own set in one of these layouts may call a folder after its patient.
+    """
+    patients = table["patient"].str.fullmatch(r"\d{3,4}|ID_[0-9a-f]{1,12}")
+    files = table["file"].str.rpartition("/")[2].str.fullmatch(r"(\d+|ID_[0-9a-f]{1,12})\.\w+")
+    return bool(patients.all() and files.all())
+
+
 def _read(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
     """A table as text; raises `DatasetError` where it is none, or lacks one of `columns`."""
     try:

@@ -9,6 +9,7 @@ Logits are log-odds of no fixed scale; `study_model` makes probabilities of them
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,15 +90,15 @@ class Scaling:
         return (features - self.mean) / self.deviation
 
 
-class SliceHead:
+class SliceHead(ABC):
     """A head that looks at each slice by itself."""
 
     weighs_slices = False
     reads_in_order = False
 
+    @abstractmethod
     def slice_logits(self, findings: SliceFindings) -> np.ndarray:
         """(n,) log-odds of the slices of one series."""
-        raise NotImplementedError
 
     def logits(self, findings: SliceFindings) -> StudyLogits:
         """Of one series; the study's are those of its most suspicious slices."""

@@ -28,7 +28,7 @@ def rsna(tmp_path: Path) -> Path:
     lines = ["file,study,any,epidural,intraparenchymal,intraventricular,subarachnoid,subdural"]
     for number in range(6):
         picture(root / "images" / f"ID_{number}.png", number)
-        study = "ID_s" if number < 2 else ""
+        study = "ID_5e" if number < 2 else ""
         lines.append(f"ID_{number}.png,{study},{number % 2},0,0,0,0,{number % 2}")
     (root / "labels.csv").write_text("\n".join(lines))
     return root
@@ -50,7 +50,7 @@ def phe(tmp_path: Path) -> Path:
 def test_single_slices_are_patients_of_their_own_where_no_study_is_known(rsna: Path) -> None:
     table = open_dataset(rsna).slices
     assert table["patient"].nunique() == 5
-    assert (table["patient"] == "ID_s").sum() == 2
+    assert (table["patient"] == "ID_5e").sum() == 2
     assert table["label"].sum() == table["Subdural"].sum() == 3
     assert table["Epidural"].sum() == 0
 
@@ -102,6 +102,16 @@ def test_sets_are_joined_under_their_names(rsna: Path, phe: Path, tmp_path: Path
     for number in range(2):
         whole = split.test_mask(joined.slices, number)[len(parts[0].slices) :]
         np.testing.assert_array_equal(of_part.test_mask(parts[1].slices, number), whole)
+
+
+def test_names_that_are_not_those_of_a_public_download_become_pseudonyms(phe: Path) -> None:
+    (phe / "0001").rename(phe / "Miller_Anna")
+    text = (phe / "labels.csv").read_text()
+    (phe / "labels.csv").write_text(text.replace("0001,", "Miller_Anna,"))
+    table = open_dataset(phe).slices
+    assert len(table) == 6
+    for column in ("patient", "slice"):
+        assert not table[column].str.contains("Miller|0002").any()
 
 
 @pytest.mark.parametrize("text", ["rsna\n", "rsna\nrsna\n", ""])
