@@ -62,7 +62,10 @@ def joined_fingerprint(fingerprints: list[str]) -> str:
 
 
 def joined_groups(groups: dict[str, dict[str, str]]) -> dict[str, str]:
-    """Patient groups of a joined set from those of its sets; nobody is in two sets."""
+    """Patient groups of a joined set from those of its sets.
+
+    It is not looked for one person in two sets: join sets of different patients only.
+    """
     return {
         f"{name}/{patient}": f"{name}/{group}"
         for name, of_set in groups.items()
