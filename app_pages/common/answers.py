@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 
 import numpy as np
 import streamlit as st
@@ -11,18 +12,14 @@ from streamlit.delta_generator import DeltaGenerator
 from app_pages.common.audit import record_event
 from app_pages.common.inference_queue import slot
 from app_pages.common.loaded_models import missing_reasons, releases
-from app_pages.common.slice_controls import first_window
 from app_pages.common.text import counted
 from hemodetect.errors import HemodetectError
-from hemodetect.explain.heat_maps import study_maps
-from hemodetect.figures.slice_view import png_bytes
+from hemodetect.explain.heat_maps import blood_maps, study_maps
 from hemodetect.imaging.study import Study
-from hemodetect.imaging.windows import windowed
-from hemodetect.inputcheck import checked_study
 from hemodetect.models.families import FAMILY_NAMES
+from hemodetect.models.interface import BLOOD_MAP, GRADIENT_METHODS
 from hemodetect.models.series_cache import SeriesCache
-from hemodetect.prediction.study_prediction import FamilyPrediction, StudyPrediction, predict_study
-from hemodetect.preprocessing.model_input import model_input
+from hemodetect.prediction.study_prediction import StudyPrediction, predict_study
 from hemodetect.registry.releases import ReleasedModel, Releases
 from hemodetect.reports.words import (
     CANNOT_TELL,
@@ -37,37 +34,62 @@ from hemodetect.reports.words import (
 log = logging.getLogger(__name__)
 
 
-def answers(study: Study, prefix: str) -> tuple[StudyPrediction, np.ndarray | None, Releases]:
-    """The predictions, the CNN's heat maps, and the models that made them.
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What the models say of a study.
 
-    Computed once per study and kept in the session under `prefix`; another model may be in use by the
-    next run of the page.
+    Attributes:
+        prediction: of each model.
+        maps: of the CNN by method, (n, rows, columns) over the whole slices; the best points first.
+        loaded: the models that said it; others may be in use by the next run of the page.
     """
-    key = f"{prefix}_answers"
-    if cached := st.session_state.get(key):
-        return cached
-    preview = st.empty()
-    with preview.container():
-        with st.spinner("Loading the models"):
-            loaded = releases()
-        for family, reason in loaded.missing.items():
-            log.warning("no release of %s: %s", family, reason)
-        if not loaded.models:
-            st.error(
-                "No model can be loaded, so the models cannot judge this study. "
-                + " ".join(missing_reasons(loaded).values()),
-                icon=":material/error:",
-            )
-            st.stop()
-        place = st.empty()
-        with slot(lambda ahead: _waiting(place, ahead)):
-            place.empty()
-            prediction, maps = _read_by_models(study, loaded.models)
-    preview.empty()
+
+    prediction: StudyPrediction
+    maps: dict[str, np.ndarray]
+    loaded: Releases
+
+    @property
+    def grad_cam(self) -> np.ndarray | None:
+        """The maps that reports show."""
+        return self.maps.get(GRADIENT_METHODS[0])
+
+    @property
+    def cnn(self) -> ReleasedModel | None:
+        """The CNN, where it is in use."""
+        return self.loaded.models.get("cnn")
+
+
+def known_answers(prefix: str) -> Answers | None:
+    """The answers for the open study, once `work_out_answers` has them."""
+    return st.session_state.get(f"{prefix}_answers")
+
+
+def work_out_answers(study: Study, prefix: str, place: DeltaGenerator) -> None:
+    """Lets the models read the study, and keeps their answers in the session under `prefix`.
+
+    Args:
+        study: its chosen series is read.
+        prefix: of the page's state.
+        place: where the progress is shown.
+    """
+    place.caption(":material/hourglass: Loading the models")
+    loaded = releases()
+    for family, reason in loaded.missing.items():
+        log.warning("no release of %s: %s", family, reason)
+    if not loaded.models:
+        place.error(
+            "No model can be loaded, so the models cannot judge this study. "
+            + " ".join(missing_reasons(loaded).values()),
+            icon=":material/error:",
+        )
+        st.stop()
+    with slot(lambda ahead: _waiting(place, ahead)):
+        place.empty()
+        prediction, maps = _read_by_models(study, loaded.models, place)
+    place.empty()
     bundles = [answer.version for answer in prediction.families.values()]
     record_event("open", study.id, {"slices": len(study.slices), "bundles": bundles})
-    st.session_state[key] = (prediction, maps, loaded)
-    return prediction, maps, loaded
+    st.session_state[f"{prefix}_answers"] = Answers(prediction, maps, loaded)
 
 
 def _waiting(place: DeltaGenerator, ahead: int) -> None:
@@ -77,13 +99,10 @@ def _waiting(place: DeltaGenerator, ahead: int) -> None:
 
 
 def _read_by_models(
-    study: Study, models: dict[str, ReleasedModel]
-) -> tuple[StudyPrediction, np.ndarray | None]:
+    study: Study, models: dict[str, ReleasedModel], place: DeltaGenerator
+) -> tuple[StudyPrediction, dict[str, np.ndarray]]:
     """The predictions and the CNN's maps; draws a progress bar."""
-    checked = checked_study(study)
-    if checked.stopped is None:
-        _preview(checked.study, models)
-    bar = st.progress(0.0, "The models are reading all slices")
+    bar = place.progress(0.0, "The models are reading all slices")
     steps = len(models) + 1
 
     def progress(done: int, total: int) -> None:
@@ -91,77 +110,93 @@ def _read_by_models(
 
     try:
         cache = SeriesCache()
-        prediction = predict_study(study, models, progress, cache, checked)
+        prediction = predict_study(study, models, progress, cache)
     except HemodetectError as error:
         st.error(str(error), icon=":material/error:")
         st.stop()
-    maps = None
+    maps: dict[str, np.ndarray] = {}
     if "cnn" in prediction.families:
         bar.progress((steps - 1) / steps, "Drawing the CNN's heat maps")
-        maps = study_maps(models["cnn"], prediction.study.slices, cache)
+        methods = models["cnn"].fitted.abilities.heat_maps
+        slices = prediction.study.slices
+        if BLOOD_MAP in methods:
+            maps[BLOOD_MAP] = blood_maps(models["cnn"], slices, cache)
+        maps[GRADIENT_METHODS[0]] = study_maps(models["cnn"], slices, cache)
     return prediction, maps
 
 
-def _preview(study: Study, models: dict[str, ReleasedModel]) -> None:
-    """Shows the first slice and the models' answers for it while they read the others."""
-    first = study.slices[0]
-    picture, lines = st.columns([2, 3])
-    picture.image(png_bytes(windowed(first.values, first_window(first)), 420), "Slice 1")
-    cache = SeriesCache()
-    for family, model in models.items():
-        grey = model_input([first], model.fitted.size)
-        probability = float(model.predict_inputs(grey, cache).slices[0])
-        lines.markdown(f"{FAMILY_NAMES[family]}, slice 1: **{probability:.0%}**")
-
-
-def summary(prediction: StudyPrediction, loaded: Releases) -> None:
-    """Shows whether the models agree, how accurate they are, what they skipped, and cautions."""
-    cards = {family: model.card for family, model in loaded.models.items()}
-    st.subheader(agreement_sentence(prediction))
-    st.caption(f":material/info: {reliability_sentence(cards)}")
+def cautions_line(prediction: StudyPrediction, *more: str) -> None:
+    """Shows the first caution in one line, and the others behind it."""
+    cautions = [sentence for sentence in (*more, *prediction.cautions) if sentence]
     if no_head := no_head_sentence(prediction):
-        st.caption(f":material/visibility_off: {no_head}")
+        cautions.append(no_head)
     if prediction.study.units == "grey":
-        st.caption(f":material/contrast: {NO_HOUNSFIELD_UNITS}")
-    _cautions(prediction)
+        cautions.append(NO_HOUNSFIELD_UNITS)
+    if not cautions:
+        return
+    first, *others = cautions
+    with st.container(horizontal=True, vertical_alignment="center", key="cautions", gap="small"):
+        st.markdown(f":orange[:material/warning:] {first}", width="stretch")
+        if others:
+            with st.popover(counted(len(others), "more caution", "more cautions"), type="tertiary"):
+                for caution in others:
+                    st.markdown(f":orange[:material/warning:] {caution}")
 
 
 def stopped(prediction: StudyPrediction) -> None:
     """Shows why no model was run, and what to do."""
-    st.subheader(STOPPED)
-    st.error(prediction.stopped, icon=":material/block:")
-    _cautions(prediction)
-
-
-def _cautions(prediction: StudyPrediction) -> None:
+    st.error(f"**{STOPPED}.** {prediction.stopped}", icon=":material/block:")
     for caution in prediction.cautions:
         st.warning(caution, icon=":material/warning:")
 
 
-def model_cards(prediction: StudyPrediction, loaded: Releases) -> None:
-    """Shows a card per model: its call, its probability and its threshold."""
-    for column, family in zip(st.columns(len(FAMILY_NAMES)), FAMILY_NAMES, strict=True):
-        with column.container(border=True, height="stretch"):
-            st.markdown(f"**{FAMILY_NAMES[family]}**")
-            if family in prediction.families:
-                _card(prediction.families[family], track_record(loaded.models[family].card))
-            else:
-                st.caption(
-                    f":material/block: Not in use. {missing_reasons(loaded).get(family, '')}"
-                )
+def calls_row(found: Answers) -> None:
+    """Shows the five calls in one row: call, probability, threshold, suspicious slices."""
+    with st.container(key="calls"):
+        for column, family in zip(st.columns(len(FAMILY_NAMES)), FAMILY_NAMES, strict=True):
+            with column:
+                _call(family, found)
 
 
-def _card(answer: FamilyPrediction, record: str) -> None:
+def no_calls_row(text: str) -> DeltaGenerator:
+    """A row as high as that of the calls, which it makes room for; returns the place in it."""
+    with st.container(key="calls"):
+        place = st.empty()
+        place.caption(text)
+    return place
+
+
+def _call(family: str, found: Answers) -> None:
+    name = FAMILY_NAMES[family]
+    answer = found.prediction.families.get(family)
+    if answer is None:
+        reason = missing_reasons(found.loaded).get(family, "")
+        st.markdown(f"**{name}**  \n:gray[:material/block: Not in use]", help=reason)
+        return
     if answer.undecided:
-        st.markdown(":material/help: Cannot tell", help=CANNOT_TELL)
+        call, about = ":material/help: Cannot tell", f"{CANNOT_TELL}\n\n"
     elif answer.call == "hemorrhage":
-        st.markdown(":red[:material/error: **Hemorrhage**]")
+        call, about = ":red[:material/error: **Hemorrhage**]", ""
     else:
-        st.markdown(":material/check_circle: No hemorrhage")
-    st.markdown(f"### {answer.patient:.1%}", help=record)
+        call, about = ":material/check_circle: No hemorrhage", ""
     highest = ", ".join(str(index + 1) for index in answer.top_slices[:3])
+    details = (
+        f"{about}A patient is called from {answer.threshold:.0%}; a slice is suspicious from"
+        f" {answer.slice_limit:.0%}. Highest slices: {highest}.\n\n"
+        f"{track_record(found.loaded.models[family].card)}\n\n{answer.version}"
+    )
+    side = "≥" if answer.call == "hemorrhage" else "<"
+    n = len(answer.probabilities)
+    st.markdown(
+        f"**{name}**  {call}  \n**{answer.patient:.1%}** :small[{side} {answer.threshold:.0%} ·"
+        f" {answer.suspicious} of {n} {'slice' if n == 1 else 'slices'}]",
+        help=details,
+    )
+
+
+def about_the_models(found: Answers) -> None:
+    """Shows whether the models agree, and how accurate they are."""
+    cards = {family: model.card for family, model in found.loaded.models.items()}
     st.caption(
-        f"Threshold {answer.threshold:.0%}  \n"
-        f"Suspicious slices: {answer.suspicious} of {len(answer.probabilities)}; highest {highest}  \n"
-        f"{answer.version}"
+        f":material/info: {agreement_sentence(found.prediction)} {reliability_sentence(cards)}"
     )

@@ -8,13 +8,19 @@ from app_pages.common.sign_in import signed_in
 from app_pages.common.text import plain
 
 _STYLE = """<style>
-.stMainBlockContainer { padding-top: 4rem; padding-bottom: 2rem; }
+.stMainBlockContainer { padding-top: 3.6rem; padding-bottom: 2rem; }
 .st-key-banner { min-height: 1.75rem; margin-bottom: -0.5rem; }
 .st-key-banner p { margin: 0; }
 .st-key-banner button { min-height: 1.5rem; padding: 0; }
 .stMainBlockContainer h1 { padding: 0.25rem 0 0.5rem; font-size: 2rem; }
+.st-key-study_head, .st-key-calls, .st-key-cautions { margin-bottom: -0.5rem; }
+.st-key-study_head button { min-height: 2rem; padding: 0 0.6rem; }
+.st-key-calls { min-height: 3.25rem; }
+.st-key-calls p, .st-key-cautions p { margin: 0; font-size: 0.95rem; line-height: 1.45; }
+.st-key-cautions button { min-height: 1.5rem; padding: 0; }
 </style>"""
-"""Streamlit has no setting for the empty space above and below a page: 96 px above the banner."""
+"""Streamlit has no setting for the empty space of a page: 96 px above the banner, 16 between lines. A
+study, its calls and its slices fit on one screen."""
 
 
 def banner(sentence: str) -> None:

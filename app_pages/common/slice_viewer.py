@@ -1,74 +1,285 @@
-"""The viewer of a study: chart of probabilities, most suspicious slices, current slice."""
+"""The viewer of a study on a page: mounts the component, and tells it what the models say."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
 
 import numpy as np
 import streamlit as st
 
-from app_pages.common.slice_controls import arrows_turn_slices, go_to, slice_control, window_control
+from app_pages.common.inference_queue import slot
 from hemodetect.explain.heat_maps import one_slice_map
+from hemodetect.explain.overlay import full_attention
 from hemodetect.figures.reading import slice_probabilities, slice_weights
-from hemodetect.figures.slice_view import HeatMap, png_bytes, slice_view
-from hemodetect.figures.theme import CHART_CONFIG
+from hemodetect.figures.theme import CHART_CONFIG, FAMILY_STYLE
 from hemodetect.imaging.study import Study
-from hemodetect.imaging.windows import Window, windowed
+from hemodetect.imaging.windows import FULL_GREY, WINDOWS_HU, Window
 from hemodetect.models.families import FAMILY_NAMES
-from hemodetect.models.interface import GRADIENT_METHODS, HeatMapMethod
+from hemodetect.models.interface import BLOOD_MAP, HeatMapMethod
 from hemodetect.prediction.study_prediction import StudyPrediction
 from hemodetect.registry.releases import ReleasedModel
 from hemodetect.reports.words import pointing_sentence
+from hemodetect.viewer.niivue import VERSION, niivue_file
+from hemodetect.viewer.routes import ADDRESS, COOKIE
+from hemodetect.viewer.store import OPEN_STUDIES, HeatMaps, OpenStudy
 
-THUMBNAIL = 220
-_VIEW_CONFIG = CHART_CONFIG | {"scrollZoom": True, "displayModeBar": False, "doubleClick": "reset"}
-_HEIGHT_WITHOUT_MODELS = 520
-"""Pixels: the slice is shown at about its own size, and fits the screen of a small laptop."""
+_WINDOWS_GREY = {"full": FULL_GREY, "bright half": Window(128, 191), "dark half": Window(128, 64)}
+_ROWS = "rows"
+"""Key of the attention RNN's weights of image rows, among the heat maps."""
+
+# A module, so that its parts import one another; an address of this server, so that nothing is
+# inlined into each run of a page.
+_COMPONENT = st.components.v2.component(
+    "slice_viewer",
+    html='<link rel="stylesheet"><div class="place"></div>',
+    js=f"""export default async function (component) {{
+      const base = new URL("{ADDRESS.lstrip("/")}/code/", document.baseURI);
+      const sheet = component.parentElement.querySelector("link");
+      if (!sheet.href) sheet.href = new URL("viewer.css", base);
+      const {{ default: mounted }} = await import(new URL("viewer.js", base));
+      return mounted(component);
+    }}""",
+)
+
+
+def viewer(
+    study: Study,
+    prefix: str,
+    *,
+    prediction: StudyPrediction | None = None,
+    maps: Mapping[str, np.ndarray] | None = None,
+    cnn: ReleasedModel | None = None,
+    markable: bool = False,
+    marks: list[dict[str, Any]] | None = None,
+    height: str = "max(440px, calc(100vh - 285px))",
+    silent: bool = False,
+) -> None:
+    """Draws the viewer of a study, and below it the chart where models have answered.
+
+    Its state keys begin with `prefix`: ``_slice`` is the slice at rest (from 1), ``_mark`` the place
+    that the reader has clicked.
+
+    Args:
+        study: its chosen series is shown.
+        prefix: of the page's state.
+        prediction: the models' answers; None while there are none, or the reader may not see them.
+        maps: by method, (n, rows, columns) of the CNN.
+        cnn: the model that other maps are asked of.
+        markable: the reader may mark a place.
+        marks: to show: slice (from 1), row, column (of the stored slice) and label.
+        height: of the viewer, in CSS.
+        silent: it reports nothing, so that no run of the page is interrupted.
+    """
+    opened = _open_study(study, prefix)
+    opened.maps = {} if prediction is None else _heat_maps(study, prediction, maps or {}, cnn)
+    _fragment(study, prefix, opened, prediction, cnn, markable, marks or [], height, silent)
+
+
+def go_to(number: int, prefix: str) -> None:
+    """Shows slice `number` (from 1) in the viewer of this prefix."""
+    count = st.session_state.get(f"{prefix}_order", {"count": 0})["count"]
+    st.session_state[f"{prefix}_order"] = {"slice": int(number), "count": count + 1}
+    st.session_state[f"{prefix}_slice"] = int(number)
+
+
+def close_viewer(prefix: str) -> None:
+    """Ends the address of the study that is open under this prefix."""
+    if opened := st.session_state.pop(f"{prefix}_open_study", None):
+        OPEN_STUDIES.close(opened)
+
+
+def _open_study(study: Study, prefix: str) -> OpenStudy:
+    """The study as the viewer's routes serve it; opened once for each series and browser."""
+    owner = st.context.cookies.get(COOKIE, "")
+    opened = st.session_state.get(f"{prefix}_open_study")
+    if opened is None or opened.slices is not study.slices or opened.owner != owner:
+        if opened is not None:
+            OPEN_STUDIES.close(opened)
+        opened = OpenStudy(study.slices, owner)
+        OPEN_STUDIES.add(opened)
+        st.session_state[f"{prefix}_open_study"] = opened
+    return opened
 
 
 @st.fragment
-def viewer(
-    prediction: StudyPrediction,
-    maps: np.ndarray | None,
+def _fragment(
+    study: Study,
+    prefix: str,
+    opened: OpenStudy,
+    prediction: StudyPrediction | None,
     cnn: ReleasedModel | None,
-    prefix: str = "read",
+    markable: bool,
+    marks: list[dict[str, Any]],
+    height: str,
+    silent: bool,
 ) -> None:
-    """Draws the viewer; reruns alone when the slice changes. Its state keys begin with `prefix`."""
-    slices = prediction.study.slices
-    st.session_state.setdefault(f"{prefix}_slice", prediction.top_slices()[0] + 1)
-    chart = st.container()
-    window = window_control(slices[0], prefix)
-    _thumbnails(prediction, window, prefix)
-    index = slice_control(len(slices), prefix)
-    _panels(prediction, maps, cnn, index, window, prefix)
-    arrows_turn_slices()
-    # Drawn last although it is on top: a reader who changes the slice must not wait for the chart.
-    with chart:
+    start = _first_slice(study, prediction)
+    st.session_state.setdefault(f"{prefix}_slice", start)
+
+    def moved() -> None:
+        st.session_state[f"{prefix}_slice"] = int(st.session_state[f"{prefix}_viewer"].slice)
+
+    def marked() -> None:
+        place = st.session_state[f"{prefix}_viewer"].mark
+        row, column = opened.display.turn.stored_place(
+            place["row"], place["column"], study.slices[place["slice"] - 1].shape
+        )
+        st.session_state[f"{prefix}_mark"] = {
+            "slice": int(place["slice"]),
+            "row": round(row),
+            "column": round(column),
+        }
+
+    data = _series_data(study, opened)
+    data |= _answer_data(prediction, opened, cnn, prefix)
+    data |= {
+        "start": start,
+        "order": st.session_state.get(f"{prefix}_order", {"slice": start, "count": 0}),
+        "marks": [_shown_mark(mark, opened) for mark in marks],
+        "markable": markable,
+        "height": height,
+        "silent": silent,
+    }
+    _COMPONENT(key=f"{prefix}_viewer", data=data, on_slice_change=moved, on_mark_change=marked)
+    if prediction is not None and prediction.families and len(study.slices) > 1:
         _chart(prediction, prefix)
 
 
-@st.fragment
-def viewer_without_models(study: Study, prefix: str) -> None:
-    """Draws the slices alone. Its state keys begin with `prefix`."""
-    slices = study.slices
-    st.session_state.setdefault(f"{prefix}_slice", len(slices) // 2 + 1)
-    window = window_control(slices[0], prefix)
-    index = slice_control(len(slices), prefix)
-    st.plotly_chart(
-        slice_view(
-            windowed(slices[index].values, window),
-            heat=None,
-            attention=None,
-            opacity=0.0,
-            height=_HEIGHT_WITHOUT_MODELS,
-        ),
-        theme=None,
-        key=f"{prefix}_view",
-        config=_VIEW_CONFIG,
-    )
-    st.caption(
-        f"Slice {index + 1} of {len(slices)}. Scroll to zoom, drag to move, double-click to reset;"
-        " arrow keys change the slice."
-    )
-    arrows_turn_slices()
+def _first_slice(study: Study, prediction: StudyPrediction | None) -> int:
+    if prediction is not None and prediction.families:
+        return prediction.top_slices()[0] + 1
+    return len(study.slices) // 2 + 1
+
+
+def _series_data(study: Study, opened: OpenStudy) -> dict[str, Any]:
+    """What the component needs to know of the series."""
+    display, slices = opened.display, study.slices
+    shapes = [display.turn.shown(np.broadcast_to(0, image.shape)).shape for image in slices]
+    windows = WINDOWS_HU if study.units == "HU" else _WINDOWS_GREY
+    code = f"{ADDRESS.lstrip('/')}/code/niivue.js?v={VERSION}"
+    return {
+        "address": f"{ADDRESS.lstrip('/')}/{opened.token}",
+        "niivue": code if niivue_file().is_file() else None,
+        "study": study.id,
+        "slices": len(slices),
+        "shapes": shapes[:1] if len(set(shapes)) == 1 else shapes,
+        "pixelType": opened.pixel_type,
+        "spacing": display.spacing_mm,
+        "letters": display.letters,
+        "positions": [round(place, 2) for place in display.positions_mm],
+        "names": [image.source for image in slices],
+        "step": display.step_mm,
+        "noPlanes": display.no_planes,
+        "turned": display.turned_sentence,
+        "presets": [
+            {"name": name, "width": window.width, "level": window.level}
+            for name, window in windows.items()
+        ],
+    }
+
+
+def _answer_data(
+    prediction: StudyPrediction | None, opened: OpenStudy, cnn: ReleasedModel | None, prefix: str
+) -> dict[str, Any]:
+    """What the models say of the slices: nothing where they may not be seen."""
+    if prediction is None or not prediction.families:
+        return {"models": [], "attention": None, "top": [], "maps": []}
+    families = prediction.families
+    weights = None
+    if "attention_rnn" in families and len(opened.slices) > 1:
+        weights = families["attention_rnn"].slice_attention
+    mean = np.mean([answer.probabilities for answer in families.values()], axis=0)
+    return {
+        "models": [
+            {
+                "name": FAMILY_NAMES[family],
+                "colour": FAMILY_STYLE[family].colour,
+                "probabilities": [round(float(p), 4) for p in families[family].probabilities],
+                "threshold": None
+                if families[family].undecided
+                else float(families[family].slice_limit),
+            }
+            for family in FAMILY_NAMES
+            if family in families
+        ],
+        "attention": None
+        if weights is None
+        else [round(float(weight) * len(weights), 3) for weight in weights],
+        "top": [
+            {"slice": index + 1, "probability": round(float(mean[index]), 4)}
+            for index in prediction.top_slices()
+        ]
+        if len(opened.slices) > 1
+        else [],
+        "maps": [
+            {
+                "key": key,
+                "name": found.name,
+                "scale": found.scale,
+                "note": "" if cnn is None else pointing_sentence(cnn.card, found.name).strip(),
+                "all": found.all_slices is not None,
+            }
+            for key, found in opened.maps.items()
+        ],
+    }
+
+
+def _heat_maps(
+    study: Study,
+    prediction: StudyPrediction,
+    maps: Mapping[str, np.ndarray],
+    cnn: ReleasedModel | None,
+) -> dict[str, HeatMaps]:
+    """What may be laid over the slices, the best first."""
+    found: dict[str, HeatMaps] = {}
+    for method, values in maps.items():
+        if method == BLOOD_MAP:
+            full, scale = 1.0, "blood 100 %"
+        else:
+            full, scale = float(values.max()) or 1.0, "strongest in this study"
+        found[_key(method)] = HeatMaps(method, scale, partial(np.divide, values, full))
+    methods = () if cnn is None or not maps else cnn.fitted.abilities.heat_maps
+    for method in methods:
+        if method not in maps and cnn is not None:
+            found[_key(method)] = HeatMaps(
+                method, "strongest in this slice", one_slice=_one_slice(study, cnn, method)
+            )
+    attention_rnn = prediction.families.get("attention_rnn")
+    if attention_rnn is not None and attention_rnn.row_attention is not None:
+        weights = attention_rnn.row_attention
+        found[_ROWS] = HeatMaps(
+            "Attention RNN: weight of the rows",
+            "3 even shares or more",
+            lambda: np.stack([row / full_attention(row) for row in weights])[:, :, None],
+        )
+    return found
+
+
+def _key(method: str) -> str:
+    return method.lower().replace("+", "p").replace(" ", "-")
+
+
+def _one_slice(
+    study: Study, cnn: ReleasedModel, method: HeatMapMethod
+) -> Callable[[int], np.ndarray]:
+    kept: dict[int, np.ndarray] = {}
+
+    def heat(index: int) -> np.ndarray:
+        if index not in kept:
+            with slot(lambda ahead: None):
+                values = one_slice_map(cnn, study.slices, index, method)
+            kept[index] = values / (float(values.max()) or 1.0)
+        return kept[index]
+
+    return heat
+
+
+def _shown_mark(mark: dict[str, Any], opened: OpenStudy) -> dict[str, Any]:
+    shape = opened.slices[mark["slice"] - 1].shape
+    row, column = opened.display.turn.shown_place(mark["row"], mark["column"], shape)
+    return {"slice": mark["slice"], "row": row, "column": column, "label": mark["label"]}
 
 
 def _chart(prediction: StudyPrediction, prefix: str) -> None:
@@ -78,11 +289,12 @@ def _chart(prediction: StudyPrediction, prefix: str) -> None:
             go_to(points[0]["x"], prefix)
 
     families = prediction.families
+    current = st.session_state[f"{prefix}_slice"] - 1
     st.plotly_chart(
         slice_probabilities(
             {family: answer.probabilities for family, answer in families.items()},
             {family: answer.slice_limit for family, answer in families.items()},
-            st.session_state[f"{prefix}_slice"] - 1,
+            current,
         ),
         theme=None,
         key=f"{prefix}_chart",
@@ -95,13 +307,9 @@ def _chart(prediction: StudyPrediction, prefix: str) -> None:
         " probability of the patient is another question, with a threshold of its own."
     )
     attention_rnn = families.get("attention_rnn")
-    if (
-        attention_rnn is not None
-        and attention_rnn.slice_attention is not None
-        and len(prediction.study.slices) > 1
-    ):
+    if attention_rnn is not None and attention_rnn.slice_attention is not None:
         st.plotly_chart(
-            slice_weights(attention_rnn.slice_attention, st.session_state[f"{prefix}_slice"] - 1),
+            slice_weights(attention_rnn.slice_attention, current),
             theme=None,
             key=f"{prefix}_weights",
             config=CHART_CONFIG | {"displayModeBar": False},
@@ -110,89 +318,3 @@ def _chart(prediction: StudyPrediction, prefix: str) -> None:
             "Attention RNN: weight of each slice in the patient's probability. 1 x: the weight if all"
             " slices counted equally."
         )
-
-
-def _thumbnails(prediction: StudyPrediction, window: Window, prefix: str) -> None:
-    st.markdown("**Most suspicious slices** (mean of the models)")
-    families = prediction.families.values()
-    for column, index in zip(st.columns(5), prediction.top_slices(), strict=False):
-        mean = np.mean([answer.probabilities[index] for answer in families])
-        column.image(
-            png_bytes(windowed(prediction.study.slices[index].values, window), THUMBNAIL),
-            alt=f"Slice {index + 1}",
-            width="stretch",
-        )
-        column.button(
-            f"Slice {index + 1}: {mean:.0%}",
-            key=f"{prefix}_top_{index}",
-            on_click=go_to,
-            args=(index + 1, prefix),
-            width="stretch",
-        )
-
-
-def _panels(
-    prediction: StudyPrediction,
-    maps: np.ndarray | None,
-    cnn: ReleasedModel | None,
-    index: int,
-    window: Window,
-    prefix: str,
-) -> None:
-    image = prediction.study.slices[index]
-    method_place, opacity_place, probabilities = st.columns([3, 3, 6], vertical_alignment="bottom")
-    method: HeatMapMethod = GRADIENT_METHODS[0]
-    if maps is not None and cnn is not None:
-        methods = cnn.fitted.abilities.heat_maps
-        method = method_place.selectbox("CNN heat map", methods, key=f"{prefix}_method")
-    opacity = opacity_place.slider("Heat map opacity", 0.0, 1.0, 0.6, 0.1, key=f"{prefix}_opacity")
-    probabilities.markdown(
-        "  ".join(
-            f"{FAMILY_NAMES[family]} **{answer.probabilities[index]:.0%}**"
-            for family, answer in prediction.families.items()
-        ),
-    )
-    attention_rnn = prediction.families.get("attention_rnn")
-    st.plotly_chart(
-        slice_view(
-            windowed(image.values, window),
-            heat=_heat(prediction, maps, cnn, index, method, prefix),
-            attention=None
-            if attention_rnn is None or attention_rnn.row_attention is None
-            else attention_rnn.row_attention[index],
-            opacity=opacity,
-        ),
-        theme=None,
-        key=f"{prefix}_view",
-        config=_VIEW_CONFIG,
-    )
-    st.caption(
-        f"Slice {index + 1} of {len(prediction.study.slices)}, {image.source}. Scroll to zoom, drag"
-        " to move, double-click to reset; arrow keys change the slice. Heat maps show which parts"
-        " raised a model's probability, not where a hemorrhage is."
-        + ("" if maps is None or cnn is None else pointing_sentence(cnn.card, method))
-    )
-
-
-def _heat(
-    prediction: StudyPrediction,
-    maps: np.ndarray | None,
-    cnn: ReleasedModel | None,
-    index: int,
-    method: HeatMapMethod,
-    prefix: str,
-) -> HeatMap | None:
-    if maps is None or cnn is None:
-        return None
-    if method == GRADIENT_METHODS[0]:
-        strongest = float(maps.max()) or 1.0
-        return HeatMap(maps[index] / strongest, method, "strongest in this study")
-    cache = st.session_state.setdefault(f"{prefix}_slice_maps", {})
-    if (method, index) not in cache:
-        with st.spinner(f"{method} of this slice"):
-            slices = prediction.study.slices
-            cache[method, index] = one_slice_map(cnn, slices, index, method)
-    heat = cache[method, index]
-    if method == "Blood map":
-        return HeatMap(np.clip(heat, 0, 1), method, "probability of blood 100 %")
-    return HeatMap(heat / (float(heat.max()) or 1.0), method, "strongest in this slice")

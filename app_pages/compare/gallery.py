@@ -17,7 +17,7 @@ from hemodetect.errors import HemodetectError, UnreadableFile
 from hemodetect.evaluation.comparison import Comparison
 from hemodetect.evaluation.comparison_view import Cell, ComparisonView, Thresholds
 from hemodetect.figures.comparing import CELLS
-from hemodetect.figures.slice_view import png_bytes
+from hemodetect.figures.thumbnails import png_bytes
 from hemodetect.imaging import UploadedFile, read_study
 from hemodetect.imaging.pictures import decode_grey
 from hemodetect.registry.training_patients import trained_on

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-import numpy as np
 import streamlit as st
 
-from app_pages.common.answers import answers, model_cards, stopped, summary
+from app_pages.common.answers import (
+    Answers,
+    about_the_models,
+    calls_row,
+    cautions_line,
+    known_answers,
+    no_calls_row,
+    stopped,
+    work_out_answers,
+)
 from app_pages.common.arriving_files import count_arriving_files
 from app_pages.common.audit import record_event
 from app_pages.common.example import example_files
 from app_pages.common.exports import export_button
-from app_pages.common.slice_viewer import viewer, viewer_without_models
+from app_pages.common.slice_viewer import close_viewer, viewer
 from hemodetect.errors import HemodetectError
 from hemodetect.imaging import UploadedFile, read_study
 from hemodetect.imaging.study import Study
-from hemodetect.prediction.study_prediction import StudyPrediction
-from hemodetect.registry.releases import Releases
 from hemodetect.reports.dicom_results import zipped_results
 from hemodetect.reports.predictions import prediction_csv
 from hemodetect.reports.study_pdf import study_pdf
@@ -92,90 +98,105 @@ def _open(files: list[UploadedFile]) -> str | None:
 
 def _forget() -> None:
     """Closes the open study and drops its images."""
+    close_viewer("read")
     for key in [key for key in st.session_state if str(key).startswith("read_")]:
         del st.session_state[key]
 
 
 def _study_page(study: Study) -> None:
-    title, button_column = st.columns([9, 3], vertical_alignment="bottom")
-    title.title(study.id)
-    button_column.button(
-        "Open another study", icon=":material/folder_open:", on_click=_forget, width="stretch"
-    )
-    origin = st.session_state.get("read_origin")
-    if origin:
-        st.info(origin, icon=":material/grid_view:")
-        if st.button("Back to the comparison", icon=":material/arrow_back:", key="read_back_to"):
-            st.switch_page("app_pages/compare/compare.py")
-    study = _chosen_series(study)
-    prediction, maps, loaded = answers(study, "read")
+    if len(study.series) > 1:
+        study = study.choosing(st.session_state.get("read_series", study.chosen))
+    found = known_answers("read")
+    _head(study, found)
+    if origin := st.session_state.get("read_origin"):
+        st.caption(f":material/grid_view: {origin}")
+    if found is None:
+        place = no_calls_row("The models are about to read the study.")
+        viewer(study, "read", silent=True)
+        # The images are on their way to the browser while the models read.
+        work_out_answers(study, "read", place)
+        st.rerun()
+    prediction = found.prediction
     if prediction.stopped:
         stopped(prediction)
-        _refusals(study)
-        viewer_without_models(prediction.study, "read")
-        return
-    summary(prediction, loaded)
-    if trained_sentence := trained_on_sentence(
-        prediction, st.session_state.get("read_trained_on", {})
-    ):
-        st.caption(f":material/school: {trained_sentence}")
-    model_cards(prediction, loaded)
+        viewer(prediction.study, "read")
+    else:
+        trained_on = st.session_state.get("read_trained_on", {})
+        cautions_line(prediction, trained_on_sentence(prediction, trained_on))
+        calls_row(found)
+        viewer(prediction.study, "read", prediction=prediction, maps=found.maps, cnn=found.cnn)
+        about_the_models(found)
+    for sentence in series_sentences(study):
+        st.caption(sentence)
     _refusals(study)
-    viewer(prediction, maps, loaded.models.get("cnn"))
-    _exports(prediction, maps, loaded)
 
 
-def _exports(prediction: StudyPrediction, maps: np.ndarray | None, loaded: Releases) -> None:
-    study, columns = prediction.study, st.columns(3)
+def _head(study: Study, found: Answers | None) -> None:
+    """One line: the study, its series, what can be done with it."""
+    with st.container(horizontal=True, vertical_alignment="center", key="study_head"):
+        st.markdown(
+            f"**{study.id}** :gray[{study.series[study.chosen].description}]", width="stretch"
+        )
+        if len(study.series) > 1:
+            _series_choice(study)
+        if "read_origin" in st.session_state and st.button(
+            "Back to the comparison", icon=":material/arrow_back:", key="read_back_to"
+        ):
+            st.switch_page("app_pages/compare/compare.py")
+        if found is not None and not found.prediction.stopped:
+            with st.popover("Export", icon=":material/download:"):
+                _exports(found)
+        st.button(
+            "Open another study", icon=":material/folder_open:", on_click=_forget, key="read_other"
+        )
+
+
+def _exports(found: Answers) -> None:
+    prediction, study = found.prediction, found.prediction.study
     trained_on = st.session_state.get("read_trained_on", {})
     detail = {"bundles": [answer.version for answer in prediction.families.values()]}
+    place = st.container()
 
     def report() -> bytes:
-        cards = {family: model.card for family, model in loaded.models.items()}
-        pictures = slice_pictures(prediction, maps)
+        cards = {family: model.card for family, model in found.loaded.models.items()}
+        pictures = slice_pictures(prediction, found.grad_cam)
         return study_pdf(prediction, cards, pictures, [], datetime.now(UTC), trained_on)
 
     def as_dicom() -> bytes:
-        pictures = slice_pictures(prediction, maps)
+        pictures = slice_pictures(prediction, found.grad_cam)
         return zipped_results(prediction, pictures, None, datetime.now(UTC))
 
     export_button(
-        columns[0], "Predictions as CSV", f"{study.id}.csv", lambda: prediction_csv(prediction),
+        place, "Predictions as CSV", f"{study.id}.csv", lambda: prediction_csv(prediction),
         study.id, detail,
     )  # fmt: skip
-    export_button(columns[1], "Report as PDF", f"{study.id}.pdf", report, study.id, detail)
+    export_button(place, "Report as PDF", f"{study.id}.pdf", report, study.id, detail)
     if study.units == "HU":
         export_button(
-            columns[2], "Results as DICOM", f"{study.id}-results.zip", as_dicom, study.id, detail,
+            place, "Results as DICOM", f"{study.id}-results.zip", as_dicom, study.id, detail,
             help_text="The heat maps as secondary captures and all calls as a structured report,"
             " under the study's pseudonym.",
         )  # fmt: skip
 
 
-def _chosen_series(study: Study) -> Study:
-    if len(study.series) > 1:
-        study = study.choosing(_series_choice(study))
-    for sentence in series_sentences(study):
-        st.caption(sentence)
-    return study
-
-
-def _series_choice(study: Study) -> int:
+def _series_choice(study: Study) -> None:
     def label(index: int) -> str:
         series = study.series[index]
         note = f" ({series.set_aside})" if series.set_aside else ""
         return f"{index + 1}: {series.description}{note}"
 
     def choose() -> None:
-        for key in ("read_answers", "read_slice", "read_slice_maps"):
+        for key in ("read_answers", "read_slice", "read_order"):
             st.session_state.pop(key, None)
 
-    return st.selectbox(
+    st.selectbox(
         f"Series ({len(study.series)} in this study)",
         range(len(study.series)),
         format_func=label,
         key="read_series",
         on_change=choose,
+        label_visibility="collapsed",
+        width=320,
     )
 
 
@@ -203,9 +224,14 @@ def _files(n: int) -> str:
 
 
 refusal = None
+# The open page stands in one place, which is empty as soon as a study is open: Streamlit would leave
+# its fields on the screen until the models have read the study.
+opening = st.empty()
 if "read_study" not in st.session_state and (files := _uploaded_files()):
     refusal = _open(files)
 if "read_study" in st.session_state:
+    opening.empty()
     _study_page(st.session_state["read_study"])
 else:
-    _open_page(refusal)
+    with opening.container():
+        _open_page(refusal)

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from app_pages.common.answers import answers, model_cards, stopped, summary
+from app_pages.common.answers import (
+    about_the_models,
+    calls_row,
+    cautions_line,
+    known_answers,
+    stopped,
+    work_out_answers,
+)
 from app_pages.common.audit import record_event
-from app_pages.common.slice_viewer import viewer, viewer_without_models
+from app_pages.common.slice_viewer import close_viewer, viewer
 from app_pages.common.text import plain
 from hemodetect.errors import HemodetectError
 from hemodetect.imaging.study import Study
@@ -49,13 +57,17 @@ def reading(review_session: ReviewSession, reader: Person, place: DeltaGenerator
         _study_unavailable(review_session, assignment, reader, error)
         return
     if assignment.stage == "blind":
-        left, right = st.columns([7, 4])
+        left, right = st.columns([9, 4])
         with left:
-            viewer_without_models(study, "review_read")
+            viewer(study, "review_read", markable=True, marks=_marks())
         with right:
             _form(review_session, assignment, reader)
         return
-    prediction, maps, used = answers(study, "review_read")
+    found = known_answers("review_read")
+    if found is None:
+        work_out_answers(study, "review_read", st.empty())
+        st.rerun()
+    prediction = found.prediction
     if "review_read_bundles" not in st.session_state:
         trained_on = st.session_state["review_read_trained_on"]
         keep_model_reads(review_session.id, assignment.study.number, prediction, trained_on)
@@ -65,17 +77,30 @@ def reading(review_session: ReviewSession, reader: Person, place: DeltaGenerator
         st.session_state["review_read_bundles"] = versions
     if prediction.stopped:
         stopped(prediction)
-        with st.container(border=True):
-            _form(review_session, assignment, reader)
-        viewer_without_models(prediction.study, "review_read")
-        return
-    summary(prediction, used)
-    if sentence := trained_on_sentence(prediction, st.session_state["review_read_trained_on"]):
-        st.caption(f":material/school: {sentence}")
-    model_cards(prediction, used)
+    else:
+        cautions_line(
+            prediction, trained_on_sentence(prediction, st.session_state["review_read_trained_on"])
+        )
+        calls_row(found)
     with st.container(border=True):
         _form(review_session, assignment, reader)
-    viewer(prediction, maps, used.models.get("cnn"), "review_read")
+    viewer(
+        prediction.study,
+        "review_read",
+        prediction=None if prediction.stopped else prediction,
+        maps=found.maps,
+        cnn=found.cnn,
+        markable=True,
+        marks=_marks(),
+    )
+    if not prediction.stopped:
+        about_the_models(found)
+
+
+def _marks() -> list[dict[str, Any]]:
+    """The place that the reader has marked in the study in view."""
+    mark = st.session_state.get("review_read_mark")
+    return [mark | {"label": "your mark"}] if mark else []
 
 
 def _study(review_session: ReviewSession, assignment: Assignment, reader: Person) -> Study:
@@ -128,6 +153,7 @@ def _study_unavailable(
 
 def _close_study() -> None:
     """Removes the study in view, its images and the state of its widgets."""
+    close_viewer("review_read")
     for key in [key for key in st.session_state if str(key).startswith("review_read_")]:
         del st.session_state[key]
 

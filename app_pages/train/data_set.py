@@ -17,7 +17,7 @@ from hemodetect.dataset.lookup import data_folders
 from hemodetect.dataset.manifest import labelled_slices, listed_files, uploaded_sets
 from hemodetect.dataset.upload import store_set
 from hemodetect.errors import HemodetectError
-from hemodetect.figures.slice_view import png_bytes
+from hemodetect.figures.thumbnails import png_bytes
 from hemodetect.models.recipes import RECIPES, Augmentation
 from hemodetect.reviews.sessions import reading_from
 from hemodetect.settings import settings

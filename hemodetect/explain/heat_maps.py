@@ -19,8 +19,8 @@ import numpy as np
 import tensorflow as tf
 
 from hemodetect.imaging.study import Slice
-from hemodetect.models.heat_map_source import HeatMapSource
-from hemodetect.models.interface import HeatMapMethod
+from hemodetect.models.heat_map_source import HeatMapSource, NoHeatMaps
+from hemodetect.models.interface import BLOOD_MAP, HeatMapMethod
 from hemodetect.models.series_cache import SeriesCache
 from hemodetect.preprocessing.model_input import model_input
 from hemodetect.preprocessing.standard_head import in_source
@@ -56,6 +56,24 @@ def study_maps(
     return _over_slices(maps, source, np.arange(len(maps)))
 
 
+def blood_maps(
+    model: ReleasedModel, series: Sequence[Slice], cache: SeriesCache | None = None
+) -> np.ndarray:
+    """The blood network's own maps for the slices of a series; arguments as for `study_maps`.
+
+    Returns:
+        (n, rows, columns) float32 over the whole slices, probability of blood at each place.
+
+    Raises:
+        NoHeatMaps: the model has none.
+    """
+    source = model.fitted.heat_map_source(model_input(series, model.fitted.size), cache)
+    if source.blood_maps is None:
+        raise NoHeatMaps("This model draws no map of blood.")
+    maps = source.blood_maps()
+    return _over_slices(maps, source, np.arange(len(maps)))
+
+
 def one_slice_map(
     model: ReleasedModel, series: Sequence[Slice], index: int, method: HeatMapMethod
 ) -> np.ndarray:
@@ -72,7 +90,7 @@ def one_slice_map(
         NoHeatMaps: the model has none.
     """
     source = model.fitted.heat_map_source(model_input(series, model.fitted.size))
-    if method == "Blood map" and source.blood_maps is not None:
+    if method == BLOOD_MAP and source.blood_maps is not None:
         heat = source.blood_maps()[index]
     else:
         heat = slice_map(source, index, method)

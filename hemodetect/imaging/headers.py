@@ -16,7 +16,7 @@ from hemodetect.errors import UnreadableFile
 from hemodetect.imaging.header_values import floats, integer, text, texts
 from hemodetect.imaging.image_kinds import set_aside_reason
 from hemodetect.imaging.pseudonym import pseudonym
-from hemodetect.imaging.study import SliceGeometry
+from hemodetect.imaging.study import SliceGeometry, Vector
 from hemodetect.settings import Settings
 
 IDENTIFIERS = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
@@ -363,11 +363,18 @@ def _geometry(
         return None
     normal = np.cross(orientation[:3], orientation[3:])
     normal /= np.linalg.norm(normal)
-    x, y, z = (float(v) for v in normal)
     return SliceGeometry(
         position_mm=float(normal @ np.array(position)),
-        normal=(x, y, z),
+        normal=_vector(tuple(normal.tolist())),
         row_spacing_mm=spacing[0],
         column_spacing_mm=spacing[1],
         thickness_mm=thickness[0] if thickness and thickness[0] > 0 else None,
+        row_direction=_vector(orientation[:3]),
+        column_direction=_vector(orientation[3:]),
+        corner_mm=_vector(position),
     )
+
+
+def _vector(values: tuple[float, ...]) -> Vector:
+    x, y, z = values
+    return x, y, z

@@ -13,6 +13,8 @@ import numpy as np
 
 Units = Literal["HU", "grey"]
 """Unit of pixel values: Hounsfield units, or grey levels from 0 (black) to 255 (white)."""
+Vector = tuple[float, float, float]
+"""In the DICOM patient coordinate system: x to the patient's left, y to the back, z to the head."""
 
 
 @dataclass(frozen=True)
@@ -25,13 +27,19 @@ class SliceGeometry:
         row_spacing_mm: distance between rows (DICOM Pixel Spacing, first value).
         column_spacing_mm: distance between columns (second value).
         thickness_mm: nominal slice thickness, where stated.
+        row_direction: unit vector along a row, from its first column to its last; None where unknown.
+        column_direction: the same along a column.
+        corner_mm: centre of the first pixel; None where unknown.
     """
 
     position_mm: float
-    normal: tuple[float, float, float]
+    normal: Vector
     row_spacing_mm: float
     column_spacing_mm: float
     thickness_mm: float | None = None
+    row_direction: Vector | None = None
+    column_direction: Vector | None = None
+    corner_mm: Vector | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,6 +22,7 @@ WINDOWS_HU = {
     "subdural": Window(200, 80),
     "stroke": Window(40, 40),
     "bone": Window(2800, 600),
+    "soft tissue": Window(350, 40),
 }
 """Usual windows of a head CT, by name."""
 BRAIN = WINDOWS_HU["brain"]

@@ -12,7 +12,7 @@ from scipy import ndimage
 from hemodetect.models.blood_network import FEATURES, LOGITS, blood_network
 from hemodetect.models.findings import SliceFindings, top_fraction_mean
 from hemodetect.models.heat_map_source import HeatMapSource
-from hemodetect.models.interface import GRADIENT_METHODS, Abilities, SeriesPrediction
+from hemodetect.models.interface import BLOOD_MAP, GRADIENT_METHODS, Abilities, SeriesPrediction
 from hemodetect.models.recipes import BloodRecipe
 from hemodetect.models.series_cache import SeriesCache
 from hemodetect.models.weight_files import network_file, read_half, write_half
@@ -49,7 +49,7 @@ class BloodModel:
     @property
     def abilities(self) -> Abilities:
         """What it can show besides probabilities."""
-        return Abilities((GRADIENT_METHODS[0], "Blood map", *GRADIENT_METHODS[1:]))
+        return Abilities((BLOOD_MAP, *GRADIENT_METHODS))
 
     def findings(self, series: StandardSeries) -> SliceFindings:
         """Findings in one series.

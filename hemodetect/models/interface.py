@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hemodetect.models.heat_map_source import HeatMapSource
 
 HeatMapMethod = Literal["Grad-CAM", "Blood map", "Grad-CAM++", "Score-CAM", "SmoothGrad"]
+BLOOD_MAP: HeatMapMethod = "Blood map"
 GRADIENT_METHODS: tuple[HeatMapMethod, ...] = ("Grad-CAM", "Grad-CAM++", "Score-CAM", "SmoothGrad")
 """Heat maps of any network with convolutions."""
 

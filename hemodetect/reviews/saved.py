@@ -158,11 +158,9 @@ def _expires(path: Path) -> datetime:
 
 def _slice(values: np.ndarray, facts: dict, number: int) -> Slice:
     values.setflags(write=False)
-    geometry_facts = facts["geometry"]
-    geometry = (
-        SliceGeometry(**geometry_facts | {"normal": tuple(geometry_facts["normal"])})
-        if geometry_facts
-        else None
-    )
+    geometry = None
+    if facts["geometry"]:
+        vectors = {k: tuple(v) for k, v in facts["geometry"].items() if isinstance(v, list)}
+        geometry = SliceGeometry(**facts["geometry"] | vectors)
     coloured = facts.get("is_coloured", False)
     return Slice(values, facts["units"], f"slice {number}", geometry, coloured)

@@ -12,13 +12,12 @@ from hemodetect.dataset.slice_tables import BOXES
 from hemodetect.explain.heat_maps import grad_cam_maps
 from hemodetect.explain.pointing import chance, points_at
 from hemodetect.models.blood_model import BloodModel
-from hemodetect.models.interface import GRADIENT_METHODS
+from hemodetect.models.interface import BLOOD_MAP, GRADIENT_METHODS
 from hemodetect.models.series_cache import SeriesCache
 from hemodetect.preprocessing.standard_head import in_source
 from hemodetect.training.backbone import Backbone
 
 _SIDE = 122  # pixels of a map over the whole slice
-BLOOD_MAP = "Blood map"
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def _maps(
     part = standard.affine[rows]
     blood = model.findings(standard).maps[rows]
     cam = grad_cam_maps(replace(source, images=source.images[rows]))
-    maps = {
+    maps: dict[str, np.ndarray] = {
         GRADIENT_METHODS[0]: in_source(cam, part, _SIDE),
         BLOOD_MAP: in_source(blood, part, _SIDE),
     }

@@ -1,0 +1,830 @@
+// @ts-check
+/** The slice viewer. All that a reader does with slices happens here; the server hears of the slice at
+ *  rest and of a mark, and of nothing else. */
+
+import { GreyTable, MAP_GRADIENT, PROBABILITY_GRADIENT, composed, enlarged } from "./colours.js";
+import { drawMark, drawMeasure, drawPlaneLines, ellipseStatistics, lengthText } from "./measures.js";
+import { Gone, Maps, Pixels } from "./pixels.js";
+import { Layout, Planes, hasWebgl2, rendererOf } from "./renderers.js";
+import { Strip } from "./strip.js";
+
+/** @typedef {import("./types").Component} Component */
+/** @typedef {import("./types").ViewerData} ViewerData */
+/** @typedef {import("./measures.js").Measure} Measure */
+/** @typedef {"window" | "ruler" | "ellipse" | "mark"} Tool */
+
+const REST_MS = 300;
+const PLAY_MS = 90;
+const PAGE = 10;
+const ZOOM_STEP = 1.15;
+const MOST_ZOOM = 16;
+const CLICK_PIXELS = 3;
+const WHEEL_NOTCH = 40;
+/** Wheel movement that turns a slice, in pixels; a notch of a mouse wheel has 100 to 120. */
+
+const HELP = [
+  ["Wheel, arrow keys", "next or previous slice"],
+  ["Page Up, Page Down", "ten slices"],
+  ["Home, End", "first or last slice"],
+  ["Space", "play and stop"],
+  ["Left drag", "window: sideways the width, up and down the level"],
+  ["Right drag, Ctrl + wheel, + and −", "zoom"],
+  ["Middle drag, Shift + drag", "move the image"],
+  ["Double click, 0", "reset window, zoom and position"],
+  ["1 to 5", "windows"],
+  ["I", "invert"],
+  ["R, E", "ruler, ellipse: drag on the image; Delete removes them from the slice"],
+  ["H", "show or hide the heat map"],
+  ["P", "coronal and sagittal planes; a click on the slice moves them there"],
+  ["?", "this list"],
+];
+
+/** @type {WeakMap<object, Viewer>} */
+const VIEWERS = new WeakMap();
+/** @type {Map<string, Promise<any>>} */
+const LIBRARIES = new Map();
+
+/** Called by Streamlit with each run of the page. @param {Component} component */
+export default function mounted(component) {
+  const root = component.parentElement;
+  let viewer = VIEWERS.get(root);
+  if (viewer && viewer.data.address !== component.data.address) {
+    viewer.close();
+    viewer = undefined;
+  }
+  if (viewer) viewer.update(component);
+  else VIEWERS.set(root, new Viewer(component));
+  return () => {
+    VIEWERS.get(root)?.close();
+    VIEWERS.delete(root);
+  };
+}
+
+/** @param {string} address @returns {Promise<any>} */
+function library(address) {
+  let loaded = LIBRARIES.get(address);
+  if (!loaded) {
+    loaded = import(address);
+    LIBRARIES.set(address, loaded);
+    loaded.catch(() => LIBRARIES.delete(address));
+  }
+  return loaded;
+}
+
+/**
+ * @template {keyof HTMLElementTagNameMap} K
+ * @param {K} name
+ * @param {Record<string, unknown>} [properties] "class" and names with a hyphen become attributes
+ * @param {(Node | string)[]} children
+ * @returns {HTMLElementTagNameMap[K]}
+ */
+function element(name, properties = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(properties)) {
+    if (key === "class" || key.includes("-")) made.setAttribute(key, String(value));
+    else Object.assign(made, { [key]: value });
+  }
+  made.append(...children);
+  return made;
+}
+
+class Viewer {
+  /** @param {Component} component */
+  constructor(component) {
+    this.component = component;
+    this.data = component.data;
+    this.slice = this.data.start - 1;
+    this.reported = this.slice;
+    this.orders = this.data.order.count;
+    this.view = { zoom: 1, panX: 0, panY: 0 };
+    this.window = { ...this.data.presets[0] };
+    this.inverted = false;
+    /** @type {Tool} */
+    this.tool = "window";
+    /** @type {Measure[]} */
+    this.measures = [];
+    /** @type {Measure | null} */
+    this.drawing = null;
+    this.opacity = 0.6;
+    this.mapKey = this.data.maps[0]?.key ?? "";
+    this.mapShown = false;
+    this.closed = false;
+    this.drawn = 0;
+    this.frame = 0;
+    this.pictureChanged = true;
+    this.wheel = 0;
+    this.table = new GreyTable();
+    this.maps = new Maps(this.data.address);
+    /** @type {{key: string, map: Uint8Array} | null} */
+    this.overlay = null;
+    /** @type {import("./types").Renderer | null} */
+    this.renderer = null;
+    /** @type {Planes | null} */
+    this.planes = null;
+    this.buffers = [new Uint8ClampedArray(0), new Uint8ClampedArray(0)];
+    this.listeners = new AbortController();
+    this.#build();
+    this.pixels = new Pixels(
+      this.data,
+      (slice) => this.#arrived(slice),
+      (error) => this.#failed(error),
+    );
+    this.pixels.load();
+    this.#open();
+    this.update(component);
+  }
+
+  /** @param {Component} component */
+  update(component) {
+    this.component = component;
+    this.data = component.data;
+    const { order, maps, models } = this.data;
+    if (!maps.some(({ key }) => key === this.mapKey)) {
+      this.mapKey = maps[0]?.key ?? "";
+      this.mapShown = false;
+    }
+    this.#fillMapMenu();
+    this.strip.show(this.data);
+    this.key.hidden = models.length === 0;
+    this.#fillThumbs();
+    this.markButton.hidden = !this.data.markable;
+    if (!this.data.markable && this.tool === "mark") this.#use("window");
+    if (order.count > this.orders) this.goTo(order.slice - 1);
+    this.orders = order.count;
+    this.root.style.setProperty("--viewer-height", this.data.height);
+    this.#report();
+    this.#annotate();
+  }
+
+  close() {
+    this.closed = true;
+    this.listeners.abort();
+    this.sizes.disconnect();
+    this.pixels.close();
+    this.renderer?.close();
+    this.planes?.close();
+    clearInterval(this.playing);
+    clearTimeout(this.resting);
+    cancelAnimationFrame(this.frame);
+    this.root.remove();
+  }
+
+  // ---- what is on the screen -------------------------------------------------------------------
+
+  #build() {
+    const { data } = this;
+    const hu = data.pixelType === "int16";
+    const corner = (/** @type {string} */ place) => element("div", { class: `corner ${place}` });
+    this.corners = { nw: corner("nw"), ne: corner("ne"), sw: corner("sw"), se: corner("se") };
+    const edges = ["l", "r", "t", "b"];
+    this.letters = (data.letters ?? []).map((letter, edge) =>
+      element("div", { class: `letter ${edges[edge]}`, textContent: letter }),
+    );
+    this.image = element("canvas", { "aria-hidden": "true" });
+    this.over = element("canvas", { "aria-hidden": "true" });
+    this.legend = element("div", { class: "legend", hidden: true });
+    this.help = element("div", { class: "help", hidden: true }, this.#helpTable());
+    this.stage = element("div", { class: "stage" }, this.image, this.over, this.legend, this.help);
+    this.stage.append(...Object.values(this.corners), ...this.letters);
+    this.planesBox = element("div", { class: "planes", hidden: true });
+    this.thumbs = element("div", { class: "thumbs", hidden: true });
+
+    this.presets = data.presets.map((preset, at) =>
+      this.#button(preset.name, `Window ${preset.width}/${preset.level} (key ${at + 1})`, () => this.#preset(at)),
+    );
+    const number = (/** @type {string} */ name, /** @type {number} */ least) =>
+      element("input", { type: "number", min: String(least), step: hu ? "5" : "1", "aria-label": name, title: name });
+    this.width = number(hu ? "Window width (HU)" : "Window width (grey levels)", 1);
+    this.level = number(hu ? "Window level (HU)" : "Window level (grey levels)", -2000);
+    this.#on(this.width, "change", () => this.#setWindow(Number(this.width.value), this.window.level));
+    this.#on(this.level, "change", () => this.#setWindow(this.window.width, Number(this.level.value)));
+    this.invertButton = this.#button("Invert", "Dark becomes bright (key I)", () => this.#invert());
+    this.tools = {
+      ruler: this.#button("Ruler", "Measure a length: drag on the image (key R)", () => this.#use("ruler")),
+      ellipse: this.#button("Ellipse", "Mean and SD: drag on the image (key E)", () => this.#use("ellipse")),
+      mark: this.#button("Mark the bleed", "Click the place of the bleed", () => this.#use("mark")),
+    };
+    this.markButton = this.tools.mark;
+    this.planesButton = this.#button("Planes", data.noPlanes || "Coronal and sagittal (key P)", () => this.#togglePlanes());
+    this.playButton = this.#button("Play", "Play the slices (space)", () => this.#play());
+    this.mapMenu = element("select", { "aria-label": "Heat map" });
+    this.#on(this.mapMenu, "change", () => this.#chooseMap(this.mapMenu.value));
+    this.opacityRange = element("input", { type: "range", min: "0.1", max: "1", step: "0.1", value: "0.6", title: "Opacity of the heat map", "aria-label": "Opacity of the heat map" });
+    this.#on(this.opacityRange, "input", () => {
+      this.opacity = Number(this.opacityRange.value);
+      this.#redraw();
+    });
+    this.mapBox = element("div", { class: "group" }, element("label", {}, "Heat map", this.mapMenu), this.opacityRange);
+    const group = (/** @type {Node[]} */ ...items) => element("div", { class: "group" }, ...items);
+    const bar = element(
+      "div",
+      { class: "bar" },
+      group(...this.presets),
+      group(element("label", {}, "W", this.width), element("label", {}, "L", this.level), this.invertButton, this.#button("Reset", "Window, zoom and position as at first (double click)", () => this.#reset())),
+      group(this.tools.ruler, this.tools.ellipse, this.markButton, this.planesButton, this.playButton),
+      this.mapBox,
+      this.#button("?", "Keys and mouse", () => this.#toggleHelp()),
+    );
+
+    this.stripCanvas = element("canvas", { role: "img", "aria-label": "Probability of each slice, a row a model" });
+    this.strip = new Strip(this.stripCanvas, (slice) => this.goTo(slice));
+    this.slider = element("input", { type: "range", min: "1", max: String(data.slices), "aria-label": "Slice" });
+    this.#on(this.slider, "input", () => this.goTo(Number(this.slider.value) - 1));
+    this.sliderText = element("span");
+    const slider = element("div", { class: "slider", hidden: data.slices === 1 }, this.sliderText, this.slider);
+    const scale = element("div", { class: "scale" });
+    scale.style.background = PROBABILITY_GRADIENT;
+    this.key = element("div", { class: "key", hidden: true }, "0 %", scale, "100 %: the slice shows a hemorrhage; a dot: suspicious. Attention: dark none, bright 3 times an even share or more.");
+    this.note = element("div", { class: "note", role: "status" });
+
+    this.root = element("div", { class: "viewer", tabIndex: 0, "data-testid": "slice-viewer", "data-slices": data.slices, "data-drawn": 0, role: "group", "aria-label": "Slice viewer" });
+    this.root.append(
+      bar,
+      element("div", { class: "main" }, this.stage, this.planesBox, this.thumbs),
+      element("div", { class: "bottom" }, this.stripCanvas, slider, this.key),
+      this.note,
+    );
+    const place = /** @type {any} */ (this.component.parentElement).querySelector(".place");
+    place.replaceChildren(this.root);
+    this.planesButton.disabled = data.step === null;
+    this.#listen();
+    this.#annotate();
+  }
+
+  #helpTable() {
+    const rows = HELP.map(([keys, meaning]) => element("tr", {}, element("td", { textContent: keys }), element("td", { textContent: meaning })));
+    return element("table", {}, ...rows);
+  }
+
+  /** @param {string} text @param {string} title @param {() => void} action */
+  #button(text, title, action) {
+    const made = element("button", { type: "button", textContent: text, title });
+    this.#on(made, "click", action);
+    return made;
+  }
+
+  /** @param {EventTarget} target @param {string} name @param {(event: any) => void} action @param {object} [options] */
+  #on(target, name, action, options) {
+    target.addEventListener(name, action, { signal: this.listeners.signal, ...options });
+  }
+
+  async #open() {
+    let loaded = null;
+    if (!hasWebgl2()) {
+      this.#say("This browser cannot draw with WebGL2, so slices are shown in a plain view, without other planes.");
+    } else if (!this.data.niivue) {
+      this.#say("NiiVue is not installed on the server (`make env` fetches it), so slices are shown in a plain view, without other planes.");
+    } else {
+      try {
+        loaded = await library(String(new URL(this.data.niivue, document.baseURI)));
+      } catch {
+        this.#say("The viewer NiiVue could not be loaded, so slices are shown in a plain view, without other planes.");
+      }
+    }
+    if (this.closed) return;
+    this.library = loaded;
+    if (!loaded) {
+      this.planesButton.disabled = true;
+      this.planesButton.title = "Other planes need WebGL2 and NiiVue.";
+    }
+    try {
+      this.renderer = await rendererOf(this.image, loaded);
+    } catch {
+      const plain = element("canvas");
+      this.image.replaceWith(plain);
+      this.image = plain;
+      this.renderer = await rendererOf(plain, null);
+      this.#say("WebGL2 failed in this browser, so slices are shown in a plain view.");
+    }
+    this.root.dataset.renderer = this.renderer.upsideDown ? "niivue" : "plain";
+    this.sizes = new ResizeObserver(() => this.#resized());
+    this.sizes.observe(this.stage);
+    this.#resized();
+  }
+
+  sizes = new ResizeObserver(() => {});
+
+  #resized() {
+    const { clientWidth: width, clientHeight: height } = this.stage;
+    if (!width || !height || this.closed) return;
+    const ratio = devicePixelRatio || 1;
+    this.renderer?.resize(Math.round(width * ratio), Math.round(height * ratio));
+    this.over.width = Math.round(width * ratio);
+    this.over.height = Math.round(height * ratio);
+    this.strip.draw();
+    this.#redraw();
+  }
+
+  // ---- slices ----------------------------------------------------------------------------------
+
+  /** Shows a slice, from 0. @param {number} slice */
+  goTo(slice) {
+    const wanted = Math.min(Math.max(Math.round(slice), 0), this.data.slices - 1);
+    if (wanted === this.slice) return;
+    this.slice = wanted;
+    this.pixels.current = wanted;
+    this.drawing = null;
+    this.#redraw();
+    clearTimeout(this.resting);
+    this.resting = setTimeout(() => this.#report(), REST_MS);
+  }
+
+  /** Tells the server of the slice at rest, unless it is busy with this page. */
+  #report() {
+    if (!this.data.silent && this.slice !== this.reported) {
+      this.reported = this.slice;
+      this.component.setStateValue("slice", this.slice + 1);
+    }
+  }
+
+  /** @param {number} slice */
+  #arrived(slice) {
+    if (slice === this.slice) this.#redraw();
+    this.#drawThumb(slice);
+    if (this.pixels.loaded === this.data.slices) this.root.dataset.loaded = "all";
+    if (this.pixels.loaded < this.data.slices) this.sliderText.title = `${this.pixels.loaded} of ${this.data.slices} slices have arrived`;
+    else this.sliderText.title = "";
+  }
+
+  /** @param {unknown} error */
+  #failed(error) {
+    this.#say(
+      error instanceof Gone
+        ? "The images of this study are not on the server any more. Open the study again."
+        : "The images could not be fetched. Check the connection, then load the page again.",
+    );
+  }
+
+  /** @param {string} sentence */
+  #say(sentence) {
+    this.note.textContent = sentence;
+  }
+
+  /** Draws with the next frame. */
+  #redraw(picture = true) {
+    this.pictureChanged ||= picture;
+    if (this.frame || this.closed) return;
+    this.frame = requestAnimationFrame(() => {
+      this.frame = 0;
+      this.#draw();
+    });
+  }
+
+  async #draw() {
+    const values = this.pixels.slices[this.slice];
+    this.#annotate();
+    if (!this.renderer || this.closed) return;
+    if (values === undefined) {
+      this.corners.sw.textContent += "\nloading";
+      return;
+    }
+    if (this.pictureChanged) {
+      this.pictureChanged = false;
+      const [rows, columns] = this.pixels.shape(this.slice);
+      this.table.set(this.window, this.inverted);
+      const size = 4 * rows * columns;
+      if (this.buffers[0].length !== size) this.buffers = [new Uint8ClampedArray(size), new Uint8ClampedArray(size)];
+      this.buffers.reverse();
+      const rgba = this.buffers[0];
+      composed(values, rows, columns, this.table, this.#overlay(rows, columns), this.renderer.upsideDown, rgba);
+      this.renderer.look(this.view);
+      await this.renderer.show({ rgba, rows, columns, spacing: this.data.spacing ?? [1, 1] });
+    } else {
+      this.renderer.look(this.view);
+    }
+    this.#drawOver();
+    this.drawn++;
+    this.root.dataset.drawn = String(this.drawn);
+    this.root.dataset.shown = String(this.slice + 1);
+  }
+
+  #annotate() {
+    const { data, slice, window } = this;
+    const position = data.positions.length ? `${data.positions[slice].toFixed(1)} mm` : "";
+    this.corners.nw.textContent = [data.study, data.names[slice], data.turned && "turned for display"].filter(Boolean).join("\n");
+    this.corners.ne.textContent = `W ${Math.round(window.width)}  L ${Math.round(window.level)}${this.inverted ? "\ninverted" : ""}`;
+    this.corners.sw.textContent = `Slice ${slice + 1} of ${data.slices}${position ? `\n${position}` : ""}`;
+    this.corners.nw.title = data.turned;
+    this.sliderText.textContent = `Slice ${slice + 1} of ${data.slices}`;
+    this.slider.value = String(slice + 1);
+    this.slider.setAttribute("aria-valuetext", `Slice ${slice + 1} of ${data.slices}`);
+    this.strip.mark(slice);
+    this.root.dataset.slice = String(slice + 1);
+    this.root.dataset.window = `${Math.round(window.width)}/${Math.round(window.level)}`;
+    if (document.activeElement !== this.component.parentElement || !this.width.matches(":focus")) this.width.value = String(Math.round(window.width));
+    if (!this.level.matches(":focus")) this.level.value = String(Math.round(window.level));
+    this.presets.forEach((button, at) => {
+      const preset = data.presets[at];
+      button.ariaPressed = String(preset.width === window.width && preset.level === window.level);
+    });
+    this.invertButton.ariaPressed = String(this.inverted);
+    for (const [name, button] of Object.entries(this.tools)) button.ariaPressed = String(name === this.tool);
+    for (const button of /** @type {NodeListOf<HTMLButtonElement>} */ (this.thumbs.querySelectorAll("button"))) {
+      button.ariaPressed = String(button.dataset.slice === String(slice));
+    }
+    this.#followPlanes();
+  }
+
+  /** @returns {Layout} in CSS pixels */
+  #layout() {
+    const [rows, columns] = this.pixels.shape(this.slice);
+    return new Layout({ rows, columns, spacing: this.data.spacing ?? [1, 1] }, this.view, this.stage.clientWidth, this.stage.clientHeight);
+  }
+
+  #drawOver() {
+    const ratio = devicePixelRatio || 1;
+    const context = /** @type {CanvasRenderingContext2D} */ (this.over.getContext("2d"));
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    context.clearRect(0, 0, this.over.width, this.over.height);
+    const layout = this.#layout();
+    const shown = this.measures.filter(({ slice }) => slice === this.slice);
+    for (const measure of this.drawing ? [...shown, this.drawing] : shown) drawMeasure(context, layout, measure, this.#measureText(measure));
+    if (this.planes) {
+      const [rows, columns] = this.pixels.shape(this.slice);
+      drawPlaneLines(context, layout, this.centre.down * rows - 0.5, this.centre.right * columns - 0.5);
+    }
+    for (const mark of this.data.marks) if (mark.slice === this.slice + 1) drawMark(context, layout, mark);
+  }
+
+  /** @param {Measure} measure */
+  #measureText(measure) {
+    if (measure.kind === "ruler") return lengthText(measure.from, measure.to, this.data.spacing);
+    const values = this.pixels.slices[measure.slice];
+    const [rows, columns] = this.pixels.shape(measure.slice);
+    if (!values) return "";
+    const { count, mean, deviation } = ellipseStatistics(values, rows, columns, measure.from, measure.to);
+    if (!count) return "";
+    const unit = this.data.pixelType === "int16" ? " HU" : " (grey level)";
+    const area = this.data.spacing ? `, ${((count * this.data.spacing[0] * this.data.spacing[1]) / 100).toFixed(1)} cm²` : `, ${count} pixels`;
+    return `${mean.toFixed(0)} ± ${deviation.toFixed(0)}${unit}${area}`;
+  }
+
+  // ---- windows ---------------------------------------------------------------------------------
+
+  /** @param {number} width @param {number} level */
+  #setWindow(width, level) {
+    if (!Number.isFinite(width) || !Number.isFinite(level)) return;
+    this.window = { name: "", width: Math.min(Math.max(width, 1), 8000), level: Math.min(Math.max(level, -2000), 4000) };
+    clearTimeout(this.windowResting);
+    this.windowResting = setTimeout(() => this.planes?.window(this.window), REST_MS);
+    this.#redraw();
+  }
+
+  /** @param {number} at */
+  #preset(at) {
+    const preset = this.data.presets[at];
+    if (preset) this.#setWindow(preset.width, preset.level);
+  }
+
+  #invert() {
+    this.inverted = !this.inverted;
+    this.#redraw();
+  }
+
+  #reset() {
+    this.view = { zoom: 1, panX: 0, panY: 0 };
+    this.inverted = false;
+    this.#preset(0);
+  }
+
+  // ---- heat maps -------------------------------------------------------------------------------
+
+  #fillMapMenu() {
+    this.mapBox.hidden = this.data.maps.length === 0;
+    const options = [element("option", { value: "", textContent: "off" }), ...this.data.maps.map(({ key, name }) => element("option", { value: key, textContent: name }))];
+    this.mapMenu.replaceChildren(...options);
+    this.mapMenu.value = this.mapShown ? this.mapKey : "";
+    this.opacityRange.disabled = !this.mapShown;
+    if (!this.mapShown) this.legend.hidden = true;
+  }
+
+  /** @param {string} key "" for none */
+  #chooseMap(key) {
+    this.mapShown = key !== "";
+    if (key) this.mapKey = key;
+    this.mapMenu.value = this.mapShown ? this.mapKey : "";
+    this.opacityRange.disabled = !this.mapShown;
+    this.root.dataset.map = this.mapShown ? this.mapKey : "";
+    this.legend.hidden = !this.mapShown;
+    this.#redraw();
+  }
+
+  #toggleMap() {
+    if (this.data.maps.length) this.#chooseMap(this.mapShown ? "" : this.mapKey);
+  }
+
+  /** The map of the slice in view, once it has come. @param {number} rows @param {number} columns */
+  #overlay(rows, columns) {
+    const choice = this.data.maps.find(({ key }) => key === this.mapKey);
+    if (!this.mapShown || !choice) return null;
+    const key = `${choice.key}/${this.slice}`;
+    if (this.overlay?.key === key) {
+      this.#explainMap(choice, false);
+      return { map: this.overlay.map, opacity: this.opacity };
+    }
+    this.#explainMap(choice, true);
+    const slice = this.slice;
+    this.maps.of(choice, slice).then(
+      (heat) => {
+        if (this.closed || slice !== this.slice) return;
+        this.overlay = { key, map: enlarged(heat, rows, columns) };
+        this.root.dataset.mapDrawn = key;
+        this.#redraw();
+      },
+      (error) => this.#failed(error),
+    );
+    return null;
+  }
+
+  /** @param {import("./types").MapChoice} choice @param {boolean} waiting */
+  #explainMap(choice, waiting) {
+    const scale = element("div", { class: "scale" });
+    scale.style.background = MAP_GRADIENT;
+    this.legend.replaceChildren(
+      choice.name + (waiting ? ": being drawn" : ""),
+      scale,
+      element("div", { class: "ends" }, element("span", { textContent: "none" }), element("span", { textContent: choice.scale })),
+      element("div", { class: "about", textContent: choice.note }),
+    );
+  }
+
+  // ---- planes ----------------------------------------------------------------------------------
+
+  async #togglePlanes() {
+    if (this.planes) {
+      this.planes.close();
+      this.planes = null;
+      this.planesBox.hidden = true;
+      this.planesButton.ariaPressed = "false";
+      this.root.dataset.planes = "";
+      this.#redraw(false);
+      return;
+    }
+    const { step, spacing } = this.data;
+    if (step === null || !spacing || !this.library) return;
+    if (this.pixels.loaded < this.data.slices) {
+      this.#say("Other planes can be shown when all slices have arrived.");
+      return;
+    }
+    this.#say("");
+    this.planesButton.ariaPressed = "true";
+    this.planesBox.hidden = false;
+    const canvas = element("canvas");
+    this.planesBox.replaceChildren(canvas);
+    canvas.width = this.planesBox.clientWidth;
+    canvas.height = this.planesBox.clientHeight;
+    const [rows, columns] = this.pixels.shape(0);
+    const planes = new Planes(canvas, this.library);
+    this.planes = planes;
+    const slices = /** @type {import("./pixels.js").Values[]} */ (this.pixels.slices);
+    const upwards = this.data.positions[0] <= this.data.positions[this.data.slices - 1];
+    await planes.open(upwards ? slices : [...slices].reverse(), rows, columns, [spacing[0], spacing[1], step], this.window);
+    this.root.dataset.planes = "shown";
+    this.#redraw(false);
+  }
+
+  #followPlanes() {
+    if (!this.planes) return;
+    const upwards = this.data.positions[0] <= this.data.positions[this.data.slices - 1];
+    const up = (this.slice + 0.5) / this.data.slices;
+    this.planes.goTo(this.centre.right, this.centre.down, upwards ? up : 1 - up);
+  }
+
+  /** The planes through a place of the axial slice. @param {[number, number]} place */
+  #centrePlanes([row, column]) {
+    const [rows, columns] = this.pixels.shape(this.slice);
+    const share = (/** @type {number} */ at, /** @type {number} */ of) => Math.min(Math.max((at + 0.5) / of, 0), 1);
+    this.centre = { right: share(column, columns), down: share(row, rows) };
+    this.#redraw(false);
+  }
+
+  /** Where the coronal and the sagittal plane cut the axial one, in parts of its sides. */
+  centre = { right: 0.5, down: 0.5 };
+
+  // ---- thumbnails ------------------------------------------------------------------------------
+
+  #fillThumbs() {
+    const { top } = this.data;
+    this.thumbs.hidden = top.length === 0;
+    const title = element("div", { class: "title", textContent: "Most suspicious" });
+    this.thumbs.replaceChildren(
+      title,
+      ...top.map(({ slice, probability }) => {
+        const button = element("button", { type: "button", title: "Mean of the models", "data-slice": slice - 1, "aria-pressed": "false" }, element("canvas", { width: 128, height: 128 }), `Slice ${slice}: ${Math.round(100 * probability)} %`);
+        button.addEventListener("click", () => this.goTo(slice - 1));
+        return button;
+      }),
+    );
+    for (const { slice } of top) this.#drawThumb(slice - 1);
+  }
+
+  /** @param {number} slice */
+  #drawThumb(slice) {
+    const canvas = /** @type {HTMLCanvasElement | null} */ (this.thumbs.querySelector(`button[data-slice="${slice}"] canvas`));
+    const values = this.pixels.slices[slice];
+    if (!canvas || !values) return;
+    const [rows, columns] = this.pixels.shape(slice);
+    const rgba = new Uint8ClampedArray(4 * rows * columns);
+    const table = new GreyTable();
+    table.set(this.data.presets[0], false);
+    composed(values, rows, columns, table, null, false, rgba);
+    const whole = element("canvas", { width: columns, height: rows });
+    /** @type {CanvasRenderingContext2D} */ (whole.getContext("2d")).putImageData(new ImageData(rgba, columns, rows), 0, 0);
+    const [high, wide] = this.data.spacing ?? [1, 1];
+    const scale = Math.min(canvas.width / (columns * wide), canvas.height / (rows * high));
+    const [w, h] = [columns * wide * scale, rows * high * scale];
+    const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+    context.imageSmoothingQuality = "high";
+    context.drawImage(whole, (canvas.width - w) / 2, (canvas.height - h) / 2, w, h);
+  }
+
+  // ---- mouse and keys --------------------------------------------------------------------------
+
+  #listen() {
+    this.#on(this.stage, "wheel", (event) => this.#wheeled(event), { passive: false, capture: true });
+    this.#on(this.stage, "pointerdown", (event) => this.#pressed(event));
+    this.#on(this.stage, "pointermove", (event) => this.#pointed(event));
+    this.#on(this.stage, "pointerleave", () => {
+      this.corners.se.textContent = "";
+    });
+    this.#on(this.stage, "contextmenu", (event) => event.preventDefault());
+    this.#on(this.stage, "dblclick", () => this.#reset());
+    this.#on(document, "keydown", (event) => this.#key(event));
+    // A radio button that was clicked with the mouse would keep the arrow keys to itself.
+    this.#on(document, "pointerup", () => setTimeout(() => {
+      const active = /** @type {HTMLElement | null} */ (document.activeElement);
+      if (active?.getAttribute("role") === "radio") active.blur();
+    }), { capture: true });
+  }
+
+  /** @param {WheelEvent} event */
+  #wheeled(event) {
+    event.preventDefault();
+    event.stopPropagation();
+    if (event.ctrlKey) {
+      this.#zoom(event.deltaY < 0 ? ZOOM_STEP : 1 / ZOOM_STEP);
+      return;
+    }
+    this.wheel += event.deltaMode === WheelEvent.DOM_DELTA_PIXEL ? event.deltaY : WHEEL_NOTCH * event.deltaY;
+    if (Math.abs(this.wheel) < WHEEL_NOTCH) return;
+    this.goTo(this.slice + Math.sign(this.wheel));
+    this.wheel = 0;
+  }
+
+  /** @param {PointerEvent} event */
+  #pressed(event) {
+    if (this.help.contains(/** @type {Node} */ (event.target))) return;
+    this.root.focus({ preventScroll: true });
+    const place = this.#place(event);
+    const button = event.button;
+    if (button === 0 && this.tool === "mark" && !event.shiftKey) {
+      this.#mark(place);
+      return;
+    }
+    const moving = button === 1 || (button === 0 && event.shiftKey);
+    const measuring = button === 0 && !moving && (this.tool === "ruler" || this.tool === "ellipse");
+    const { window, view } = this;
+    const layout = this.#layout();
+    this.stage.setPointerCapture(event.pointerId);
+    const drag = new AbortController();
+    const move = (/** @type {PointerEvent} */ now) => {
+      const right = now.clientX - event.clientX;
+      const down = now.clientY - event.clientY;
+      if (moving) {
+        this.view = { ...view, panX: view.panX + right / layout.scale, panY: view.panY - down / layout.scale };
+        this.#redraw(false);
+      } else if (measuring) {
+        this.drawing = { kind: /** @type {any} */ (this.tool), slice: this.slice, from: place, to: this.#place(now) };
+        this.#redraw(false);
+      } else if (button === 2) {
+        this.view = { ...view, zoom: bounded(view.zoom * Math.exp(-down / 150)) };
+        this.#redraw(false);
+      } else {
+        // As wide a window, as coarse a drag: 200 pixels double the width.
+        const gain = Math.max(window.width, 20) / 200;
+        this.#setWindow(window.width + right * gain, window.level - down * gain);
+      }
+    };
+    const done = (/** @type {PointerEvent} */ now) => {
+      drag.abort();
+      if (this.drawing) this.measures.push(this.drawing);
+      this.drawing = null;
+      const still = Math.hypot(now.clientX - event.clientX, now.clientY - event.clientY) < CLICK_PIXELS;
+      if (still && button === 0 && this.planes) this.#centrePlanes(place);
+    };
+    this.stage.addEventListener("pointermove", move, { signal: drag.signal });
+    this.stage.addEventListener("pointerup", done, { signal: drag.signal });
+    this.stage.addEventListener("pointercancel", done, { signal: drag.signal });
+    event.preventDefault();
+  }
+
+  /** @param {PointerEvent} event @returns {[number, number]} */
+  #place(event) {
+    const box = this.stage.getBoundingClientRect();
+    return this.#layout().inSlice(event.clientX - box.left, event.clientY - box.top);
+  }
+
+  /** @param {PointerEvent} event */
+  #pointed(event) {
+    const [row, column] = this.#place(event).map(Math.round);
+    const [rows, columns] = this.pixels.shape(this.slice);
+    const values = this.pixels.slices[this.slice];
+    const inside = values && row >= 0 && column >= 0 && row < rows && column < columns;
+    const unit = this.data.pixelType === "int16" ? "HU" : "grey level";
+    this.corners.se.textContent = inside ? `${values[row * columns + column]} ${unit}` : "";
+  }
+
+  /** @param {[number, number]} place */
+  #mark([row, column]) {
+    const [rows, columns] = this.pixels.shape(this.slice);
+    if (row < -0.5 || column < -0.5 || row > rows - 0.5 || column > columns - 0.5) return;
+    const mark = { slice: this.slice + 1, row: Math.round(row), column: Math.round(column) };
+    this.data = { ...this.data, marks: [{ ...mark, label: "your mark" }] };
+    this.#use("window");
+    this.#redraw(false);
+    this.component.setStateValue("mark", mark);
+  }
+
+  /** @param {Tool} tool */
+  #use(tool) {
+    this.tool = this.tool === tool ? "window" : tool;
+    this.root.dataset.tool = this.tool;
+    this.#annotate();
+  }
+
+  /** @param {number} factor */
+  #zoom(factor) {
+    this.view = { ...this.view, zoom: bounded(this.view.zoom * factor) };
+    this.#redraw(false);
+  }
+
+  #play() {
+    clearInterval(this.playing);
+    const stopped = this.playing !== undefined;
+    this.playing = stopped ? undefined : setInterval(() => this.goTo((this.slice + 1) % this.data.slices), PLAY_MS);
+    this.playButton.textContent = stopped ? "Play" : "Stop";
+  }
+
+  #toggleHelp() {
+    this.help.hidden = !this.help.hidden;
+  }
+
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  playing;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  resting;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  windowResting;
+
+  /** @param {KeyboardEvent} event */
+  #key(event) {
+    const target = /** @type {HTMLElement} */ (event.composedPath()[0]);
+    const own = event.composedPath().includes(this.root);
+    if (event.ctrlKey || event.metaKey || event.altKey || !takesKeys(target, own, event.key)) return;
+    const action = this.#actions()[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    if (!action) return;
+    event.preventDefault();
+    event.stopPropagation();
+    action();
+  }
+
+  /** @returns {Record<string, () => void>} */
+  #actions() {
+    const by = (/** @type {number} */ slices) => () => this.goTo(this.slice + slices);
+    return {
+      ArrowRight: by(1), ArrowDown: by(1), ArrowLeft: by(-1), ArrowUp: by(-1),
+      PageDown: by(PAGE), PageUp: by(-PAGE),
+      Home: () => this.goTo(0), End: () => this.goTo(this.data.slices - 1),
+      " ": () => this.#play(),
+      1: () => this.#preset(0), 2: () => this.#preset(1), 3: () => this.#preset(2), 4: () => this.#preset(3), 5: () => this.#preset(4),
+      0: () => this.#reset(), i: () => this.#invert(), r: () => this.#use("ruler"), e: () => this.#use("ellipse"),
+      h: () => this.#toggleMap(), p: () => this.#togglePlanes(),
+      "+": () => this.#zoom(ZOOM_STEP), "=": () => this.#zoom(ZOOM_STEP), "-": () => this.#zoom(1 / ZOOM_STEP),
+      "?": () => this.#toggleHelp(),
+      Escape: () => { this.help.hidden = true; this.#use(this.tool); },
+      Delete: () => { this.measures = this.measures.filter(({ slice }) => slice !== this.slice); this.#redraw(false); },
+    };
+  }
+}
+
+/** @param {number} zoom */
+function bounded(zoom) {
+  return Math.min(Math.max(zoom, 0.5), MOST_ZOOM);
+}
+
+/**
+ * Whether a key belongs to the viewer rather than to the element that has the focus.
+ *
+ * @param {HTMLElement} target
+ * @param {boolean} own whether it is a part of the viewer
+ * @param {string} key
+ */
+function takesKeys(target, own, key) {
+  const name = target.tagName;
+  const field = /** @type {HTMLInputElement} */ (target);
+  if (name === "TEXTAREA" || name === "SELECT" || target.isContentEditable) return false;
+  if (name === "INPUT") return own && field.type === "range" && field.ariaLabel === "Slice";
+  if (target.closest('[role="radiogroup"], [role="listbox"], [role="slider"], [role="menu"], [role="dialog"]')) return false;
+  // Space and Enter press the button that has the focus.
+  return !((name === "BUTTON" || name === "A" || target.getAttribute("role") === "button") && (key === " " || key === "Enter"));
+}
