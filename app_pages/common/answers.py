@@ -16,10 +16,12 @@ from app_pages.common.text import counted
 from hemodetect.errors import HemodetectError
 from hemodetect.explain.heat_maps import blood_maps, study_maps
 from hemodetect.imaging.study import Study
+from hemodetect.inputcheck import checked_study
 from hemodetect.models.families import FAMILY_NAMES
 from hemodetect.models.interface import BLOOD_MAP, GRADIENT_METHODS
 from hemodetect.models.series_cache import SeriesCache
 from hemodetect.prediction.study_prediction import StudyPrediction, predict_study
+from hemodetect.preprocessing.model_input import model_input
 from hemodetect.registry.releases import ReleasedModel, Releases
 from hemodetect.reports.words import (
     CANNOT_TELL,
@@ -101,8 +103,12 @@ def _waiting(place: DeltaGenerator, ahead: int) -> None:
 def _read_by_models(
     study: Study, models: dict[str, ReleasedModel], place: DeltaGenerator
 ) -> tuple[StudyPrediction, dict[str, np.ndarray]]:
-    """The predictions and the CNN's maps; draws a progress bar."""
-    bar = place.progress(0.0, "The models are reading all slices")
+    """The predictions and the CNN's maps; shows what each model says of one slice, and the progress."""
+    checked = checked_study(study)
+    with place.container():
+        if checked.stopped is None:
+            _preview(checked.study, models)
+        bar = st.progress(0.0, "The models are reading all slices")
     steps = len(models) + 1
 
     def progress(done: int, total: int) -> None:
@@ -110,7 +116,7 @@ def _read_by_models(
 
     try:
         cache = SeriesCache()
-        prediction = predict_study(study, models, progress, cache)
+        prediction = predict_study(study, models, progress, cache, checked)
     except HemodetectError as error:
         st.error(str(error), icon=":material/error:")
         st.stop()
@@ -123,6 +129,18 @@ def _read_by_models(
             maps[BLOOD_MAP] = blood_maps(models["cnn"], slices, cache)
         maps[GRADIENT_METHODS[0]] = study_maps(models["cnn"], slices, cache)
     return prediction, maps
+
+
+def _preview(study: Study, models: dict[str, ReleasedModel]) -> None:
+    """Shows what the models in use say of the slice in view, by itself, while they read the others."""
+    index = len(study.slices) // 2
+    cache = SeriesCache()
+    said = []
+    for family, model in models.items():
+        grey = model_input([study.slices[index]], model.fitted.size)
+        probability = float(model.predict_inputs(grey, cache).slices[0])
+        said.append(f"{FAMILY_NAMES[family]} **{probability:.0%}**")
+    st.markdown(f":small[Slice {index + 1} alone: {' · '.join(said)}]")
 
 
 def cautions_line(prediction: StudyPrediction, *more: str) -> None:
@@ -153,7 +171,9 @@ def stopped(prediction: StudyPrediction) -> None:
 def calls_row(found: Answers) -> None:
     """Shows the five calls in one row: call, probability, threshold, suspicious slices."""
     with st.container(key="calls"):
-        for column, family in zip(st.columns(len(FAMILY_NAMES)), FAMILY_NAMES, strict=True):
+        for column, family in zip(
+            st.columns(len(FAMILY_NAMES), gap="small"), FAMILY_NAMES, strict=True
+        ):
             with column:
                 _call(family, found)
 

@@ -13,11 +13,17 @@ _STYLE = """<style>
 .st-key-banner p { margin: 0; }
 .st-key-banner button { min-height: 1.5rem; padding: 0; }
 .stMainBlockContainer h1 { padding: 0.25rem 0 0.5rem; font-size: 2rem; }
-.st-key-study_head, .st-key-calls, .st-key-cautions { margin-bottom: -0.5rem; }
+.st-key-study_head, .st-key-calls { margin-bottom: -0.5rem; }
+.st-key-cautions { margin-bottom: -0.4rem; }
 .st-key-study_head button { min-height: 2rem; padding: 0 0.6rem; }
-.st-key-calls { min-height: 3.25rem; }
+.st-key-calls { min-height: 3.25rem; gap: 0.2rem; }
+.st-key-calls .stVerticalBlock { gap: 0.2rem; }
 .st-key-calls p, .st-key-cautions p { margin: 0; font-size: 0.95rem; line-height: 1.45; }
 .st-key-cautions button { min-height: 1.5rem; padding: 0; }
+@media (max-width: 1200px) {
+  .st-key-calls p { font-size: 0.8rem; }
+  .st-key-calls p > strong:first-child { display: block; }
+}
 </style>"""
 """Streamlit has no setting for the empty space of a page: 96 px above the banner, 16 between lines. A
 study, its calls and its slices fit on one screen."""

@@ -115,14 +115,16 @@ def _fragment(
     height: str,
     silent: bool,
 ) -> None:
+    # A key of the study: the browser would send the mark of the last study again.
+    key = f"{prefix}_viewer_{opened.token[:8]}"
     start = _first_slice(study, prediction)
     st.session_state.setdefault(f"{prefix}_slice", start)
 
     def moved() -> None:
-        st.session_state[f"{prefix}_slice"] = int(st.session_state[f"{prefix}_viewer"].slice)
+        st.session_state[f"{prefix}_slice"] = int(st.session_state[key].slice)
 
     def marked() -> None:
-        place = st.session_state[f"{prefix}_viewer"].mark
+        place = st.session_state[key].mark
         row, column = opened.display.turn.stored_place(
             place["row"], place["column"], study.slices[place["slice"] - 1].shape
         )
@@ -142,7 +144,7 @@ def _fragment(
         "height": height,
         "silent": silent,
     }
-    _COMPONENT(key=f"{prefix}_viewer", data=data, on_slice_change=moved, on_mark_change=marked)
+    _COMPONENT(key=key, data=data, on_slice_change=moved, on_mark_change=marked)
     if prediction is not None and prediction.families and len(study.slices) > 1:
         _chart(prediction, prefix)
 
@@ -218,7 +220,7 @@ def _answer_data(
                 "key": key,
                 "name": found.name,
                 "scale": found.scale,
-                "note": "" if cnn is None else pointing_sentence(cnn.card, found.name).strip(),
+                "note": "" if cnn is None else pointing_sentence(cnn.card, found.name),
                 "all": found.all_slices is not None,
             }
             for key, found in opened.maps.items()

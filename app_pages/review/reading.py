@@ -24,10 +24,11 @@ from hemodetect.imaging.study import Study
 from hemodetect.reports.words import trained_on_sentence
 from hemodetect.reviews.model_reads import keep_model_reads
 from hemodetect.reviews.saved import StudyGone
-from hemodetect.reviews.session import TYPES, Answer, Assignment, Call, ReviewSession
+from hemodetect.reviews.session import TYPES, Answer, Assignment, Call, Mark, ReviewSession
 from hemodetect.reviews.sessions import answer, next_assignment, reads, skip, skips
 from hemodetect.reviews.sources import open_source, trained_on_source
 from hemodetect.storage.people import Person
+from hemodetect.viewer.places import Place, millimetres
 
 CALLS: dict[Call, str] = {"hemorrhage": "Hemorrhage", "none": "None", "unsure": "Not sure"}
 CONFIDENCES = {1: "1 (guess)", 2: "2", 3: "3", 4: "4", 5: "5 (certain)"}
@@ -192,8 +193,10 @@ def _form(review_session: ReviewSession, assignment: Assignment, reader: Person)
     )
     slices: tuple[int, ...] = ()
     types: tuple[str, ...] = ()
+    mark = None
     with details:
         if call in ("hemorrhage", "unsure"):
+            mark = _marked_place(assignment)
             slices = _slice_choice(key_end, first_answer)
             types = tuple(
                 st.multiselect(
@@ -225,7 +228,7 @@ def _form(review_session: ReviewSession, assignment: Assignment, reader: Person)
             review_session,
             assignment,
             reader,
-            Answer(call, int(confidence), slices, types, note),
+            Answer(call, int(confidence), slices, types, note, mark),
             place,
         )
 
@@ -259,7 +262,9 @@ def _submit(
 def _slice_choice(key_end: str, first_answer: Answer | None) -> tuple[int, ...]:
     key = f"review_read_slices_{key_end}"
     n = len(st.session_state["review_read_study"].slices)
-    st.session_state.setdefault(key, list(first_answer.slices) if first_answer else [])
+    mark = st.session_state.get("review_read_mark")
+    proposed = first_answer.slices if first_answer else (mark["slice"],) if mark else ()
+    st.session_state.setdefault(key, list(proposed))
 
     def add() -> None:
         number = int(st.session_state["review_read_slice"])
@@ -273,6 +278,23 @@ def _slice_choice(key_end: str, first_answer: Answer | None) -> tuple[int, ...]:
         key=f"review_read_add_{key_end}",
     )
     return tuple(sorted(chosen))
+
+
+def _marked_place(assignment: Assignment) -> Mark | None:
+    """Shows the place that the reader marked on the slices, with a button to remove it."""
+    mark = st.session_state.get("review_read_mark")
+    if mark is None:
+        st.caption("To mark the place of the bleed, choose *Mark the bleed* above the slices.")
+        return None
+    st.caption(f":material/my_location: Marked: slice {mark['slice']}.")
+    st.button(
+        "Remove the mark",
+        key=f"review_read_unmark_{assignment.study.number}_{assignment.stage}",
+        on_click=lambda: st.session_state.pop("review_read_mark", None),
+    )
+    place = Place(mark["slice"], mark["row"], mark["column"])
+    slices = st.session_state["review_read_study"].slices
+    return Mark(place.slice, place.row, place.column, millimetres(slices, place))
 
 
 def _answer_without_models(

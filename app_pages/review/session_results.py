@@ -10,6 +10,7 @@ import streamlit as st
 from app_pages.common.charts import chart_config
 from app_pages.common.exports import export_button
 from app_pages.common.text import plain
+from app_pages.review.marks import marks
 from app_pages.review.study_report import study_report
 from hemodetect.evaluation.levels import EvaluationError
 from hemodetect.figures.comparing import CELLS, confusion_matrices
@@ -65,6 +66,7 @@ def result_page(review_session: ReviewSession) -> None:
             " resampling studies."
         )
     _exports(session_results, by_readers, by_models)
+    marks(session_results.session, by_readers)
     study_report(session_results.session, by_readers)
 
 

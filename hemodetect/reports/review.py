@@ -43,7 +43,7 @@ UNSURE_COUNTS = (
 )
 _COLUMNS = (
     "study", "source", "truth", "by", "kind", "stage", "call", "confidence", "slices", "types",
-    "probability", "threshold", "cannot_tell", "trained_on", "seconds", "at", "note", "shown",
+    "probability", "threshold", "cannot_tell", "trained_on", "seconds", "at", "note", "shown", "mark",
 )  # fmt: skip
 
 
@@ -84,6 +84,7 @@ def reads_csv(
                 "at": read.at.isoformat(timespec="seconds"),
                 "note": no_formula(read.answer.note),
                 "shown": " ".join(read.bundles),
+                "mark": read.answer.mark.sentence if read.answer.mark else "",
             }
         )
     for skip in skips:

@@ -178,14 +178,14 @@ def track_record(card: Card) -> str:
 
 
 def pointing_sentence(card: Card, method: str) -> str:
-    """How often this kind of map points at a bleed, with a space before it; empty if not measured."""
+    """How often this kind of map points at a bleed; empty if not measured."""
     found = card.points_at_bleeds(method)
     if found is None:
         return ""
     hits, slices = found
     return (
-        f" On patients held out of training, this kind of map pointed at the bleed in"
-        f" {100 * hits / slices:.0f} of 100 slices in which a person had drawn it."
+        f"Points at the bleed in {100 * hits / slices:.0f} of 100 labelled slices of patients held out"
+        " of training."
     )
 
 

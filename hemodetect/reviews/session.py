@@ -111,6 +111,30 @@ class ReviewSession:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """The place of a bleed that a reader clicked.
+
+    Attributes:
+        slice: number of the slice, from 1.
+        row, column: of the slice as it is stored, in pixels from 0.
+        millimetres: in the DICOM patient coordinate system; None where the slice has no position.
+    """
+
+    slice: int
+    row: int
+    column: int
+    millimetres: tuple[float, float, float] | None = None
+
+    @property
+    def sentence(self) -> str:
+        """E.g. ``slice 14, row 210, column 305 (-31.0, 12.5, 80.0 mm)``."""
+        where = ""
+        if self.millimetres is not None:
+            where = f" ({', '.join(f'{value:.1f}' for value in self.millimetres)} mm)"
+        return f"slice {self.slice}, row {self.row}, column {self.column}{where}"
+
+
+@dataclass(frozen=True)
 class Answer:
     """A reader's answer for a study.
 
@@ -119,6 +143,7 @@ class Answer:
         slices: numbers, from 1, of the slices that show the hemorrhage.
         types: of `TYPES`.
         note: free text.
+        mark: the place of the bleed, where the reader clicked it.
     """
 
     call: Call
@@ -126,6 +151,7 @@ class Answer:
     slices: tuple[int, ...] = ()
     types: tuple[str, ...] = ()
     note: str = ""
+    mark: Mark | None = None
 
     def check(self) -> None:
         """Raises `ReviewError` where the answer is not valid."""
@@ -140,8 +166,10 @@ class Answer:
             raise ReviewError(
                 f"{', '.join(sorted(unknown_types))} is not a type; expected {', '.join(TYPES)}."
             )
-        if self.call == "none" and (self.slices or self.types):
-            raise ReviewError("No hemorrhage was called, but slices or types of one were given.")
+        if self.call == "none" and (self.slices or self.types or self.mark):
+            raise ReviewError("No hemorrhage was called, but slices, types or a place were given.")
+        if self.mark and (self.mark.slice < 1 or min(self.mark.row, self.mark.column) < 0):
+            raise ReviewError("The marked place is not in a slice.")
         if len(self.note) > LONGEST_NOTE:
             raise ReviewError(f"The note is longer than {LONGEST_NOTE:,} characters.")
 

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import get_args
+from typing import Any, get_args
 
 import sqlalchemy as sql
 
@@ -19,6 +19,7 @@ from hemodetect.reviews.saved import StudyGone
 from hemodetect.reviews.session import (
     Answer,
     Assignment,
+    Mark,
     Mode,
     Read,
     ReviewError,
@@ -252,6 +253,7 @@ def answer(
                 seconds=new_read.seconds,
                 at=new_read.at,
                 bundles=list(bundles),
+                mark=new_answer.mark and asdict(new_answer.mark),
             )
         )
         audit_trail.record(
@@ -375,13 +377,27 @@ def _reads(connection: sql.Connection, session_id: str) -> list[Read]:
             study=row.study,
             reader=row.reader,
             stage=row.stage,
-            answer=Answer(row.call, row.confidence, tuple(row.slices), tuple(row.types), row.note),
+            answer=Answer(
+                row.call,
+                row.confidence,
+                tuple(row.slices),
+                tuple(row.types),
+                row.note,
+                _mark(row.mark),
+            ),
             seconds=row.seconds,
             at=_aware(row.at),
             bundles=tuple(row.bundles),
         )
         for row in connection.execute(query.order_by(tables.reads.c.id))
     ]
+
+
+def _mark(facts: dict[str, Any] | None) -> Mark | None:
+    if facts is None:
+        return None
+    place = facts["millimetres"]
+    return Mark(facts["slice"], facts["row"], facts["column"], place and tuple(place))
 
 
 def _skips(connection: sql.Connection, session_id: str) -> list[Skip]:

@@ -47,6 +47,7 @@ reads = sql.Table(
     sql.Column("seconds", sql.Float, nullable=False),
     sql.Column("at", sql.DateTime(timezone=True), nullable=False),
     sql.Column("bundles", sql.JSON, nullable=False, server_default="[]"),
+    sql.Column("mark", sql.JSON(none_as_null=True)),
     sql.ForeignKeyConstraint(
         ["session", "study"], ["review_studies.session", "review_studies.number"]
     ),

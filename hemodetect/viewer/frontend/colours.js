@@ -7,8 +7,30 @@
 
 /** Ends and eight places between of "inferno" and "cividis" (matplotlib, CC0). */
 const SCALES = {
-  inferno: ["000004", "1b0c41", "4a0c6b", "781c6d", "a52c60", "cf4446", "ed6925", "fb9b06", "f7d13d", "fcffa4"],
-  cividis: ["00224e", "123570", "3b496c", "575d6d", "707173", "8a8678", "a59c74", "c3b369", "e1cc55", "fee838"],
+  inferno: [
+    "000004",
+    "1b0c41",
+    "4a0c6b",
+    "781c6d",
+    "a52c60",
+    "cf4446",
+    "ed6925",
+    "fb9b06",
+    "f7d13d",
+    "fcffa4",
+  ],
+  cividis: [
+    "00224e",
+    "123570",
+    "3b496c",
+    "575d6d",
+    "707173",
+    "8a8678",
+    "a59c74",
+    "c3b369",
+    "e1cc55",
+    "fee838",
+  ],
 };
 
 /** @typedef {keyof typeof SCALES} Scale */
@@ -121,9 +143,11 @@ export function enlarged(heat, rows, columns) {
       const x = Math.min(Math.max(((column + 0.5) * heat.columns) / columns - 0.5, 0), heat.columns - 1);
       const left = Math.floor(x);
       const right = Math.min(left + 1, heat.columns - 1);
-      const upper = levels[top * heat.columns + left] * (left + 1 - x) + levels[top * heat.columns + right] * (x - left);
+      const upper =
+        levels[top * heat.columns + left] * (left + 1 - x) + levels[top * heat.columns + right] * (x - left);
       const lower =
-        levels[bottom * heat.columns + left] * (left + 1 - x) + levels[bottom * heat.columns + right] * (x - left);
+        levels[bottom * heat.columns + left] * (left + 1 - x) +
+        levels[bottom * heat.columns + right] * (x - left);
       large[row * columns + column] = upper * (top + 1 - y) + lower * (y - top);
     }
   }

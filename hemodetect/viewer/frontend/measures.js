@@ -38,7 +38,11 @@ export function ellipseStatistics(values, rows, columns, from, to) {
   let count = 0;
   let sum = 0;
   let squares = 0;
-  for (let row = Math.max(0, Math.ceil(middle[0] - half[0])); row <= Math.min(rows - 1, middle[0] + half[0]); row++) {
+  for (
+    let row = Math.max(0, Math.ceil(middle[0] - half[0]));
+    row <= Math.min(rows - 1, middle[0] + half[0]);
+    row++
+  ) {
     const y = half[0] ? (row - middle[0]) / half[0] : 0;
     for (
       let column = Math.max(0, Math.ceil(middle[1] - half[1]));
@@ -72,7 +76,10 @@ export function drawMeasure(context, layout, measure, text) {
   if (measure.kind === "ruler") {
     context.moveTo(x1, y1);
     context.lineTo(x2, y2);
-    for (const [x, y] of [[x1, y1], [x2, y2]]) {
+    for (const [x, y] of [
+      [x1, y1],
+      [x2, y2],
+    ]) {
       context.moveTo(x - 4, y - 4);
       context.lineTo(x + 4, y + 4);
       context.moveTo(x - 4, y + 4);

@@ -19,7 +19,10 @@ export class Gone extends Error {}
 async function fetched(address) {
   for (let attempt = 1; ; attempt++) {
     try {
-      const answer = await fetch(new URL(address, document.baseURI), { credentials: "same-origin", cache: "no-store" });
+      const answer = await fetch(new URL(address, document.baseURI), {
+        credentials: "same-origin",
+        cache: "no-store",
+      });
       if (answer.status === 404) throw new Gone(address);
       if (!answer.ok) throw new Error(`${address}: ${answer.status}`);
       return answer;

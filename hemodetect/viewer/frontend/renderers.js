@@ -83,7 +83,13 @@ class NiivueRenderer {
       ...[0, high, 0, (-(rows - 1) / 2) * high],
       ...[0, 0, 1, 0, 0, 0, 0, 1],
     ];
-    const file = this.library.NVImage.createNiftiArray([columns, rows, 1], [wide, high, 1], affine, RGBA32, bytes);
+    const file = this.library.NVImage.createNiftiArray(
+      [columns, rows, 1],
+      [wide, high, 1],
+      affine,
+      RGBA32,
+      bytes,
+    );
     const volume = await this.library.NVImage.loadFromUrl({ url: "slice.nii", buffer: file.buffer });
     if (this.volume) this.niivue.removeVolume(this.volume);
     this.volume = volume;
@@ -184,7 +190,10 @@ export class Layout {
     const { zoom, panX, panY } = this.view;
     const right = (column - (columns - 1) / 2) * spacing[1];
     const up = ((rows - 1) / 2 - row) * spacing[0];
-    return [this.middle[0] + this.scale * (right * zoom + panX), this.middle[1] - this.scale * (up * zoom + panY)];
+    return [
+      this.middle[0] + this.scale * (right * zoom + panX),
+      this.middle[1] - this.scale * (up * zoom + panY),
+    ];
   }
 
   /** @param {number} x @param {number} y @returns {[number, number]} row and column, not rounded */
@@ -245,7 +254,13 @@ export class Planes {
     ];
     const { NVImage, SLICE_TYPE } = this.library;
     const bytes = new Uint8Array(volume.buffer);
-    const file = NVImage.createNiftiArray([wide, high, slices.length], step, affine, signed ? INT16 : UINT8, bytes);
+    const file = NVImage.createNiftiArray(
+      [wide, high, slices.length],
+      step,
+      affine,
+      signed ? INT16 : UINT8,
+      bytes,
+    );
     await this.niivue.attachToCanvas(this.canvas, false);
     this.volume = await NVImage.loadFromUrl({
       url: "series.nii",

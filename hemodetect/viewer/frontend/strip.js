@@ -71,7 +71,11 @@ export class Strip {
     context.font = "11px sans-serif";
     const wide = (width - LABELS) / data.slices;
     const space = wide > 6 ? 1 : 0;
-    const rows = data.models.map(({ name, probabilities, threshold }) => ({ name, values: probabilities, threshold }));
+    const rows = data.models.map(({ name, probabilities, threshold }) => ({
+      name,
+      values: probabilities,
+      threshold,
+    }));
     if (data.attention) {
       const values = data.attention.map((weight) => weight / WEIGHT_SHOWN);
       rows.push({ name: "Attention", values, threshold: null });

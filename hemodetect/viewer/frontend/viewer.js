@@ -2,10 +2,11 @@
 /** The slice viewer. All that a reader does with slices happens here; the server hears of the slice at
  *  rest and of a mark, and of nothing else. */
 
-import { GreyTable, MAP_GRADIENT, PROBABILITY_GRADIENT, composed, enlarged } from "./colours.js";
+import { composed, enlarged, GreyTable, MAP_GRADIENT } from "./colours.js";
 import { drawMark, drawMeasure, drawPlaneLines, ellipseStatistics, lengthText } from "./measures.js";
 import { Gone, Maps, Pixels } from "./pixels.js";
-import { Layout, Planes, hasWebgl2, rendererOf } from "./renderers.js";
+import { hasWebgl2, Layout, Planes, rendererOf } from "./renderers.js";
+import { buildScreen, element } from "./screen.js";
 import { Strip } from "./strip.js";
 
 /** @typedef {import("./types").Component} Component */
@@ -21,23 +22,6 @@ const MOST_ZOOM = 16;
 const CLICK_PIXELS = 3;
 const WHEEL_NOTCH = 40;
 /** Wheel movement that turns a slice, in pixels; a notch of a mouse wheel has 100 to 120. */
-
-const HELP = [
-  ["Wheel, arrow keys", "next or previous slice"],
-  ["Page Up, Page Down", "ten slices"],
-  ["Home, End", "first or last slice"],
-  ["Space", "play and stop"],
-  ["Left drag", "window: sideways the width, up and down the level"],
-  ["Right drag, Ctrl + wheel, + and −", "zoom"],
-  ["Middle drag, Shift + drag", "move the image"],
-  ["Double click, 0", "reset window, zoom and position"],
-  ["1 to 5", "windows"],
-  ["I", "invert"],
-  ["R, E", "ruler, ellipse: drag on the image; Delete removes them from the slice"],
-  ["H", "show or hide the heat map"],
-  ["P", "coronal and sagittal planes; a click on the slice moves them there"],
-  ["?", "this list"],
-];
 
 /** @type {WeakMap<object, Viewer>} */
 const VIEWERS = new WeakMap();
@@ -69,23 +53,6 @@ function library(address) {
     loaded.catch(() => LIBRARIES.delete(address));
   }
   return loaded;
-}
-
-/**
- * @template {keyof HTMLElementTagNameMap} K
- * @param {K} name
- * @param {Record<string, unknown>} [properties] "class" and names with a hyphen become attributes
- * @param {(Node | string)[]} children
- * @returns {HTMLElementTagNameMap[K]}
- */
-function element(name, properties = {}, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(properties)) {
-    if (key === "class" || key.includes("-")) made.setAttribute(key, String(value));
-    else Object.assign(made, { [key]: value });
-  }
-  made.append(...children);
-  return made;
 }
 
 class Viewer {
@@ -123,12 +90,32 @@ class Viewer {
     this.planes = null;
     this.buffers = [new Uint8ClampedArray(0), new Uint8ClampedArray(0)];
     this.listeners = new AbortController();
-    this.#build();
+    this.screen = buildScreen(this.data, {
+      preset: (at) => this.#preset(at),
+      width: (value) => this.#setWindow(value, this.window.level),
+      level: (value) => this.#setWindow(this.window.width, value),
+      invert: () => this.#invert(),
+      reset: () => this.#reset(),
+      tool: (name) => this.#use(name),
+      planes: () => this.#togglePlanes(),
+      play: () => this.#play(),
+      map: (key) => this.#chooseMap(key),
+      opacity: (value) => {
+        this.opacity = value;
+        this.#redraw();
+      },
+      help: () => this.#toggleHelp(),
+      slice: (slice) => this.goTo(slice),
+    });
+    this.root = this.screen.root;
+    this.image = this.screen.image;
+    this.strip = new Strip(this.screen.strip, (slice) => this.goTo(slice));
     this.pixels = new Pixels(
       this.data,
       (slice) => this.#arrived(slice),
       (error) => this.#failed(error),
     );
+    this.#fill();
     this.pixels.load();
     this.#open();
     this.update(component);
@@ -145,9 +132,10 @@ class Viewer {
     }
     this.#fillMapMenu();
     this.strip.show(this.data);
-    this.key.hidden = models.length === 0;
+    this.screen.key.hidden = models.length === 0;
+    this.screen.attentionKey.hidden = this.data.attention === null;
     this.#fillThumbs();
-    this.markButton.hidden = !this.data.markable;
+    this.screen.tools.mark.hidden = !this.data.markable;
     if (!this.data.markable && this.tool === "mark") this.#use("window");
     if (order.count > this.orders) this.goTo(order.slice - 1);
     this.orders = order.count;
@@ -171,96 +159,11 @@ class Viewer {
 
   // ---- what is on the screen -------------------------------------------------------------------
 
-  #build() {
-    const { data } = this;
-    const hu = data.pixelType === "int16";
-    const corner = (/** @type {string} */ place) => element("div", { class: `corner ${place}` });
-    this.corners = { nw: corner("nw"), ne: corner("ne"), sw: corner("sw"), se: corner("se") };
-    const edges = ["l", "r", "t", "b"];
-    this.letters = (data.letters ?? []).map((letter, edge) =>
-      element("div", { class: `letter ${edges[edge]}`, textContent: letter }),
-    );
-    this.image = element("canvas", { "aria-hidden": "true" });
-    this.over = element("canvas", { "aria-hidden": "true" });
-    this.legend = element("div", { class: "legend", hidden: true });
-    this.help = element("div", { class: "help", hidden: true }, this.#helpTable());
-    this.stage = element("div", { class: "stage" }, this.image, this.over, this.legend, this.help);
-    this.stage.append(...Object.values(this.corners), ...this.letters);
-    this.planesBox = element("div", { class: "planes", hidden: true });
-    this.thumbs = element("div", { class: "thumbs", hidden: true });
-
-    this.presets = data.presets.map((preset, at) =>
-      this.#button(preset.name, `Window ${preset.width}/${preset.level} (key ${at + 1})`, () => this.#preset(at)),
-    );
-    const number = (/** @type {string} */ name, /** @type {number} */ least) =>
-      element("input", { type: "number", min: String(least), step: hu ? "5" : "1", "aria-label": name, title: name });
-    this.width = number(hu ? "Window width (HU)" : "Window width (grey levels)", 1);
-    this.level = number(hu ? "Window level (HU)" : "Window level (grey levels)", -2000);
-    this.#on(this.width, "change", () => this.#setWindow(Number(this.width.value), this.window.level));
-    this.#on(this.level, "change", () => this.#setWindow(this.window.width, Number(this.level.value)));
-    this.invertButton = this.#button("Invert", "Dark becomes bright (key I)", () => this.#invert());
-    this.tools = {
-      ruler: this.#button("Ruler", "Measure a length: drag on the image (key R)", () => this.#use("ruler")),
-      ellipse: this.#button("Ellipse", "Mean and SD: drag on the image (key E)", () => this.#use("ellipse")),
-      mark: this.#button("Mark the bleed", "Click the place of the bleed", () => this.#use("mark")),
-    };
-    this.markButton = this.tools.mark;
-    this.planesButton = this.#button("Planes", data.noPlanes || "Coronal and sagittal (key P)", () => this.#togglePlanes());
-    this.playButton = this.#button("Play", "Play the slices (space)", () => this.#play());
-    this.mapMenu = element("select", { "aria-label": "Heat map" });
-    this.#on(this.mapMenu, "change", () => this.#chooseMap(this.mapMenu.value));
-    this.opacityRange = element("input", { type: "range", min: "0.1", max: "1", step: "0.1", value: "0.6", title: "Opacity of the heat map", "aria-label": "Opacity of the heat map" });
-    this.#on(this.opacityRange, "input", () => {
-      this.opacity = Number(this.opacityRange.value);
-      this.#redraw();
-    });
-    this.mapBox = element("div", { class: "group" }, element("label", {}, "Heat map", this.mapMenu), this.opacityRange);
-    const group = (/** @type {Node[]} */ ...items) => element("div", { class: "group" }, ...items);
-    const bar = element(
-      "div",
-      { class: "bar" },
-      group(...this.presets),
-      group(element("label", {}, "W", this.width), element("label", {}, "L", this.level), this.invertButton, this.#button("Reset", "Window, zoom and position as at first (double click)", () => this.#reset())),
-      group(this.tools.ruler, this.tools.ellipse, this.markButton, this.planesButton, this.playButton),
-      this.mapBox,
-      this.#button("?", "Keys and mouse", () => this.#toggleHelp()),
-    );
-
-    this.stripCanvas = element("canvas", { role: "img", "aria-label": "Probability of each slice, a row a model" });
-    this.strip = new Strip(this.stripCanvas, (slice) => this.goTo(slice));
-    this.slider = element("input", { type: "range", min: "1", max: String(data.slices), "aria-label": "Slice" });
-    this.#on(this.slider, "input", () => this.goTo(Number(this.slider.value) - 1));
-    this.sliderText = element("span");
-    const slider = element("div", { class: "slider", hidden: data.slices === 1 }, this.sliderText, this.slider);
-    const scale = element("div", { class: "scale" });
-    scale.style.background = PROBABILITY_GRADIENT;
-    this.key = element("div", { class: "key", hidden: true }, "0 %", scale, "100 %: the slice shows a hemorrhage; a dot: suspicious. Attention: dark none, bright 3 times an even share or more.");
-    this.note = element("div", { class: "note", role: "status" });
-
-    this.root = element("div", { class: "viewer", tabIndex: 0, "data-testid": "slice-viewer", "data-slices": data.slices, "data-drawn": 0, role: "group", "aria-label": "Slice viewer" });
-    this.root.append(
-      bar,
-      element("div", { class: "main" }, this.stage, this.planesBox, this.thumbs),
-      element("div", { class: "bottom" }, this.stripCanvas, slider, this.key),
-      this.note,
-    );
+  #fill() {
     const place = /** @type {any} */ (this.component.parentElement).querySelector(".place");
-    place.replaceChildren(this.root);
-    this.planesButton.disabled = data.step === null;
+    place.replaceChildren(this.screen.root);
     this.#listen();
     this.#annotate();
-  }
-
-  #helpTable() {
-    const rows = HELP.map(([keys, meaning]) => element("tr", {}, element("td", { textContent: keys }), element("td", { textContent: meaning })));
-    return element("table", {}, ...rows);
-  }
-
-  /** @param {string} text @param {string} title @param {() => void} action */
-  #button(text, title, action) {
-    const made = element("button", { type: "button", textContent: text, title });
-    this.#on(made, "click", action);
-    return made;
   }
 
   /** @param {EventTarget} target @param {string} name @param {(event: any) => void} action @param {object} [options] */
@@ -271,21 +174,27 @@ class Viewer {
   async #open() {
     let loaded = null;
     if (!hasWebgl2()) {
-      this.#say("This browser cannot draw with WebGL2, so slices are shown in a plain view, without other planes.");
+      this.#say(
+        "This browser cannot draw with WebGL2, so slices are shown in a plain view, without other planes.",
+      );
     } else if (!this.data.niivue) {
-      this.#say("NiiVue is not installed on the server (`make env` fetches it), so slices are shown in a plain view, without other planes.");
+      this.#say(
+        "NiiVue is not installed on the server (`make env` fetches it), so slices are shown in a plain view, without other planes.",
+      );
     } else {
       try {
         loaded = await library(String(new URL(this.data.niivue, document.baseURI)));
       } catch {
-        this.#say("The viewer NiiVue could not be loaded, so slices are shown in a plain view, without other planes.");
+        this.#say(
+          "The viewer NiiVue could not be loaded, so slices are shown in a plain view, without other planes.",
+        );
       }
     }
     if (this.closed) return;
     this.library = loaded;
     if (!loaded) {
-      this.planesButton.disabled = true;
-      this.planesButton.title = "Other planes need WebGL2 and NiiVue.";
+      this.screen.planes.disabled = true;
+      this.screen.planes.title = "Other planes need WebGL2 and NiiVue.";
     }
     try {
       this.renderer = await rendererOf(this.image, loaded);
@@ -298,19 +207,19 @@ class Viewer {
     }
     this.root.dataset.renderer = this.renderer.upsideDown ? "niivue" : "plain";
     this.sizes = new ResizeObserver(() => this.#resized());
-    this.sizes.observe(this.stage);
+    this.sizes.observe(this.screen.stage);
     this.#resized();
   }
 
   sizes = new ResizeObserver(() => {});
 
   #resized() {
-    const { clientWidth: width, clientHeight: height } = this.stage;
+    const { clientWidth: width, clientHeight: height } = this.screen.stage;
     if (!width || !height || this.closed) return;
     const ratio = devicePixelRatio || 1;
     this.renderer?.resize(Math.round(width * ratio), Math.round(height * ratio));
-    this.over.width = Math.round(width * ratio);
-    this.over.height = Math.round(height * ratio);
+    this.screen.over.width = Math.round(width * ratio);
+    this.screen.over.height = Math.round(height * ratio);
     this.strip.draw();
     this.#redraw();
   }
@@ -342,8 +251,9 @@ class Viewer {
     if (slice === this.slice) this.#redraw();
     this.#drawThumb(slice);
     if (this.pixels.loaded === this.data.slices) this.root.dataset.loaded = "all";
-    if (this.pixels.loaded < this.data.slices) this.sliderText.title = `${this.pixels.loaded} of ${this.data.slices} slices have arrived`;
-    else this.sliderText.title = "";
+    if (this.pixels.loaded < this.data.slices)
+      this.screen.sliderText.title = `${this.pixels.loaded} of ${this.data.slices} slices have arrived`;
+    else this.screen.sliderText.title = "";
   }
 
   /** @param {unknown} error */
@@ -357,7 +267,7 @@ class Viewer {
 
   /** @param {string} sentence */
   #say(sentence) {
-    this.note.textContent = sentence;
+    this.screen.note.textContent = sentence;
   }
 
   /** Draws with the next frame. */
@@ -375,7 +285,7 @@ class Viewer {
     this.#annotate();
     if (!this.renderer || this.closed) return;
     if (values === undefined) {
-      this.corners.sw.textContent += "\nloading";
+      this.screen.corners.sw.textContent += "\nloading";
       return;
     }
     if (this.pictureChanged) {
@@ -383,10 +293,19 @@ class Viewer {
       const [rows, columns] = this.pixels.shape(this.slice);
       this.table.set(this.window, this.inverted);
       const size = 4 * rows * columns;
-      if (this.buffers[0].length !== size) this.buffers = [new Uint8ClampedArray(size), new Uint8ClampedArray(size)];
+      if (this.buffers[0].length !== size)
+        this.buffers = [new Uint8ClampedArray(size), new Uint8ClampedArray(size)];
       this.buffers.reverse();
       const rgba = this.buffers[0];
-      composed(values, rows, columns, this.table, this.#overlay(rows, columns), this.renderer.upsideDown, rgba);
+      composed(
+        values,
+        rows,
+        columns,
+        this.table,
+        this.#overlay(rows, columns),
+        this.renderer.upsideDown,
+        rgba,
+      );
       this.renderer.look(this.view);
       await this.renderer.show({ rgba, rows, columns, spacing: this.data.spacing ?? [1, 1] });
     } else {
@@ -401,25 +320,30 @@ class Viewer {
   #annotate() {
     const { data, slice, window } = this;
     const position = data.positions.length ? `${data.positions[slice].toFixed(1)} mm` : "";
-    this.corners.nw.textContent = [data.study, data.names[slice], data.turned && "turned for display"].filter(Boolean).join("\n");
-    this.corners.ne.textContent = `W ${Math.round(window.width)}  L ${Math.round(window.level)}${this.inverted ? "\ninverted" : ""}`;
-    this.corners.sw.textContent = `Slice ${slice + 1} of ${data.slices}${position ? `\n${position}` : ""}`;
-    this.corners.nw.title = data.turned;
-    this.sliderText.textContent = `Slice ${slice + 1} of ${data.slices}`;
-    this.slider.value = String(slice + 1);
-    this.slider.setAttribute("aria-valuetext", `Slice ${slice + 1} of ${data.slices}`);
+    this.screen.corners.nw.textContent = [data.study, data.names[slice], data.turned && "turned for display"]
+      .filter(Boolean)
+      .join("\n");
+    this.screen.corners.ne.textContent = `W ${Math.round(window.width)}  L ${Math.round(window.level)}${this.inverted ? "\ninverted" : ""}`;
+    this.screen.corners.sw.textContent = `Slice ${slice + 1} of ${data.slices}${position ? `\n${position}` : ""}`;
+    this.screen.corners.nw.title = data.turned;
+    this.screen.sliderText.textContent = `Slice ${slice + 1} of ${data.slices}`;
+    this.screen.slider.value = String(slice + 1);
+    this.screen.slider.setAttribute("aria-valuetext", `Slice ${slice + 1} of ${data.slices}`);
     this.strip.mark(slice);
     this.root.dataset.slice = String(slice + 1);
     this.root.dataset.window = `${Math.round(window.width)}/${Math.round(window.level)}`;
-    if (document.activeElement !== this.component.parentElement || !this.width.matches(":focus")) this.width.value = String(Math.round(window.width));
-    if (!this.level.matches(":focus")) this.level.value = String(Math.round(window.level));
-    this.presets.forEach((button, at) => {
+    if (!this.screen.width.matches(":focus")) this.screen.width.value = String(Math.round(window.width));
+    if (!this.screen.level.matches(":focus")) this.screen.level.value = String(Math.round(window.level));
+    this.screen.presets.forEach((button, at) => {
       const preset = data.presets[at];
       button.ariaPressed = String(preset.width === window.width && preset.level === window.level);
     });
-    this.invertButton.ariaPressed = String(this.inverted);
-    for (const [name, button] of Object.entries(this.tools)) button.ariaPressed = String(name === this.tool);
-    for (const button of /** @type {NodeListOf<HTMLButtonElement>} */ (this.thumbs.querySelectorAll("button"))) {
+    this.screen.invert.ariaPressed = String(this.inverted);
+    for (const [name, button] of Object.entries(this.screen.tools))
+      button.ariaPressed = String(name === this.tool);
+    for (const button of /** @type {NodeListOf<HTMLButtonElement>} */ (
+      this.screen.thumbs.querySelectorAll("button")
+    )) {
       button.ariaPressed = String(button.dataset.slice === String(slice));
     }
     this.#followPlanes();
@@ -428,17 +352,23 @@ class Viewer {
   /** @returns {Layout} in CSS pixels */
   #layout() {
     const [rows, columns] = this.pixels.shape(this.slice);
-    return new Layout({ rows, columns, spacing: this.data.spacing ?? [1, 1] }, this.view, this.stage.clientWidth, this.stage.clientHeight);
+    return new Layout(
+      { rows, columns, spacing: this.data.spacing ?? [1, 1] },
+      this.view,
+      this.screen.stage.clientWidth,
+      this.screen.stage.clientHeight,
+    );
   }
 
   #drawOver() {
     const ratio = devicePixelRatio || 1;
-    const context = /** @type {CanvasRenderingContext2D} */ (this.over.getContext("2d"));
+    const context = /** @type {CanvasRenderingContext2D} */ (this.screen.over.getContext("2d"));
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    context.clearRect(0, 0, this.over.width, this.over.height);
+    context.clearRect(0, 0, this.screen.over.width, this.screen.over.height);
     const layout = this.#layout();
     const shown = this.measures.filter(({ slice }) => slice === this.slice);
-    for (const measure of this.drawing ? [...shown, this.drawing] : shown) drawMeasure(context, layout, measure, this.#measureText(measure));
+    for (const measure of this.drawing ? [...shown, this.drawing] : shown)
+      drawMeasure(context, layout, measure, this.#measureText(measure));
     if (this.planes) {
       const [rows, columns] = this.pixels.shape(this.slice);
       drawPlaneLines(context, layout, this.centre.down * rows - 0.5, this.centre.right * columns - 0.5);
@@ -455,7 +385,9 @@ class Viewer {
     const { count, mean, deviation } = ellipseStatistics(values, rows, columns, measure.from, measure.to);
     if (!count) return "";
     const unit = this.data.pixelType === "int16" ? " HU" : " (grey level)";
-    const area = this.data.spacing ? `, ${((count * this.data.spacing[0] * this.data.spacing[1]) / 100).toFixed(1)} cm²` : `, ${count} pixels`;
+    const area = this.data.spacing
+      ? `, ${((count * this.data.spacing[0] * this.data.spacing[1]) / 100).toFixed(1)} cm²`
+      : `, ${count} pixels`;
     return `${mean.toFixed(0)} ± ${deviation.toFixed(0)}${unit}${area}`;
   }
 
@@ -464,7 +396,11 @@ class Viewer {
   /** @param {number} width @param {number} level */
   #setWindow(width, level) {
     if (!Number.isFinite(width) || !Number.isFinite(level)) return;
-    this.window = { name: "", width: Math.min(Math.max(width, 1), 8000), level: Math.min(Math.max(level, -2000), 4000) };
+    this.window = {
+      name: "",
+      width: Math.min(Math.max(width, 1), 8000),
+      level: Math.min(Math.max(level, -2000), 4000),
+    };
     clearTimeout(this.windowResting);
     this.windowResting = setTimeout(() => this.planes?.window(this.window), REST_MS);
     this.#redraw();
@@ -490,22 +426,25 @@ class Viewer {
   // ---- heat maps -------------------------------------------------------------------------------
 
   #fillMapMenu() {
-    this.mapBox.hidden = this.data.maps.length === 0;
-    const options = [element("option", { value: "", textContent: "off" }), ...this.data.maps.map(({ key, name }) => element("option", { value: key, textContent: name }))];
-    this.mapMenu.replaceChildren(...options);
-    this.mapMenu.value = this.mapShown ? this.mapKey : "";
-    this.opacityRange.disabled = !this.mapShown;
-    if (!this.mapShown) this.legend.hidden = true;
+    this.screen.mapBox.hidden = this.data.maps.length === 0;
+    const options = [
+      element("option", { value: "", textContent: "off" }),
+      ...this.data.maps.map(({ key, name }) => element("option", { value: key, textContent: name })),
+    ];
+    this.screen.mapMenu.replaceChildren(...options);
+    this.screen.mapMenu.value = this.mapShown ? this.mapKey : "";
+    this.screen.opacity.disabled = !this.mapShown;
+    if (!this.mapShown) this.screen.legend.hidden = true;
   }
 
   /** @param {string} key "" for none */
   #chooseMap(key) {
     this.mapShown = key !== "";
     if (key) this.mapKey = key;
-    this.mapMenu.value = this.mapShown ? this.mapKey : "";
-    this.opacityRange.disabled = !this.mapShown;
+    this.screen.mapMenu.value = this.mapShown ? this.mapKey : "";
+    this.screen.opacity.disabled = !this.mapShown;
     this.root.dataset.map = this.mapShown ? this.mapKey : "";
-    this.legend.hidden = !this.mapShown;
+    this.screen.legend.hidden = !this.mapShown;
     this.#redraw();
   }
 
@@ -540,10 +479,15 @@ class Viewer {
   #explainMap(choice, waiting) {
     const scale = element("div", { class: "scale" });
     scale.style.background = MAP_GRADIENT;
-    this.legend.replaceChildren(
+    this.screen.legend.replaceChildren(
       choice.name + (waiting ? ": being drawn" : ""),
       scale,
-      element("div", { class: "ends" }, element("span", { textContent: "none" }), element("span", { textContent: choice.scale })),
+      element(
+        "div",
+        { class: "ends" },
+        element("span", { textContent: "none" }),
+        element("span", { textContent: choice.scale }),
+      ),
       element("div", { class: "about", textContent: choice.note }),
     );
   }
@@ -554,8 +498,8 @@ class Viewer {
     if (this.planes) {
       this.planes.close();
       this.planes = null;
-      this.planesBox.hidden = true;
-      this.planesButton.ariaPressed = "false";
+      this.screen.planesBox.hidden = true;
+      this.screen.planes.ariaPressed = "false";
       this.root.dataset.planes = "";
       this.#redraw(false);
       return;
@@ -567,18 +511,24 @@ class Viewer {
       return;
     }
     this.#say("");
-    this.planesButton.ariaPressed = "true";
-    this.planesBox.hidden = false;
+    this.screen.planes.ariaPressed = "true";
+    this.screen.planesBox.hidden = false;
     const canvas = element("canvas");
-    this.planesBox.replaceChildren(canvas);
-    canvas.width = this.planesBox.clientWidth;
-    canvas.height = this.planesBox.clientHeight;
+    this.screen.planesBox.replaceChildren(canvas);
+    canvas.width = this.screen.planesBox.clientWidth;
+    canvas.height = this.screen.planesBox.clientHeight;
     const [rows, columns] = this.pixels.shape(0);
     const planes = new Planes(canvas, this.library);
     this.planes = planes;
     const slices = /** @type {import("./pixels.js").Values[]} */ (this.pixels.slices);
     const upwards = this.data.positions[0] <= this.data.positions[this.data.slices - 1];
-    await planes.open(upwards ? slices : [...slices].reverse(), rows, columns, [spacing[0], spacing[1], step], this.window);
+    await planes.open(
+      upwards ? slices : [...slices].reverse(),
+      rows,
+      columns,
+      [spacing[0], spacing[1], step],
+      this.window,
+    );
     this.root.dataset.planes = "shown";
     this.#redraw(false);
   }
@@ -593,7 +543,8 @@ class Viewer {
   /** The planes through a place of the axial slice. @param {[number, number]} place */
   #centrePlanes([row, column]) {
     const [rows, columns] = this.pixels.shape(this.slice);
-    const share = (/** @type {number} */ at, /** @type {number} */ of) => Math.min(Math.max((at + 0.5) / of, 0), 1);
+    const share = (/** @type {number} */ at, /** @type {number} */ of) =>
+      Math.min(Math.max((at + 0.5) / of, 0), 1);
     this.centre = { right: share(column, columns), down: share(row, rows) };
     this.#redraw(false);
   }
@@ -605,12 +556,17 @@ class Viewer {
 
   #fillThumbs() {
     const { top } = this.data;
-    this.thumbs.hidden = top.length === 0;
+    this.screen.thumbs.hidden = top.length === 0;
     const title = element("div", { class: "title", textContent: "Most suspicious" });
-    this.thumbs.replaceChildren(
+    this.screen.thumbs.replaceChildren(
       title,
       ...top.map(({ slice, probability }) => {
-        const button = element("button", { type: "button", title: "Mean of the models", "data-slice": slice - 1, "aria-pressed": "false" }, element("canvas", { width: 128, height: 128 }), `Slice ${slice}: ${Math.round(100 * probability)} %`);
+        const button = element(
+          "button",
+          { type: "button", title: "Mean of the models", "data-slice": slice - 1, "aria-pressed": "false" },
+          element("canvas", { width: 128, height: 128 }),
+          `Slice ${slice}: ${Math.round(100 * probability)} %`,
+        );
         button.addEventListener("click", () => this.goTo(slice - 1));
         return button;
       }),
@@ -620,7 +576,9 @@ class Viewer {
 
   /** @param {number} slice */
   #drawThumb(slice) {
-    const canvas = /** @type {HTMLCanvasElement | null} */ (this.thumbs.querySelector(`button[data-slice="${slice}"] canvas`));
+    const canvas = /** @type {HTMLCanvasElement | null} */ (
+      this.screen.thumbs.querySelector(`button[data-slice="${slice}"] canvas`)
+    );
     const values = this.pixels.slices[slice];
     if (!canvas || !values) return;
     const [rows, columns] = this.pixels.shape(slice);
@@ -629,7 +587,11 @@ class Viewer {
     table.set(this.data.presets[0], false);
     composed(values, rows, columns, table, null, false, rgba);
     const whole = element("canvas", { width: columns, height: rows });
-    /** @type {CanvasRenderingContext2D} */ (whole.getContext("2d")).putImageData(new ImageData(rgba, columns, rows), 0, 0);
+    /** @type {CanvasRenderingContext2D} */ (whole.getContext("2d")).putImageData(
+      new ImageData(rgba, columns, rows),
+      0,
+      0,
+    );
     const [high, wide] = this.data.spacing ?? [1, 1];
     const scale = Math.min(canvas.width / (columns * wide), canvas.height / (rows * high));
     const [w, h] = [columns * wide * scale, rows * high * scale];
@@ -641,20 +603,26 @@ class Viewer {
   // ---- mouse and keys --------------------------------------------------------------------------
 
   #listen() {
-    this.#on(this.stage, "wheel", (event) => this.#wheeled(event), { passive: false, capture: true });
-    this.#on(this.stage, "pointerdown", (event) => this.#pressed(event));
-    this.#on(this.stage, "pointermove", (event) => this.#pointed(event));
-    this.#on(this.stage, "pointerleave", () => {
-      this.corners.se.textContent = "";
+    this.#on(this.screen.stage, "wheel", (event) => this.#wheeled(event), { passive: false, capture: true });
+    this.#on(this.screen.stage, "pointerdown", (event) => this.#pressed(event));
+    this.#on(this.screen.stage, "pointermove", (event) => this.#pointed(event));
+    this.#on(this.screen.stage, "pointerleave", () => {
+      this.screen.corners.se.textContent = "";
     });
-    this.#on(this.stage, "contextmenu", (event) => event.preventDefault());
-    this.#on(this.stage, "dblclick", () => this.#reset());
+    this.#on(this.screen.stage, "contextmenu", (event) => event.preventDefault());
+    this.#on(this.screen.stage, "dblclick", () => this.#reset());
     this.#on(document, "keydown", (event) => this.#key(event));
     // A radio button that was clicked with the mouse would keep the arrow keys to itself.
-    this.#on(document, "pointerup", () => setTimeout(() => {
-      const active = /** @type {HTMLElement | null} */ (document.activeElement);
-      if (active?.getAttribute("role") === "radio") active.blur();
-    }), { capture: true });
+    this.#on(
+      document,
+      "pointerup",
+      () =>
+        setTimeout(() => {
+          const active = /** @type {HTMLElement | null} */ (document.activeElement);
+          if (active?.getAttribute("role") === "radio") active.blur();
+        }),
+      { capture: true },
+    );
   }
 
   /** @param {WheelEvent} event */
@@ -673,7 +641,7 @@ class Viewer {
 
   /** @param {PointerEvent} event */
   #pressed(event) {
-    if (this.help.contains(/** @type {Node} */ (event.target))) return;
+    if (this.screen.help.contains(/** @type {Node} */ (event.target))) return;
     this.root.focus({ preventScroll: true });
     const place = this.#place(event);
     const button = event.button;
@@ -685,16 +653,25 @@ class Viewer {
     const measuring = button === 0 && !moving && (this.tool === "ruler" || this.tool === "ellipse");
     const { window, view } = this;
     const layout = this.#layout();
-    this.stage.setPointerCapture(event.pointerId);
+    this.screen.stage.setPointerCapture(event.pointerId);
     const drag = new AbortController();
     const move = (/** @type {PointerEvent} */ now) => {
       const right = now.clientX - event.clientX;
       const down = now.clientY - event.clientY;
       if (moving) {
-        this.view = { ...view, panX: view.panX + right / layout.scale, panY: view.panY - down / layout.scale };
+        this.view = {
+          ...view,
+          panX: view.panX + right / layout.scale,
+          panY: view.panY - down / layout.scale,
+        };
         this.#redraw(false);
       } else if (measuring) {
-        this.drawing = { kind: /** @type {any} */ (this.tool), slice: this.slice, from: place, to: this.#place(now) };
+        this.drawing = {
+          kind: /** @type {any} */ (this.tool),
+          slice: this.slice,
+          from: place,
+          to: this.#place(now),
+        };
         this.#redraw(false);
       } else if (button === 2) {
         this.view = { ...view, zoom: bounded(view.zoom * Math.exp(-down / 150)) };
@@ -712,15 +689,15 @@ class Viewer {
       const still = Math.hypot(now.clientX - event.clientX, now.clientY - event.clientY) < CLICK_PIXELS;
       if (still && button === 0 && this.planes) this.#centrePlanes(place);
     };
-    this.stage.addEventListener("pointermove", move, { signal: drag.signal });
-    this.stage.addEventListener("pointerup", done, { signal: drag.signal });
-    this.stage.addEventListener("pointercancel", done, { signal: drag.signal });
+    this.screen.stage.addEventListener("pointermove", move, { signal: drag.signal });
+    this.screen.stage.addEventListener("pointerup", done, { signal: drag.signal });
+    this.screen.stage.addEventListener("pointercancel", done, { signal: drag.signal });
     event.preventDefault();
   }
 
   /** @param {PointerEvent} event @returns {[number, number]} */
   #place(event) {
-    const box = this.stage.getBoundingClientRect();
+    const box = this.screen.stage.getBoundingClientRect();
     return this.#layout().inSlice(event.clientX - box.left, event.clientY - box.top);
   }
 
@@ -731,7 +708,7 @@ class Viewer {
     const values = this.pixels.slices[this.slice];
     const inside = values && row >= 0 && column >= 0 && row < rows && column < columns;
     const unit = this.data.pixelType === "int16" ? "HU" : "grey level";
-    this.corners.se.textContent = inside ? `${values[row * columns + column]} ${unit}` : "";
+    this.screen.corners.se.textContent = inside ? `${values[row * columns + column]} ${unit}` : "";
   }
 
   /** @param {[number, number]} place */
@@ -761,12 +738,14 @@ class Viewer {
   #play() {
     clearInterval(this.playing);
     const stopped = this.playing !== undefined;
-    this.playing = stopped ? undefined : setInterval(() => this.goTo((this.slice + 1) % this.data.slices), PLAY_MS);
-    this.playButton.textContent = stopped ? "Play" : "Stop";
+    this.playing = stopped
+      ? undefined
+      : setInterval(() => this.goTo((this.slice + 1) % this.data.slices), PLAY_MS);
+    this.screen.play.textContent = stopped ? "Play" : "Stop";
   }
 
   #toggleHelp() {
-    this.help.hidden = !this.help.hidden;
+    this.screen.help.hidden = !this.screen.help.hidden;
   }
 
   /** @type {ReturnType<typeof setInterval> | undefined} */
@@ -792,17 +771,38 @@ class Viewer {
   #actions() {
     const by = (/** @type {number} */ slices) => () => this.goTo(this.slice + slices);
     return {
-      ArrowRight: by(1), ArrowDown: by(1), ArrowLeft: by(-1), ArrowUp: by(-1),
-      PageDown: by(PAGE), PageUp: by(-PAGE),
-      Home: () => this.goTo(0), End: () => this.goTo(this.data.slices - 1),
+      ArrowRight: by(1),
+      ArrowDown: by(1),
+      ArrowLeft: by(-1),
+      ArrowUp: by(-1),
+      PageDown: by(PAGE),
+      PageUp: by(-PAGE),
+      Home: () => this.goTo(0),
+      End: () => this.goTo(this.data.slices - 1),
       " ": () => this.#play(),
-      1: () => this.#preset(0), 2: () => this.#preset(1), 3: () => this.#preset(2), 4: () => this.#preset(3), 5: () => this.#preset(4),
-      0: () => this.#reset(), i: () => this.#invert(), r: () => this.#use("ruler"), e: () => this.#use("ellipse"),
-      h: () => this.#toggleMap(), p: () => this.#togglePlanes(),
-      "+": () => this.#zoom(ZOOM_STEP), "=": () => this.#zoom(ZOOM_STEP), "-": () => this.#zoom(1 / ZOOM_STEP),
+      1: () => this.#preset(0),
+      2: () => this.#preset(1),
+      3: () => this.#preset(2),
+      4: () => this.#preset(3),
+      5: () => this.#preset(4),
+      0: () => this.#reset(),
+      i: () => this.#invert(),
+      r: () => this.#use("ruler"),
+      e: () => this.#use("ellipse"),
+      h: () => this.#toggleMap(),
+      p: () => this.#togglePlanes(),
+      "+": () => this.#zoom(ZOOM_STEP),
+      "=": () => this.#zoom(ZOOM_STEP),
+      "-": () => this.#zoom(1 / ZOOM_STEP),
       "?": () => this.#toggleHelp(),
-      Escape: () => { this.help.hidden = true; this.#use(this.tool); },
-      Delete: () => { this.measures = this.measures.filter(({ slice }) => slice !== this.slice); this.#redraw(false); },
+      Escape: () => {
+        this.screen.help.hidden = true;
+        this.#use(this.tool);
+      },
+      Delete: () => {
+        this.measures = this.measures.filter(({ slice }) => slice !== this.slice);
+        this.#redraw(false);
+      },
     };
   }
 }
@@ -824,7 +824,13 @@ function takesKeys(target, own, key) {
   const field = /** @type {HTMLInputElement} */ (target);
   if (name === "TEXTAREA" || name === "SELECT" || target.isContentEditable) return false;
   if (name === "INPUT") return own && field.type === "range" && field.ariaLabel === "Slice";
-  if (target.closest('[role="radiogroup"], [role="listbox"], [role="slider"], [role="menu"], [role="dialog"]')) return false;
+  if (
+    target.closest('[role="radiogroup"], [role="listbox"], [role="slider"], [role="menu"], [role="dialog"]')
+  )
+    return false;
   // Space and Enter press the button that has the focus.
-  return !((name === "BUTTON" || name === "A" || target.getAttribute("role") === "button") && (key === " " || key === "Enter"));
+  return !(
+    (name === "BUTTON" || name === "A" || target.getAttribute("role") === "button") &&
+    (key === " " || key === "Enter")
+  );
 }
