@@ -8,6 +8,8 @@ import numpy as np
 
 TOP_FRACTION = 0.06
 """Part of a study's slices in the brain whose mean logit is the study's: blood shows in a few."""
+MAP_FEATURES = slice(6, 10)
+"""Of the ten features of a slice, those of the map; the first six are log-odds."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,12 +5,14 @@ Logits are log-odds of no fixed scale; `study_model` makes probabilities of them
 - CNN: the blood network's own logits.
 - Logistic regression, SVM: fitted to slices, in the network's ten features of each.
 - RNN, attention RNN: read the slices of a study in order (`recurrent_head`).
+
+The first three judge the study by a regression on its most suspicious slices (`StudyRegression`).
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -18,12 +20,13 @@ from typing import Protocol
 import numpy as np
 
 from hemodetect.errors import BundleError
-from hemodetect.models.findings import SliceFindings, top_fraction_mean
+from hemodetect.models.findings import MAP_FEATURES, SliceFindings, top_fraction_mean
 from hemodetect.models.recipes import StudyRecipe
 from hemodetect.models.weight_files import read_arrays, read_network, write_arrays
 
 HEAD_ARRAYS = "head.skops"
 HEAD_NETWORK = "head.keras"
+_STUDY = "study_"  # begins the names of a study regression's arrays
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,8 +93,61 @@ class Scaling:
         return (features - self.mean) / self.deviation
 
 
+@dataclass(frozen=True, eq=False)
+class StudyRegression:
+    """Logistic regression on a study: weights (5,) of `study_features`, and an intercept."""
+
+    scaling: Scaling
+    weights: np.ndarray
+    intercept: float
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, np.ndarray]) -> StudyRegression | None:
+        """From the arrays of a bundle; None where it was made before there were such regressions."""
+        if _STUDY + "weights" not in arrays:
+            return None
+        mean, deviation, weights, intercept = (
+            arrays[_STUDY + name] for name in ("mean", "deviation", "weights", "intercept")
+        )
+        return cls(Scaling(mean, deviation), weights, float(intercept))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The arrays that a bundle keeps."""
+        values = {
+            **self.scaling.arrays(),
+            "weights": self.weights,
+            "intercept": np.array(self.intercept),
+        }
+        return {_STUDY + name: array for name, array in values.items()}
+
+    def __call__(self, features: np.ndarray) -> float:
+        """Log-odds of a study with features (5,)."""
+        return float(self.scaling(features) @ self.weights + self.intercept)
+
+
+def study_features(slice_logits: np.ndarray, findings: SliceFindings) -> np.ndarray:
+    """(5,) float32: highest values in a study, see `top_fraction_mean`.
+
+    Of the slices' logits, and of the four measures of the network's map: blood that marks a large
+    place in few slices counts for more than what its log-odds say.
+
+    Args:
+        slice_logits: (n,) by the family.
+        findings: in the same slices.
+    """
+    values = np.column_stack([slice_logits, findings.features[:, MAP_FEATURES]])
+    return np.array([top_fraction_mean(v, findings.in_brain) for v in values.T], np.float32)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class SliceHead(ABC):
-    """A head that looks at each slice by itself."""
+    """A head that looks at each slice by itself.
+
+    Attributes:
+        study: judges the study; None for the mean logit of the most suspicious slices.
+    """
+
+    study: StudyRegression | None = None
 
     weighs_slices = False
     reads_in_order = False
@@ -101,25 +157,36 @@ class SliceHead(ABC):
         """(n,) log-odds of the slices of one series."""
 
     def logits(self, findings: SliceFindings) -> StudyLogits:
-        """Of one series; the study's are those of its most suspicious slices."""
+        """Of one series; the study's rest on its most suspicious slices."""
         values = self.slice_logits(findings)
-        study = top_fraction_mean(values, findings.in_brain)
+        if self.study is None:
+            study = top_fraction_mean(values, findings.in_brain)
+        else:
+            study = self.study(study_features(values, findings))
         return StudyLogits(values.astype(np.float32), study)
 
     def all_logits(self, series: Sequence[SliceFindings]) -> list[StudyLogits]:
         """Of many series, in order."""
         return [self.logits(findings) for findings in series]
 
+    def slice_arrays(self) -> dict[str, np.ndarray]:
+        """What `slice_logits` rests on."""
+        return {}
 
+    def save(self, folder: Path) -> None:
+        """Writes the arrays into an existing folder; nothing where there are none."""
+        arrays = self.slice_arrays() | (self.study.arrays() if self.study else {})
+        if arrays:
+            write_arrays(folder / HEAD_ARRAYS, arrays)
+
+
+@dataclass(frozen=True, eq=False)
 class NetworkLogitHead(SliceHead):
-    """The blood network's logits, unchanged."""
+    """The blood network's logits of the slices, unchanged."""
 
     def slice_logits(self, findings: SliceFindings) -> np.ndarray:
         """(n,) log-odds of the slices of one series."""
         return findings.logits
-
-    def save(self, folder: Path) -> None:
-        """Nothing: it has no weights."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,16 +201,13 @@ class LinearHead(SliceHead):
         """(n,) log-odds of the slices of one series."""
         return self.scaling(findings.features) @ self.weights + self.intercept
 
-    def save(self, folder: Path) -> None:
-        """Writes the weights into an existing folder."""
-        write_arrays(
-            folder / HEAD_ARRAYS,
-            {
-                **self.scaling.arrays(),
-                "weights": self.weights,
-                "intercept": np.array(self.intercept),
-            },
-        )
+    def slice_arrays(self) -> dict[str, np.ndarray]:
+        """What `slice_logits` rests on."""
+        return {
+            **self.scaling.arrays(),
+            "weights": self.weights,
+            "intercept": np.array(self.intercept),
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,33 +227,37 @@ class KernelHead(SliceHead):
         squared_distances = np.maximum(norms - 2 * x @ self.support.T, 0)
         return np.exp(-self.gamma * squared_distances) @ self.dual + self.intercept
 
-    def save(self, folder: Path) -> None:
-        """Writes the weights into an existing folder."""
-        write_arrays(
-            folder / HEAD_ARRAYS,
-            {
-                **self.scaling.arrays(),
-                "support": self.support,
-                "dual": self.dual,
-                "numbers": np.array([self.intercept, self.gamma]),
-            },
-        )
+    def slice_arrays(self) -> dict[str, np.ndarray]:
+        """What `slice_logits` rests on."""
+        return {
+            **self.scaling.arrays(),
+            "support": self.support,
+            "dual": self.dual,
+            "numbers": np.array([self.intercept, self.gamma]),
+        }
 
 
 def load_head(folder: Path, recipe: StudyRecipe) -> StudyHead:
     """The head that `save` wrote; raises `BundleError` where it is unsafe or damaged."""
-    if recipe.family == "cnn":
+    file = folder / HEAD_ARRAYS
+    if recipe.family == "cnn" and not file.is_file():
         return NetworkLogitHead()
-    arrays = read_arrays(folder / HEAD_ARRAYS)
+    arrays = read_arrays(file)
     try:
+        study = StudyRegression.of(arrays)
+        if recipe.family == "cnn":
+            return NetworkLogitHead(study=study)
         scaling = Scaling(arrays["mean"], arrays["deviation"])
         if recipe.family == "logistic":
-            return LinearHead(scaling, arrays["weights"], float(arrays["intercept"]))
+            weights, constant = arrays["weights"], float(arrays["intercept"])
+            return LinearHead(scaling, weights, constant, study=study)
         if recipe.family == "svm":
-            intercept, gamma = (float(x) for x in arrays["numbers"])
-            return KernelHead(scaling, arrays["support"], arrays["dual"], intercept, gamma)
+            constant, gamma = (float(x) for x in arrays["numbers"])
+            return KernelHead(
+                scaling, arrays["support"], arrays["dual"], constant, gamma, study=study
+            )
     except (KeyError, TypeError, ValueError) as error:
-        raise BundleError(f"{folder / HEAD_ARRAYS}: holds no head ({error}).") from error
+        raise BundleError(f"{file}: holds no head ({error}).") from error
     from hemodetect.models.recurrent_head import RecurrentHead
 
     network = read_network(folder / HEAD_NETWORK)

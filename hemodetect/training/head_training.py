@@ -17,8 +17,11 @@ from hemodetect.models.study_heads import (
     LinearHead,
     NetworkLogitHead,
     Scaling,
+    SliceHead,
     StudyHead,
     StudyLogits,
+    StudyRegression,
+    study_features,
 )
 from hemodetect.models.study_model import StudyScale
 from hemodetect.training.calibration import fitted_sigmoid
@@ -57,41 +60,59 @@ class HeadSeries:
 
 
 def fitted_head(training: Sequence[HeadSeries], recipe: StudyRecipe, seed: int) -> StudyHead:
-    """The head of the recipe's family, fitted to the slices of training series whose label is known."""
+    """The head of the recipe's family.
+
+    It is fitted to the slices of training series whose label is known. A head that looks at each slice
+    by itself gets a regression on the training studies beside it, which judges studies.
+    """
+    if recipe.family in ("rnn", "attention_rnn"):
+        from hemodetect.models.recurrent_head import RecurrentHead
+
+        training = _with_known_bleeds(training)
+        scaling = Scaling.of(_known_slices(training, recipe)[0])
+        network = _fitted_network(training, scaling, recipe, seed)
+        return RecurrentHead(scaling, network, recipe.family == "attention_rnn")
+    head = _slice_head(training, recipe)
+    return replace(head, study=_study_regression(training, head, recipe))
+
+
+def _slice_head(training: Sequence[HeadSeries], recipe: StudyRecipe) -> SliceHead:
     if recipe.family == "cnn":
         return NetworkLogitHead()
-    if not any(one.label and one.slice_labels for one in training):
-        # No bleeding slice is known as one: the folder's label has to do.
-        training = [replace(one, slice_labels=True) for one in training]
-    rows = [_rows(one, recipe) for one in training]
-    features = np.concatenate(
-        [one.findings.features[r] for one, r in zip(training, rows, strict=True)]
-    )
-    labels = np.concatenate([one.labels[r] for one, r in zip(training, rows, strict=True)])
+    features, labels = _known_slices(_with_known_bleeds(training), recipe)
     scaling = Scaling.of(features)
     if recipe.family == "logistic":
         model = LogisticRegression(C=recipe.regularisation, max_iter=2000, class_weight="balanced")
         model.fit(scaling(features), labels)
         return LinearHead(scaling, model.coef_[0].astype(np.float32), float(model.intercept_[0]))
-    if recipe.family == "svm":
-        svm = SVC(
-            C=recipe.regularisation,
-            gamma=recipe.gamma,
-            class_weight="balanced",
-            cache_size=1000,
-        )
-        svm.fit(scaling(features).astype(np.float64), labels)
-        return KernelHead(
-            scaling,
-            svm.support_vectors_.astype(np.float32),
-            svm.dual_coef_[0],
-            float(svm.intercept_[0]),
-            recipe.gamma,
-        )
-    from hemodetect.models.recurrent_head import RecurrentHead
+    svm = SVC(C=recipe.regularisation, gamma=recipe.gamma, class_weight="balanced", cache_size=1000)
+    svm.fit(scaling(features).astype(np.float64), labels)
+    return KernelHead(
+        scaling,
+        svm.support_vectors_.astype(np.float32),
+        svm.dual_coef_[0],
+        float(svm.intercept_[0]),
+        recipe.gamma,
+    )
 
-    network = _fitted_network(training, scaling, recipe, seed)
-    return RecurrentHead(scaling, network, recipe.family == "attention_rnn")
+
+def _study_regression(
+    training: Sequence[HeadSeries], head: SliceHead, recipe: StudyRecipe
+) -> StudyRegression | None:
+    """Fitted to the training studies of sets with both kinds, every set weighing the same; None where
+    there is no such set.
+    """
+    studies = [training[i] for i in _studies_of_both_kinds(training)]
+    if not studies:
+        return None
+    features = np.stack(
+        [study_features(head.slice_logits(one.findings), one.findings) for one in studies]
+    )
+    scaling = Scaling.of(features)
+    model = LogisticRegression(C=recipe.regularisation)
+    weights = _equal_sets(np.array([one.set for one in studies]))
+    model.fit(scaling(features), [one.label for one in studies], weights)
+    return StudyRegression(scaling, model.coef_[0].astype(np.float32), float(model.intercept_[0]))
 
 
 def fitted_scale(training: Sequence[HeadSeries], logits: Sequence[StudyLogits]) -> StudyScale:
@@ -105,15 +126,10 @@ def fitted_scale(training: Sequence[HeadSeries], logits: Sequence[StudyLogits]) 
         logits: one a series, by a head that was not fitted to its patient.
     """
     names = np.array([one.set for one in training])
-    labels = np.array([one.label for one in training])
-    is_study = np.array([one.is_study for one in training])
-    of_both_kinds = [
-        name for name in np.unique(names) if len(np.unique(labels[is_study & (names == name)])) == 2
-    ]
-    studies = np.flatnonzero(is_study & np.isin(names, of_both_kinds))
+    studies = _studies_of_both_kinds(training)
     study = fitted_sigmoid(
-        np.array([logits[int(i)].study for i in studies]),
-        labels[studies],
+        np.array([logits[i].study for i in studies]),
+        np.array([training[i].label for i in studies]),
         _equal_sets(names[studies]),
     )
     by_slice = [i for i, one in enumerate(training) if one.slice_labels]
@@ -127,10 +143,37 @@ def fitted_scale(training: Sequence[HeadSeries], logits: Sequence[StudyLogits]) 
     return StudyScale(study, slices)
 
 
+def _studies_of_both_kinds(training: Sequence[HeadSeries]) -> list[int]:
+    """Which series are whole studies, of the sets that have bleeding and normal ones."""
+    kinds: dict[str, set[int]] = {}
+    for one in training:
+        if one.is_study:
+            kinds.setdefault(one.set, set()).add(one.label)
+    return [i for i, one in enumerate(training) if one.is_study and len(kinds[one.set]) == 2]
+
+
 def _equal_sets(names: np.ndarray) -> np.ndarray:
     """(m,) weights of cases by the names of their sets; their sum is m, each set's is the same."""
     found, inverse, counts = np.unique(names, return_inverse=True, return_counts=True)
     return len(names) / len(found) / counts[inverse]
+
+
+def _with_known_bleeds(training: Sequence[HeadSeries]) -> Sequence[HeadSeries]:
+    """The series; where no bleeding slice is known as one, the folder's label has to do."""
+    if any(one.label and one.slice_labels for one in training):
+        return training
+    return [replace(one, slice_labels=True) for one in training]
+
+
+def _known_slices(
+    training: Sequence[HeadSeries], recipe: StudyRecipe
+) -> tuple[np.ndarray, np.ndarray]:
+    """Features (m, 10) and labels (m,) of the slices that heads are fitted to."""
+    rows = [_rows(one, recipe) for one in training]
+    return (
+        np.concatenate([one.findings.features[r] for one, r in zip(training, rows, strict=True)]),
+        np.concatenate([one.labels[r] for one, r in zip(training, rows, strict=True)]),
+    )
 
 
 def _rows(series: HeadSeries, recipe: StudyRecipe) -> np.ndarray:
