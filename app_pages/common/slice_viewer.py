@@ -55,6 +55,8 @@ def viewer(
     marks: list[dict[str, Any]] | None = None,
     height: str = "max(440px, calc(100vh - 285px))",
     silent: bool = False,
+    shortcuts: Mapping[str, str] | None = None,
+    on_shortcut: Callable[[str], None] | None = None,
 ) -> None:
     """Draws the viewer of a study, and below it the chart where models have answered.
 
@@ -71,10 +73,17 @@ def viewer(
         marks: to show: slice (from 1), row, column (of the stored slice) and label.
         height: of the viewer, in CSS.
         silent: it reports nothing, so that no run of the page is interrupted.
+        shortcuts: keys of the page, e.g. "b" or "Shift+1", and what they do.
+        on_shortcut: called with a key of these; the whole page is drawn after it.
     """
     opened = _open_study(study, prefix)
     opened.maps = {} if prediction is None else _heat_maps(study, prediction, maps or {}, cnn)
-    _fragment(study, prefix, opened, prediction, cnn, markable, marks or [], height, silent)
+    given = {"markable": markable, "height": height, "silent": silent}
+    given["shortcuts"] = [
+        {"key": key, "meaning": meaning} for key, meaning in (shortcuts or {}).items()
+    ]
+    given["marks"] = [_shown_mark(mark, opened) for mark in marks or []]
+    _fragment(study, prefix, opened, prediction, cnn, given, on_shortcut)
 
 
 def go_to(number: int, prefix: str) -> None:
@@ -110,10 +119,8 @@ def _fragment(
     opened: OpenStudy,
     prediction: StudyPrediction | None,
     cnn: ReleasedModel | None,
-    markable: bool,
-    marks: list[dict[str, Any]],
-    height: str,
-    silent: bool,
+    given: dict[str, Any],
+    on_shortcut: Callable[[str], None] | None,
 ) -> None:
     # A key of the study: the browser would send the mark of the last study again.
     key = f"{prefix}_viewer_{opened.token[:8]}"
@@ -133,18 +140,26 @@ def _fragment(
             "row": round(row),
             "column": round(column),
         }
+        st.session_state[f"{prefix}_whole_page"] = True
 
-    data = _series_data(study, opened)
-    data |= _answer_data(prediction, opened, cnn, prefix)
-    data |= {
-        "start": start,
-        "order": st.session_state.get(f"{prefix}_order", {"slice": start, "count": 0}),
-        "marks": [_shown_mark(mark, opened) for mark in marks],
-        "markable": markable,
-        "height": height,
-        "silent": silent,
-    }
-    _COMPONENT(key=key, data=data, on_slice_change=moved, on_mark_change=marked)
+    def pressed() -> None:
+        if on_shortcut is not None:
+            on_shortcut(str(st.session_state[key].shortcut["key"]))
+            st.session_state[f"{prefix}_whole_page"] = True
+
+    order = st.session_state.get(f"{prefix}_order", {"slice": start, "count": 0})
+    _COMPONENT(
+        key=key,
+        data=_series_data(study, opened)
+        | _answer_data(prediction, opened, cnn)
+        | given
+        | {"start": start, "order": order},
+        on_slice_change=moved,
+        on_mark_change=marked,
+        on_shortcut_change=pressed,
+    )
+    if st.session_state.pop(f"{prefix}_whole_page", False):
+        st.rerun()
     if prediction is not None and prediction.families and len(study.slices) > 1:
         _chart(prediction, prefix)
 
@@ -183,7 +198,7 @@ def _series_data(study: Study, opened: OpenStudy) -> dict[str, Any]:
 
 
 def _answer_data(
-    prediction: StudyPrediction | None, opened: OpenStudy, cnn: ReleasedModel | None, prefix: str
+    prediction: StudyPrediction | None, opened: OpenStudy, cnn: ReleasedModel | None
 ) -> dict[str, Any]:
     """What the models say of the slices: nothing where they may not be seen."""
     if prediction is None or not prediction.families:

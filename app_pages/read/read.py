@@ -107,23 +107,30 @@ def _study_page(study: Study) -> None:
     if len(study.series) > 1:
         study = study.choosing(st.session_state.get("read_series", study.chosen))
     found = known_answers("read")
-    _head(study, found)
-    if origin := st.session_state.get("read_origin"):
-        st.caption(f":material/grid_view: {origin}")
+    # All that stands above the slices is one element: were their place to change, they would be
+    # fetched and drawn again.
+    above = st.container(key="above_slices")
+    with above:
+        _head(study, found)
+        if origin := st.session_state.get("read_origin"):
+            st.caption(f":material/grid_view: {origin}")
     if found is None:
-        place = no_calls_row("The models are about to read the study.")
+        with above:
+            place = no_calls_row("The models are about to read the study.")
         viewer(study, "read", silent=True)
         # The images are on their way to the browser while the models read.
         work_out_answers(study, "read", place)
         st.rerun()
     prediction = found.prediction
     if prediction.stopped:
-        stopped(prediction)
+        with above:
+            stopped(prediction)
         viewer(prediction.study, "read")
     else:
         trained_on = st.session_state.get("read_trained_on", {})
-        cautions_line(prediction, trained_on_sentence(prediction, trained_on))
-        calls_row(found)
+        with above:
+            cautions_line(prediction, trained_on_sentence(prediction, trained_on))
+            calls_row(found)
         viewer(prediction.study, "read", prediction=prediction, maps=found.maps, cnn=found.cnn)
         about_the_models(found)
     for sentence in series_sentences(study):
@@ -228,7 +235,8 @@ refusal = None
 # its fields on the screen until the models have read the study.
 opening = st.empty()
 if "read_study" not in st.session_state and (files := _uploaded_files()):
-    refusal = _open(files)
+    with opening.container():
+        refusal = _open(files)
 if "read_study" in st.session_state:
     opening.empty()
     _study_page(st.session_state["read_study"])

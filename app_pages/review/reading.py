@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
@@ -31,6 +32,15 @@ from hemodetect.storage.people import Person
 from hemodetect.viewer.places import Place, millimetres
 
 CALLS: dict[Call, str] = {"hemorrhage": "Hemorrhage", "none": "None", "unsure": "Not sure"}
+_CALL_KEYS: dict[str, Call] = {"b": "hemorrhage", "n": "none", "u": "unsure"}
+_SURE_KEYS = {f"Shift+{number}": number for number in range(1, 6)}
+_SHORTCUTS = {key: f"call: {CALLS[call].lower()}" for key, call in _CALL_KEYS.items()} | {
+    "Shift+1": "sure: a guess",
+    "Shift+2": "sure: 2",
+    "Shift+3": "sure: 3",
+    "Shift+4": "sure: 4",
+    "Shift+5": "sure: certain",
+}
 CONFIDENCES = {1: "1 (guess)", 2: "2", 3: "3", 4: "4", 5: "5 (certain)"}
 
 
@@ -60,7 +70,14 @@ def reading(review_session: ReviewSession, reader: Person, place: DeltaGenerator
     if assignment.stage == "blind":
         left, right = st.columns([9, 4])
         with left:
-            viewer(study, "review_read", markable=True, marks=_marks())
+            viewer(
+                study,
+                "review_read",
+                markable=True,
+                marks=_marks(),
+                shortcuts=_SHORTCUTS,
+                on_shortcut=_shortcut(review_session, assignment, reader),
+            )
         with right:
             _form(review_session, assignment, reader)
         return
@@ -93,9 +110,33 @@ def reading(review_session: ReviewSession, reader: Person, place: DeltaGenerator
         cnn=found.cnn,
         markable=True,
         marks=_marks(),
+        height="max(440px, calc(100vh - 400px))",
+        shortcuts=_SHORTCUTS,
+        on_shortcut=_shortcut(review_session, assignment, reader),
     )
     if not prediction.stopped:
         about_the_models(found)
+
+
+def _key_end(review_session: ReviewSession, assignment: Assignment, reader: Person) -> str:
+    """What the keys of the form's fields end with: one form for each reader, study and stage."""
+    place = review_session.readers.index(reader.name)
+    return f"{place}_{assignment.study.number}_{assignment.stage}"
+
+
+def _shortcut(
+    review_session: ReviewSession, assignment: Assignment, reader: Person
+) -> Callable[[str], None]:
+    """What a key of `_SHORTCUTS` does: it fills in the form."""
+    key_end = _key_end(review_session, assignment, reader)
+
+    def pressed(key: str) -> None:
+        if key in _CALL_KEYS:
+            st.session_state[f"review_read_call_{key_end}"] = _CALL_KEYS[key]
+        elif key in _SURE_KEYS:
+            st.session_state[f"review_read_sure_{key_end}"] = _SURE_KEYS[key]
+
+    return pressed
 
 
 def _marks() -> list[dict[str, Any]]:
@@ -169,9 +210,11 @@ def _form(review_session: ReviewSession, assignment: Assignment, reader: Person)
         )
     else:
         st.markdown("**Your call**")
-    key_end = (
-        f"{review_session.readers.index(reader.name)}_{assignment.study.number}_{assignment.stage}"
-    )
+    key_end = _key_end(review_session, assignment, reader)
+    if first_answer is not None:
+        # As values, not as defaults: the viewer's keys set them too.
+        st.session_state.setdefault(f"review_read_call_{key_end}", first_answer.call)
+        st.session_state.setdefault(f"review_read_sure_{key_end}", first_answer.confidence)
     if assignment.stage == "shown":
         left, middle, button_place = st.columns([4, 5, 4], vertical_alignment="bottom")
         details: DeltaGenerator = st.expander("Slices, type and note", icon=":material/edit_note:")
@@ -181,14 +224,12 @@ def _form(review_session: ReviewSession, assignment: Assignment, reader: Person)
         "Is there a hemorrhage?",
         list(CALLS),
         format_func=CALLS.__getitem__,
-        default=first_answer.call if first_answer else None,
         key=f"review_read_call_{key_end}",
     )
     confidence = middle.segmented_control(
         "How sure are you?",
         list(CONFIDENCES),
         format_func=CONFIDENCES.__getitem__,
-        default=first_answer.confidence if first_answer else None,
         key=f"review_read_sure_{key_end}",
     )
     slices: tuple[int, ...] = ()
@@ -219,6 +260,7 @@ def _form(review_session: ReviewSession, assignment: Assignment, reader: Person)
         type="primary",
         icon=":material/check:",
         disabled=call is None or confidence is None,
+        shortcut="Ctrl+Enter",
         key=f"review_read_done_{key_end}",
         width="stretch",
     )

@@ -104,10 +104,7 @@ function buildStage(data) {
   const image = element("canvas", { "aria-hidden": "true" });
   const over = element("canvas", { "aria-hidden": "true" });
   const legend = element("div", { class: "legend", hidden: true });
-  const rows = HELP.map(([keys, meaning]) =>
-    element("tr", {}, element("td", { textContent: keys }), element("td", { textContent: meaning })),
-  );
-  const help = element("div", { class: "help", hidden: true }, element("table", {}, ...rows));
+  const help = element("div", { class: "help", hidden: true }, helpTable(data));
   const stage = element(
     "div",
     { class: "stage" },
@@ -119,6 +116,17 @@ function buildStage(data) {
     help,
   );
   return { stage, image, over, legend, help, corners };
+}
+
+/** @param {ViewerData} data */
+function helpTable(data) {
+  const own = data.shortcuts.map(({ key, meaning }) => [key.length === 1 ? key.toUpperCase() : key, meaning]);
+  const cell = (/** @type {string} */ text) => element("td", { textContent: text });
+  return element(
+    "table",
+    {},
+    ...[...HELP, ...own].map(([keys, meaning]) => element("tr", {}, cell(keys), cell(meaning))),
+  );
 }
 
 /** @param {ViewerData} data @param {Actions} actions */

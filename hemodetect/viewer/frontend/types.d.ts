@@ -55,6 +55,8 @@ export type ViewerData = {
   markable: boolean;
   /** CSS height of the viewer. */
   height: string;
+  /** Keys of the page around the viewer. */
+  shortcuts: { key: string; meaning: string }[];
   /** Nothing is reported to the server. */
   silent: boolean;
 };

@@ -77,6 +77,7 @@ class Viewer {
     this.mapShown = false;
     this.closed = false;
     this.drawn = 0;
+    this.pressed = 0;
     this.frame = 0;
     this.pictureChanged = true;
     this.wheel = 0;
@@ -367,6 +368,7 @@ class Viewer {
     context.clearRect(0, 0, this.screen.over.width, this.screen.over.height);
     const layout = this.#layout();
     const shown = this.measures.filter(({ slice }) => slice === this.slice);
+    this.root.dataset.measures = shown.map((measure) => this.#measureText(measure)).join("; ");
     for (const measure of this.drawing ? [...shown, this.drawing] : shown)
       drawMeasure(context, layout, measure, this.#measureText(measure));
     if (this.planes) {
@@ -611,7 +613,8 @@ class Viewer {
     });
     this.#on(this.screen.stage, "contextmenu", (event) => event.preventDefault());
     this.#on(this.screen.stage, "dblclick", () => this.#reset());
-    this.#on(document, "keydown", (event) => this.#key(event));
+    // Before Streamlit, for which R draws the page anew.
+    this.#on(window, "keydown", (event) => this.#key(event), { capture: true });
     // A radio button that was clicked with the mouse would keep the arrow keys to itself.
     this.#on(
       document,
@@ -686,6 +689,7 @@ class Viewer {
       drag.abort();
       if (this.drawing) this.measures.push(this.drawing);
       this.drawing = null;
+      this.#redraw(false);
       const still = Math.hypot(now.clientX - event.clientX, now.clientY - event.clientY) < CLICK_PIXELS;
       if (still && button === 0 && this.planes) this.#centrePlanes(place);
     };
@@ -760,10 +764,20 @@ class Viewer {
     const target = /** @type {HTMLElement} */ (event.composedPath()[0]);
     const own = event.composedPath().includes(this.root);
     if (event.ctrlKey || event.metaKey || event.altKey || !takesKeys(target, own, event.key)) return;
+    const name =
+      event.shiftKey && event.code.startsWith("Digit")
+        ? `Shift+${event.code.slice(5)}`
+        : event.key.toLowerCase();
+    if (this.data.shortcuts.some(({ key }) => key === name)) {
+      event.preventDefault();
+      this.pressed++;
+      this.component.setStateValue("shortcut", { key: name, count: this.pressed });
+      return;
+    }
     const action = this.#actions()[event.key.length === 1 ? event.key.toLowerCase() : event.key];
     if (!action) return;
     event.preventDefault();
-    event.stopPropagation();
+    event.stopImmediatePropagation();
     action();
   }
 

@@ -1,0 +1,295 @@
+"""The slice viewer, driven as a reader does: mouse, keys, overlay, strip, and what crosses the wire."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from app_server import running_app
+from conftest import FLAGS
+from viewer_page import Viewer, wait_for_calls
+
+from hemodetect.phantom.files import write_dicom_series, write_pictures
+from hemodetect.phantom.head import Bleed, head_phantom
+from hemodetect.viewer.routes import COOKIE
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """24 slices with a bleed on the patient's left."""
+    made = tmp_path_factory.mktemp("head") / "scan"
+    phantom = head_phantom(
+        [Bleed("intraparenchymal", 30)], slices=24, size=256, pixel_spacing_mm=0.9
+    )
+    write_dicom_series(phantom, made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def page(browser, address: str, folder: Path) -> Iterator[object]:
+    """A page on which the models have read the study."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    browser_page = context.new_page()
+    browser_page.set_default_timeout(90_000)
+    browser_page.goto(address)
+    browser_page.locator("input[type=file]").first.set_input_files(folder)
+    viewer = Viewer(browser_page)
+    browser_page.keyboard.press("End")
+    wait_for_calls(browser_page)
+    # The reader's slice stays when the calls come: the viewer is not drawn anew.
+    assert viewer.slice == 24
+    viewer.until("loaded", "all")
+    yield browser_page
+    context.close()
+
+
+@pytest.fixture
+def viewer(page) -> Viewer:
+    """The viewer in its first state, in the middle slice."""
+    found = Viewer(page)
+    x, y = found.middle()
+    page.mouse.move(x, y)
+    page.keyboard.press("Escape")
+    page.keyboard.press("0")
+    page.keyboard.press("Home")
+    found.until("shown", "1")
+    return found
+
+
+def test_it_fits_the_screen_with_the_calls(page, viewer: Viewer) -> None:
+    for width, height in ((1440, 900), (1024, 768)):
+        page.set_viewport_size({"width": width, "height": height})
+        page.wait_for_timeout(300)
+        box = viewer.root.bounding_box()
+        calls = page.locator(".st-key-calls").bounding_box()
+        assert calls["y"] + calls["height"] <= box["y"] + 4
+        assert box["y"] + box["height"] <= height
+        if width == 1440:
+            assert box["height"] >= 560
+    page.set_viewport_size({"width": 1440, "height": 900})
+
+
+def test_wheel_keys_slider_and_strip_turn_slices(page, viewer: Viewer) -> None:
+    page.mouse.wheel(0, 120)
+    viewer.until("shown", "2")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    viewer.until("shown", "4")
+    page.keyboard.press("ArrowUp")
+    viewer.until("shown", "3")
+    page.keyboard.press("PageDown")
+    viewer.until("shown", "13")
+    page.keyboard.press("End")
+    viewer.until("shown", "24")
+    viewer.root.get_by_role("slider", name="Slice", exact=True).fill("7")
+    viewer.until("shown", "7")
+    strip = viewer.root.get_by_role("img", name=re.compile("Probability of each slice"))
+    box = strip.bounding_box()
+    strip.click(position={"x": box["width"] - 2, "y": 10})
+    viewer.until("shown", "24")
+    strip.click(position={"x": 112 + 0.5 * (box["width"] - 112) / 24, "y": 10})
+    viewer.until("shown", "1")
+    page.keyboard.press(" ")
+    viewer.until("shown", re.compile("[3-9]"))
+    page.keyboard.press(" ")
+
+
+def test_turning_windowing_and_overlays_ask_the_server_for_nothing(page, viewer: Viewer) -> None:
+    page.keyboard.press("h")
+    viewer.until("map-drawn", re.compile("/0$"))
+    page.wait_for_timeout(600)  # the slice at rest has been reported
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    for _ in range(10):
+        page.mouse.wheel(0, 120)
+    viewer.until("shown", "11")
+    viewer.until("map-drawn", re.compile("/10$"))
+    viewer.drag(60, 20)
+    page.keyboard.press("h")
+    viewer.until("map", "")
+    assert asked == []
+
+
+def test_windows_by_keys_drag_and_numbers(page, viewer: Viewer) -> None:
+    assert viewer["window"] == "80/40"
+    page.keyboard.press("2")
+    viewer.until("window", "200/80")
+    page.keyboard.press("1")
+    viewer.drag(40, 0)
+    width, level = map(int, viewer["window"].split("/"))
+    assert width > 80
+    assert level == 40
+    viewer.root.get_by_label("Window level (HU)").fill("30")
+    page.keyboard.press("Tab")
+    viewer.until("window", f"{width}/30")
+    viewer.root.locator(".stage").dblclick()
+    viewer.until("window", "80/40")
+
+
+def test_hounsfield_units_under_the_pointer_and_in_an_ellipse(page, viewer: Viewer) -> None:
+    strip = viewer.root.get_by_role("button", name=re.compile(r"^Slice \d+: \d+ %")).first
+    strip.click()
+    page.wait_for_timeout(300)
+    # The bleed is on the patient's left, so to the right of the middle.
+    x, y = viewer.middle()
+    values = []
+    for right in range(30, 90, 6):
+        page.mouse.move(x + right, y)
+        values.append(int(viewer.root.locator(".corner.se").inner_text().split()[0]))
+    assert 55 < max(values) < 85
+    page.keyboard.press("e")
+    viewer.drag(12, 12)
+    viewer.until("measures", re.compile(r"^-?\d+ ± \d+ HU, \d"))
+    page.keyboard.press("Delete")
+    viewer.until("measures", "")
+
+
+def test_a_ruler_measures_millimetres(page, viewer: Viewer) -> None:
+    page.keyboard.press("r")
+    viewer.drag(100, 0)
+    viewer.until("measures", re.compile(r"^\d"))
+    found = re.fullmatch(r"(\d+\.\d) mm", viewer["measures"])
+    assert found
+    # The image of 256 x 0.9 mm is as high as its part of the screen.
+    stage = viewer.root.locator(".stage").bounding_box()
+    assert float(found[1]) == pytest.approx(100 * 256 * 0.9 / stage["height"], rel=0.02)
+    page.keyboard.press("Delete")
+
+
+def test_letters_and_planes(page, viewer: Viewer) -> None:
+    letters = [viewer.root.locator(f".letter.{edge}").inner_text() for edge in "lrtb"]
+    assert letters == ["R", "L", "A", "P"]
+    page.keyboard.press("p")
+    viewer.until("planes", "shown")
+    assert viewer.root.locator(".planes canvas").bounding_box()["width"] > 200
+    page.keyboard.press("p")
+    viewer.until("planes", "")
+
+
+def _status(address: str, cookie: str | None) -> int:
+    headers = {} if cookie is None else {"Cookie": f"{COOKIE}={cookie}"}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(address, headers=headers)) as answer:
+            assert answer.headers["Cache-Control"] == "no-store"
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_the_pixels_belong_to_the_browser_that_opened_the_study(
+    browser, address: str, tmp_path: Path
+) -> None:
+    write_pictures(head_phantom(slices=4, size=128, pixel_spacing_mm=1.8), tmp_path / "scan")
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(90_000)
+    fetched: list[str] = []
+    page.on("request", lambda request: fetched.append(request.url))
+    page.goto(address)
+    page.locator("input[type=file]").first.set_input_files(tmp_path / "scan")
+    wait_for_calls(page)
+    pixels = next(url for url in fetched if re.search(r"/slices/\d+-\d+$", url))
+    (cookie,) = [entry for entry in context.cookies() if entry["name"] == COOKIE]
+    assert cookie["httpOnly"]
+    assert cookie["sameSite"] == "Strict"
+    assert _status(pixels, cookie["value"]) == 200
+    assert _status(pixels, None) == 404
+    assert _status(pixels, "another-browser") == 404
+    token = pixels.split("/viewer/")[1].split("/")[0]
+    assert _status(pixels.replace(token, "x" * len(token)), cookie["value"]) == 404
+    assert _status(re.sub(r"\d+-\d+$", "0-99", pixels), cookie["value"]) == 404
+    assert _status(pixels.split("/slices")[0] + "/maps/blood-map", "another-browser") == 404
+    page.get_by_role("button", name="Open another study").click()
+    page.get_by_role("heading", name="Read a study").wait_for()
+    assert _status(pixels, cookie["value"]) == 404
+    context.close()
+
+
+def test_without_webgl_there_is_a_plain_view_and_a_sentence(
+    address: str, browser, tmp_path: Path
+) -> None:
+    write_pictures(head_phantom(slices=5, size=128, pixel_spacing_mm=1.8), tmp_path / "scan")
+    flags = [*FLAGS, "--disable-webgl", "--disable-webgl2", "--disable-3d-apis"]
+    without = browser.browser_type.launch(executable_path=shutil.which("chromium"), args=flags)
+    page = without.new_page()
+    page.set_default_timeout(90_000)
+    page.goto(address)
+    page.locator("input[type=file]").first.set_input_files(tmp_path / "scan")
+    viewer = Viewer(page)
+    assert viewer["renderer"] == "plain"
+    viewer.root.get_by_text("plain view").wait_for()
+    wait_for_calls(page)
+    page.keyboard.press("End")
+    viewer.until("shown", "5")
+    page.keyboard.press("2")
+    viewer.until("window", "128/191")
+    picture = viewer.root.locator(".stage").screenshot()
+    assert len(picture) > 5000  # a black box has 2,000 bytes
+    without.close()
+
+
+def test_no_byte_of_a_model_reaches_a_reader_before_the_first_call(
+    browser, database: str, blob_folder: Path, tmp_path: Path
+) -> None:
+    """On the wire: frames of the web socket and answers of the server."""
+    variables = {"HEMODETECT_DATABASE_URL": database, "HEMODETECT_DATA": str(tmp_path)}
+    with running_app(variables) as url:
+        page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
+        page.set_default_timeout(90_000)
+        received: list[bytes] = []
+
+        def listen(socket) -> None:
+            socket.on(
+                "framereceived",
+                lambda data: received.append(data if isinstance(data, bytes) else data.encode()),
+            )
+
+        page.on("websocket", listen)
+        page.goto(f"{url}/review")
+        _fill(page, "Your name", "Ada")
+        _fill(page, "Title", "Morning")
+        _fill(page, "Readers (comma-separated)", "Ada")
+        page.get_by_text("Synthetic phantoms", exact=True).click()
+        page.get_by_label("Phantoms").fill("1")
+        page.get_by_label("Phantoms").press("Enter")
+        page.get_by_text("1 study; each reader").wait_for()
+        page.get_by_role("button", name="Create session").click()
+        viewer = Viewer(page)
+        viewer.until("loaded", "all")
+        page.wait_for_timeout(3000)
+        wire = b"".join(received)
+        for word in (b"SVM", b"Logistic", b'probabilities\\": [0', b"Blood map", b"suspicious"):
+            assert word not in wire, word
+        token = re.search(rb"viewer/([\w-]{20,})", wire)
+        assert token
+        cookie = next(c["value"] for c in page.context.cookies() if c["name"] == COOKIE)
+        maps = f"{url}/viewer/{token[1].decode()}/maps/blood-map"
+        assert _status(maps, cookie) == 404
+        # A mark, then the call by keys alone; after it the maps are there.
+        viewer.root.get_by_role("button", name="Mark the bleed").click()
+        x, y = viewer.middle()
+        page.mouse.click(x + 30, y)
+        page.get_by_text(re.compile(r"Marked: slice \d+|call|Is there")).first.wait_for()
+        page.keyboard.press("b")
+        page.get_by_text(re.compile(r"Marked: slice \d+")).wait_for()
+        page.keyboard.press("Shift+Digit4")
+        page.get_by_role("button", name=re.compile("Submit, then show")).click()
+        wait_for_calls(page)
+        assert b"SVM" in b"".join(received)
+        page.keyboard.press("Control+Enter")
+        page.get_by_text("All studies of this session are read").wait_for()
+        page.get_by_text("Marked places").wait_for()
+        page.context.close()
+
+
+def _fill(page, label: str, text: str) -> None:
+    box = page.get_by_role("textbox", name=label, exact=True)
+    box.fill(text)
+    box.press("Enter")
