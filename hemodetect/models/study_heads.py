@@ -6,7 +6,8 @@ Logits are log-odds of no fixed scale; `study_model` makes probabilities of them
 - Logistic regression, SVM: fitted to slices, in the network's ten features of each.
 - RNN, attention RNN: read the slices of a study in order (`recurrent_head`).
 
-The first three judge the study by a regression on its most suspicious slices (`StudyRegression`).
+The first three judge the study by its most suspicious slices: SVM and CNN by a regression on them
+(`StudyRegression`), logistic regression by the mean of their logits.
 """
 
 from __future__ import annotations

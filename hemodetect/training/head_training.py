@@ -62,8 +62,8 @@ class HeadSeries:
 def fitted_head(training: Sequence[HeadSeries], recipe: StudyRecipe, seed: int) -> StudyHead:
     """The head of the recipe's family.
 
-    It is fitted to the slices of training series whose label is known. A head that looks at each slice
-    by itself gets a regression on the training studies beside it, which judges studies.
+    It is fitted to the slices of training series whose label is known. SVM and CNN get a regression on
+    the training studies beside it, which judges studies.
     """
     if recipe.family in ("rnn", "attention_rnn"):
         from hemodetect.models.recurrent_head import RecurrentHead
@@ -73,6 +73,9 @@ def fitted_head(training: Sequence[HeadSeries], recipe: StudyRecipe, seed: int) 
         network = _fitted_network(training, scaling, recipe, seed)
         return RecurrentHead(scaling, network, recipe.family == "attention_rnn")
     head = _slice_head(training, recipe)
+    if recipe.family == "logistic":
+        # It gained 0.05 by patient on ct-ich (0.77 to 0.82), and lost 0.013 on near-east, out of fold.
+        return head
     return replace(head, study=_study_regression(training, head, recipe))
 
 

@@ -220,13 +220,13 @@ def test_a_bundle_without_a_study_regression_answers_with_its_most_suspicious_sl
 
 
 @pytest.mark.training
-@pytest.mark.parametrize("lost", ["mean", "weights", "study_mean"])
+@pytest.mark.parametrize("lost", ["mean", "support", "study_mean"])
 def test_a_head_that_lacks_an_array_is_refused(
     lost: str, heads: dict[str, StudyHead], tmp_path: Path
 ) -> None:
-    heads["logistic"].save(tmp_path)
+    heads["svm"].save(tmp_path)
     arrays = read_arrays(tmp_path / "head.skops")
     del arrays[lost]
     write_arrays(tmp_path / "head.skops", arrays)
     with pytest.raises(BundleError, match="holds no head"):
-        load_head(tmp_path, recipe("logistic"))
+        load_head(tmp_path, recipe("svm"))
