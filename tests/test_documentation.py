@@ -43,7 +43,7 @@ PRIVATE_WORDS = (
 
 PAGES = re.findall(
     r"st\.Page\(\s*\"(app_pages/[^\"]+)\",\s*title=\"([^\"]+)\"",
-    (REPOSITORY / "app.py").read_text(),
+    (REPOSITORY / "router.py").read_text(),
 )
 
 

@@ -14,10 +14,10 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 
 LEVELS = (
-    ("app.py", "hemodetect.__main__"),
+    ("app.py", "router.py", "hemodetect.__main__"),
     ("cli", "app_pages"),
     ("reports",),
-    ("figures",),
+    ("figures", "viewer"),
     ("validation",),
     ("prediction", "reviews", "training"),
     ("explain", "evaluation"),
@@ -58,22 +58,25 @@ class Import:
     def imported(self) -> str | None:
         """Our package that is imported; None for modules of others."""
         parts = self.module.split(".")
-        return package_of(parts) if parts[0] in ("app", "app_pages", "hemodetect") else None
+        return (
+            package_of(parts) if parts[0] in ("app", "router", "app_pages", "hemodetect") else None
+        )
 
 
 def package_of(parts: list[str]) -> str:
     """Name in `LEVELS` of the module whose dotted name has these parts."""
     if parts[0] != "hemodetect":
-        return "app.py" if parts[0] == "app" else parts[0]
+        return f"{parts[0]}.py" if parts[0] in ("app", "router") else parts[0]
     if parts[1:] == ["__main__"]:
         return "hemodetect.__main__"
     return parts[1] if len(parts) > 1 else "hemodetect"
 
 
 def imports_below(root: Path) -> list[Import]:
-    """All imports of `app.py`, `app_pages` and `hemodetect` under `root`."""
+    """All imports of `app.py`, `router.py`, `app_pages` and `hemodetect` under `root`."""
     files = [
         *root.glob("app.py"),
+        *root.glob("router.py"),
         *root.glob("app_pages/**/*.py"),
         *root.glob("hemodetect/**/*.py"),
     ]

@@ -167,7 +167,9 @@ class Answer:
                 f"{', '.join(sorted(unknown_types))} is not a type; expected {', '.join(TYPES)}."
             )
         if self.call == "none" and (self.slices or self.types or self.mark):
-            raise ReviewError("No hemorrhage was called, but slices, types or a place were given.")
+            raise ReviewError(
+                "No hemorrhage was called, but slices, types or a place of one were given."
+            )
         if self.mark and (self.mark.slice < 1 or min(self.mark.row, self.mark.column) < 0):
             raise ReviewError("The marked place is not in a slice.")
         if len(self.note) > LONGEST_NOTE:

@@ -16,13 +16,13 @@ from hemodetect.evaluation.comparison_file import write_comparison
 from hemodetect.settings import settings
 
 ROOT = Path(__file__).parents[2]
-PAGES = re.findall(r'st\.Page\("(app_pages/[^"]+)"', (ROOT / "app.py").read_text())
+PAGES = re.findall(r'st\.Page\("(app_pages/[^"]+)"', (ROOT / "router.py").read_text())
 
 
 @pytest.fixture
 def app(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[AppTest]:
     """The app of this machine's user, without labelled sets and without loading a model."""
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")  # app.py sets it; monkeypatch restores it
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")  # router.py sets it; monkeypatch restores it
     monkeypatch.setenv("HEMODETECT_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("HEMODETECT_DATA", str(tmp_path))
     artifacts = tmp_path / "artifacts"
@@ -31,7 +31,7 @@ def app(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[AppTest]:
     monkeypatch.setenv("HEMODETECT_ARTIFACTS", str(artifacts))
     monkeypatch.setattr("app_pages.common.loaded_models.warm_up", lambda: None)
     settings.cache_clear()
-    yield AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    yield AppTest.from_file(str(ROOT / "router.py"), default_timeout=60)
     settings.cache_clear()
 
 

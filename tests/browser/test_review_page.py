@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from app_server import ROOT, running_app
+from viewer_page import Viewer, wait_for_calls
 
 from hemodetect.settings import settings
 from hemodetect.storage import audit_trail
@@ -57,27 +58,28 @@ def read(page, number: int, call: str, confidence: str, second_call: str) -> Non
     page.get_by_text(f"Study {number} of {STUDIES}").wait_for()
     without = page.get_by_role("button", name="Submit, then show the models")
     without.wait_for()
-    page.get_by_text("Suspicious slices").first.wait_for(state="detached")
+    page.locator(".st-key-calls").wait_for(state="detached")
+    viewer = Viewer(page)
+    viewer.until("loaded", "all")
     # No output of a model is visible before the first call is submitted.
-    assert not re.search(
-        r"SVM|CNN|Threshold|Suspicious slices", page.inner_text("[data-testid=stMain]")
-    )
+    assert not re.search(r"SVM|CNN|Threshold|uspicious", page.inner_text("[data-testid=stMain]"))
     assert without.is_disabled()
-    page.wait_for_function("window.hemodetectArrows")
     page.get_by_role("radio", name=call, exact=True).click()
     idle(page)
     # After the click the arrow keys still change the slice, not the call.
     page.keyboard.press("ArrowRight")
-    page.get_by_text("Slice 18 of").wait_for()
+    viewer.until("shown", "18")
     assert page.get_by_role("radio", name=call, exact=True).get_attribute("aria-checked") == "true"
     if call == "Hemorrhage":
+        page.wait_for_timeout(500)  # the viewer reports the slice at rest
+        idle(page)
         page.get_by_role("button", name="Add the slice in view").click()
         page.get_by_role("button", name=re.compile(r"^(Remove )?18")).first.wait_for()
     page.get_by_role("radio", name=confidence, exact=True).click()
     idle(page)
     without.click()  # waits until it is enabled
     page.get_by_text("Your call with the models").wait_for()
-    page.get_by_text("Most suspicious slices").wait_for()
+    wait_for_calls(page)
     if second_call != call:
         page.get_by_role("radio", name=second_call, exact=True).click()
         idle(page)

@@ -280,6 +280,7 @@ def test_no_byte_of_a_model_reaches_a_reader_before_the_first_call(
         page.keyboard.press("b")
         page.get_by_text(re.compile(r"Marked: slice \d+")).wait_for()
         page.keyboard.press("Shift+Digit4")
+        page.locator("[role=radio][aria-checked=true]").get_by_text("4").wait_for()
         page.get_by_role("button", name=re.compile("Submit, then show")).click()
         wait_for_calls(page)
         assert b"SVM" in b"".join(received)

@@ -11,7 +11,6 @@ from hemodetect.evaluation import Confusion
 from hemodetect.evaluation.differences import agreement
 from hemodetect.figures.comparing import confusion_matrices, difference_matrix
 from hemodetect.figures.reading import slice_probabilities
-from hemodetect.figures.slice_view import slice_view
 from hemodetect.figures.theme import ACCENT, BACKGROUND, FAMILY_STYLE, MUTED, TEXT, VALIDATION
 from hemodetect.figures.training import learning_curve
 from hemodetect.models.families import FAMILY_NAMES
@@ -233,9 +232,8 @@ def test_a_model_without_epochs_says_so():
         slice_probabilities(probabilities(3), HALF, current=0),
         confusion_matrices({"cnn": Confusion(1, 2, 3, 4)}, {"cnn": "CNN"}),
         learning_curve(HISTORY),
-        slice_view(np.zeros((4, 4), np.uint8), heat=None, attention=None, opacity=0.6),
     ],
-    ids=["slices", "confusion", "learning curve", "slice view"],
+    ids=["slices", "confusion", "learning curve"],
 )
 def test_no_figure_offers_to_send_itself_to_a_cloud(figure):
     assert "sendChartToCloud" in figure.layout.modebar.remove

@@ -172,5 +172,5 @@ def test_a_map_says_how_often_it_pointed_at_a_bleed() -> None:
     other = {"slices": 20, "patients": 3, "hits": {"Blood map": 10}, "chance": 2.0}
     card = SimpleNamespace(pointing={"a": figures, "b": other})
     card.points_at_bleeds = partial(Card.points_at_bleeds, card)
-    assert "in 70 of 100 slices" in pointing_sentence(card, "Blood map")  # type: ignore[arg-type]
+    assert "in 70 of 100 labelled slices" in pointing_sentence(card, "Blood map")  # type: ignore[arg-type]
     assert pointing_sentence(card, "SmoothGrad") == ""  # type: ignore[arg-type]

@@ -21,7 +21,7 @@ from hemodetect.imaging.study import Series, Slice, Study
 from hemodetect.prediction.study_prediction import FamilyPrediction, StudyPrediction
 from hemodetect.reviews.model_reads import keep_model_reads, model_reads
 from hemodetect.reviews.saved import save_study
-from hemodetect.reviews.session import Answer, Mode, ReviewError
+from hemodetect.reviews.session import Answer, Mark, Mode, ReviewError
 from hemodetect.reviews.sessions import (
     answer,
     create,
@@ -42,7 +42,7 @@ from hemodetect.storage.people import NotAllowed, Person, local_person
 
 pytestmark = pytest.mark.usefixtures("database")
 NONE = Answer("none", 4)
-BLEED = Answer("hemorrhage", 5, (3, 4), ("Subdural",), "thin, left; 😀 <b>")
+BLEED = Answer("hemorrhage", 5, (3, 4), ("Subdural",), "thin, left; 😀 <b>", Mark(3, 210, 305, (-31.0, 12.5, 80.0)))
 
 
 def test_a_session_comes_back_as_it_was_made(make: Make) -> None:
@@ -223,7 +223,9 @@ def test_of_two_windows_that_answer_at_once_one_is_kept(make: Make) -> None:
         ({"confidence": 6}, "expected 1 to 5"),
         ({"slices": (0,)}, "counted from 1"),
         ({"types": ("Cerebral",)}, "not a type"),
-        ({"call": "none"}, "slices or types of one were given"),
+        ({"call": "none"}, "slices, types or a place of one were given"),
+        ({"mark": Mark(0, 1, 1)}, "not in a slice"),
+        ({"mark": Mark(1, -1, 1)}, "not in a slice"),
         ({"note": "x" * 10_001}, "longer than 10,000"),
     ],
 )

@@ -3,11 +3,14 @@
  *  rest and of a mark, and of nothing else. */
 
 import { composed, enlarged, GreyTable, MAP_GRADIENT } from "./colours.js";
+import { listenToKeys } from "./keys.js";
 import { drawMark, drawMeasure, drawPlaneLines, ellipseStatistics, lengthText } from "./measures.js";
+import { listenToMouse } from "./mouse.js";
 import { Gone, Maps, Pixels } from "./pixels.js";
 import { hasWebgl2, Layout, Planes, rendererOf } from "./renderers.js";
 import { buildScreen, element } from "./screen.js";
 import { Strip } from "./strip.js";
+import { drawThumb, fillThumbs } from "./thumbs.js";
 
 /** @typedef {import("./types").Component} Component */
 /** @typedef {import("./types").ViewerData} ViewerData */
@@ -16,12 +19,7 @@ import { Strip } from "./strip.js";
 
 const REST_MS = 300;
 const PLAY_MS = 90;
-const PAGE = 10;
-const ZOOM_STEP = 1.15;
 const MOST_ZOOM = 16;
-const CLICK_PIXELS = 3;
-const WHEEL_NOTCH = 40;
-/** Wheel movement that turns a slice, in pixels; a notch of a mouse wheel has 100 to 120. */
 
 /** @type {WeakMap<object, Viewer>} */
 const VIEWERS = new WeakMap();
@@ -55,7 +53,7 @@ function library(address) {
   return loaded;
 }
 
-class Viewer {
+export class Viewer {
   /** @param {Component} component */
   constructor(component) {
     this.component = component;
@@ -92,20 +90,20 @@ class Viewer {
     this.buffers = [new Uint8ClampedArray(0), new Uint8ClampedArray(0)];
     this.listeners = new AbortController();
     this.screen = buildScreen(this.data, {
-      preset: (at) => this.#preset(at),
-      width: (value) => this.#setWindow(value, this.window.level),
-      level: (value) => this.#setWindow(this.window.width, value),
-      invert: () => this.#invert(),
-      reset: () => this.#reset(),
-      tool: (name) => this.#use(name),
-      planes: () => this.#togglePlanes(),
-      play: () => this.#play(),
+      preset: (at) => this.preset(at),
+      width: (value) => this.setWindow(value, this.window.level),
+      level: (value) => this.setWindow(this.window.width, value),
+      invert: () => this.invert(),
+      reset: () => this.reset(),
+      tool: (name) => this.use(name),
+      planes: () => this.togglePlanes(),
+      play: () => this.play(),
       map: (key) => this.#chooseMap(key),
       opacity: (value) => {
         this.opacity = value;
-        this.#redraw();
+        this.redraw();
       },
-      help: () => this.#toggleHelp(),
+      help: () => this.toggleHelp(),
       slice: (slice) => this.goTo(slice),
     });
     this.root = this.screen.root;
@@ -135,9 +133,9 @@ class Viewer {
     this.strip.show(this.data);
     this.screen.key.hidden = models.length === 0;
     this.screen.attentionKey.hidden = this.data.attention === null;
-    this.#fillThumbs();
+    fillThumbs(this);
     this.screen.tools.mark.hidden = !this.data.markable;
-    if (!this.data.markable && this.tool === "mark") this.#use("window");
+    if (!this.data.markable && this.tool === "mark") this.use("window");
     if (order.count > this.orders) this.goTo(order.slice - 1);
     this.orders = order.count;
     this.root.style.setProperty("--viewer-height", this.data.height);
@@ -163,12 +161,13 @@ class Viewer {
   #fill() {
     const place = /** @type {any} */ (this.component.parentElement).querySelector(".place");
     place.replaceChildren(this.screen.root);
-    this.#listen();
+    listenToMouse(this);
+    listenToKeys(this);
     this.#annotate();
   }
 
   /** @param {EventTarget} target @param {string} name @param {(event: any) => void} action @param {object} [options] */
-  #on(target, name, action, options) {
+  on(target, name, action, options) {
     target.addEventListener(name, action, { signal: this.listeners.signal, ...options });
   }
 
@@ -222,7 +221,7 @@ class Viewer {
     this.screen.over.width = Math.round(width * ratio);
     this.screen.over.height = Math.round(height * ratio);
     this.strip.draw();
-    this.#redraw();
+    this.redraw();
   }
 
   // ---- slices ----------------------------------------------------------------------------------
@@ -234,7 +233,7 @@ class Viewer {
     this.slice = wanted;
     this.pixels.current = wanted;
     this.drawing = null;
-    this.#redraw();
+    this.redraw();
     clearTimeout(this.resting);
     this.resting = setTimeout(() => this.#report(), REST_MS);
   }
@@ -249,8 +248,8 @@ class Viewer {
 
   /** @param {number} slice */
   #arrived(slice) {
-    if (slice === this.slice) this.#redraw();
-    this.#drawThumb(slice);
+    if (slice === this.slice) this.redraw();
+    drawThumb(this, slice);
     if (this.pixels.loaded === this.data.slices) this.root.dataset.loaded = "all";
     if (this.pixels.loaded < this.data.slices)
       this.screen.sliderText.title = `${this.pixels.loaded} of ${this.data.slices} slices have arrived`;
@@ -272,7 +271,7 @@ class Viewer {
   }
 
   /** Draws with the next frame. */
-  #redraw(picture = true) {
+  redraw(picture = true) {
     this.pictureChanged ||= picture;
     if (this.frame || this.closed) return;
     this.frame = requestAnimationFrame(() => {
@@ -351,7 +350,7 @@ class Viewer {
   }
 
   /** @returns {Layout} in CSS pixels */
-  #layout() {
+  layout() {
     const [rows, columns] = this.pixels.shape(this.slice);
     return new Layout(
       { rows, columns, spacing: this.data.spacing ?? [1, 1] },
@@ -366,7 +365,7 @@ class Viewer {
     const context = /** @type {CanvasRenderingContext2D} */ (this.screen.over.getContext("2d"));
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, this.screen.over.width, this.screen.over.height);
-    const layout = this.#layout();
+    const layout = this.layout();
     const shown = this.measures.filter(({ slice }) => slice === this.slice);
     this.root.dataset.measures = shown.map((measure) => this.#measureText(measure)).join("; ");
     for (const measure of this.drawing ? [...shown, this.drawing] : shown)
@@ -396,7 +395,7 @@ class Viewer {
   // ---- windows ---------------------------------------------------------------------------------
 
   /** @param {number} width @param {number} level */
-  #setWindow(width, level) {
+  setWindow(width, level) {
     if (!Number.isFinite(width) || !Number.isFinite(level)) return;
     this.window = {
       name: "",
@@ -405,24 +404,24 @@ class Viewer {
     };
     clearTimeout(this.windowResting);
     this.windowResting = setTimeout(() => this.planes?.window(this.window), REST_MS);
-    this.#redraw();
+    this.redraw();
   }
 
   /** @param {number} at */
-  #preset(at) {
+  preset(at) {
     const preset = this.data.presets[at];
-    if (preset) this.#setWindow(preset.width, preset.level);
+    if (preset) this.setWindow(preset.width, preset.level);
   }
 
-  #invert() {
+  invert() {
     this.inverted = !this.inverted;
-    this.#redraw();
+    this.redraw();
   }
 
-  #reset() {
+  reset() {
     this.view = { zoom: 1, panX: 0, panY: 0 };
     this.inverted = false;
-    this.#preset(0);
+    this.preset(0);
   }
 
   // ---- heat maps -------------------------------------------------------------------------------
@@ -447,10 +446,10 @@ class Viewer {
     this.screen.opacity.disabled = !this.mapShown;
     this.root.dataset.map = this.mapShown ? this.mapKey : "";
     this.screen.legend.hidden = !this.mapShown;
-    this.#redraw();
+    this.redraw();
   }
 
-  #toggleMap() {
+  toggleMap() {
     if (this.data.maps.length) this.#chooseMap(this.mapShown ? "" : this.mapKey);
   }
 
@@ -470,7 +469,7 @@ class Viewer {
         if (this.closed || slice !== this.slice) return;
         this.overlay = { key, map: enlarged(heat, rows, columns) };
         this.root.dataset.mapDrawn = key;
-        this.#redraw();
+        this.redraw();
       },
       (error) => this.#failed(error),
     );
@@ -496,14 +495,14 @@ class Viewer {
 
   // ---- planes ----------------------------------------------------------------------------------
 
-  async #togglePlanes() {
+  async togglePlanes() {
     if (this.planes) {
       this.planes.close();
       this.planes = null;
       this.screen.planesBox.hidden = true;
       this.screen.planes.ariaPressed = "false";
       this.root.dataset.planes = "";
-      this.#redraw(false);
+      this.redraw(false);
       return;
     }
     const { step, spacing } = this.data;
@@ -532,7 +531,7 @@ class Viewer {
       this.window,
     );
     this.root.dataset.planes = "shown";
-    this.#redraw(false);
+    this.redraw(false);
   }
 
   #followPlanes() {
@@ -543,203 +542,44 @@ class Viewer {
   }
 
   /** The planes through a place of the axial slice. @param {[number, number]} place */
-  #centrePlanes([row, column]) {
+  centrePlanes([row, column]) {
     const [rows, columns] = this.pixels.shape(this.slice);
     const share = (/** @type {number} */ at, /** @type {number} */ of) =>
       Math.min(Math.max((at + 0.5) / of, 0), 1);
     this.centre = { right: share(column, columns), down: share(row, rows) };
-    this.#redraw(false);
+    this.redraw(false);
   }
 
   /** Where the coronal and the sagittal plane cut the axial one, in parts of its sides. */
   centre = { right: 0.5, down: 0.5 };
 
-  // ---- thumbnails ------------------------------------------------------------------------------
-
-  #fillThumbs() {
-    const { top } = this.data;
-    this.screen.thumbs.hidden = top.length === 0;
-    const title = element("div", { class: "title", textContent: "Most suspicious" });
-    this.screen.thumbs.replaceChildren(
-      title,
-      ...top.map(({ slice, probability }) => {
-        const button = element(
-          "button",
-          { type: "button", title: "Mean of the models", "data-slice": slice - 1, "aria-pressed": "false" },
-          element("canvas", { width: 128, height: 128 }),
-          `Slice ${slice}: ${Math.round(100 * probability)} %`,
-        );
-        button.addEventListener("click", () => this.goTo(slice - 1));
-        return button;
-      }),
-    );
-    for (const { slice } of top) this.#drawThumb(slice - 1);
-  }
-
-  /** @param {number} slice */
-  #drawThumb(slice) {
-    const canvas = /** @type {HTMLCanvasElement | null} */ (
-      this.screen.thumbs.querySelector(`button[data-slice="${slice}"] canvas`)
-    );
-    const values = this.pixels.slices[slice];
-    if (!canvas || !values) return;
-    const [rows, columns] = this.pixels.shape(slice);
-    const rgba = new Uint8ClampedArray(4 * rows * columns);
-    const table = new GreyTable();
-    table.set(this.data.presets[0], false);
-    composed(values, rows, columns, table, null, false, rgba);
-    const whole = element("canvas", { width: columns, height: rows });
-    /** @type {CanvasRenderingContext2D} */ (whole.getContext("2d")).putImageData(
-      new ImageData(rgba, columns, rows),
-      0,
-      0,
-    );
-    const [high, wide] = this.data.spacing ?? [1, 1];
-    const scale = Math.min(canvas.width / (columns * wide), canvas.height / (rows * high));
-    const [w, h] = [columns * wide * scale, rows * high * scale];
-    const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
-    context.imageSmoothingQuality = "high";
-    context.drawImage(whole, (canvas.width - w) / 2, (canvas.height - h) / 2, w, h);
-  }
-
-  // ---- mouse and keys --------------------------------------------------------------------------
-
-  #listen() {
-    this.#on(this.screen.stage, "wheel", (event) => this.#wheeled(event), { passive: false, capture: true });
-    this.#on(this.screen.stage, "pointerdown", (event) => this.#pressed(event));
-    this.#on(this.screen.stage, "pointermove", (event) => this.#pointed(event));
-    this.#on(this.screen.stage, "pointerleave", () => {
-      this.screen.corners.se.textContent = "";
-    });
-    this.#on(this.screen.stage, "contextmenu", (event) => event.preventDefault());
-    this.#on(this.screen.stage, "dblclick", () => this.#reset());
-    // Before Streamlit, for which R draws the page anew.
-    this.#on(window, "keydown", (event) => this.#key(event), { capture: true });
-    // A radio button that was clicked with the mouse would keep the arrow keys to itself.
-    this.#on(
-      document,
-      "pointerup",
-      () =>
-        setTimeout(() => {
-          const active = /** @type {HTMLElement | null} */ (document.activeElement);
-          if (active?.getAttribute("role") === "radio") active.blur();
-        }),
-      { capture: true },
-    );
-  }
-
-  /** @param {WheelEvent} event */
-  #wheeled(event) {
-    event.preventDefault();
-    event.stopPropagation();
-    if (event.ctrlKey) {
-      this.#zoom(event.deltaY < 0 ? ZOOM_STEP : 1 / ZOOM_STEP);
-      return;
-    }
-    this.wheel += event.deltaMode === WheelEvent.DOM_DELTA_PIXEL ? event.deltaY : WHEEL_NOTCH * event.deltaY;
-    if (Math.abs(this.wheel) < WHEEL_NOTCH) return;
-    this.goTo(this.slice + Math.sign(this.wheel));
-    this.wheel = 0;
-  }
-
-  /** @param {PointerEvent} event */
-  #pressed(event) {
-    if (this.screen.help.contains(/** @type {Node} */ (event.target))) return;
-    this.root.focus({ preventScroll: true });
-    const place = this.#place(event);
-    const button = event.button;
-    if (button === 0 && this.tool === "mark" && !event.shiftKey) {
-      this.#mark(place);
-      return;
-    }
-    const moving = button === 1 || (button === 0 && event.shiftKey);
-    const measuring = button === 0 && !moving && (this.tool === "ruler" || this.tool === "ellipse");
-    const { window, view } = this;
-    const layout = this.#layout();
-    this.screen.stage.setPointerCapture(event.pointerId);
-    const drag = new AbortController();
-    const move = (/** @type {PointerEvent} */ now) => {
-      const right = now.clientX - event.clientX;
-      const down = now.clientY - event.clientY;
-      if (moving) {
-        this.view = {
-          ...view,
-          panX: view.panX + right / layout.scale,
-          panY: view.panY - down / layout.scale,
-        };
-        this.#redraw(false);
-      } else if (measuring) {
-        this.drawing = {
-          kind: /** @type {any} */ (this.tool),
-          slice: this.slice,
-          from: place,
-          to: this.#place(now),
-        };
-        this.#redraw(false);
-      } else if (button === 2) {
-        this.view = { ...view, zoom: bounded(view.zoom * Math.exp(-down / 150)) };
-        this.#redraw(false);
-      } else {
-        // As wide a window, as coarse a drag: 200 pixels double the width.
-        const gain = Math.max(window.width, 20) / 200;
-        this.#setWindow(window.width + right * gain, window.level - down * gain);
-      }
-    };
-    const done = (/** @type {PointerEvent} */ now) => {
-      drag.abort();
-      if (this.drawing) this.measures.push(this.drawing);
-      this.drawing = null;
-      this.#redraw(false);
-      const still = Math.hypot(now.clientX - event.clientX, now.clientY - event.clientY) < CLICK_PIXELS;
-      if (still && button === 0 && this.planes) this.#centrePlanes(place);
-    };
-    this.screen.stage.addEventListener("pointermove", move, { signal: drag.signal });
-    this.screen.stage.addEventListener("pointerup", done, { signal: drag.signal });
-    this.screen.stage.addEventListener("pointercancel", done, { signal: drag.signal });
-    event.preventDefault();
-  }
-
-  /** @param {PointerEvent} event @returns {[number, number]} */
-  #place(event) {
-    const box = this.screen.stage.getBoundingClientRect();
-    return this.#layout().inSlice(event.clientX - box.left, event.clientY - box.top);
-  }
-
-  /** @param {PointerEvent} event */
-  #pointed(event) {
-    const [row, column] = this.#place(event).map(Math.round);
-    const [rows, columns] = this.pixels.shape(this.slice);
-    const values = this.pixels.slices[this.slice];
-    const inside = values && row >= 0 && column >= 0 && row < rows && column < columns;
-    const unit = this.data.pixelType === "int16" ? "HU" : "grey level";
-    this.screen.corners.se.textContent = inside ? `${values[row * columns + column]} ${unit}` : "";
-  }
+  // ---- tools -----------------------------------------------------------------------------------
 
   /** @param {[number, number]} place */
-  #mark([row, column]) {
+  mark([row, column]) {
     const [rows, columns] = this.pixels.shape(this.slice);
     if (row < -0.5 || column < -0.5 || row > rows - 0.5 || column > columns - 0.5) return;
     const mark = { slice: this.slice + 1, row: Math.round(row), column: Math.round(column) };
     this.data = { ...this.data, marks: [{ ...mark, label: "your mark" }] };
-    this.#use("window");
-    this.#redraw(false);
+    this.use("window");
+    this.redraw(false);
     this.component.setStateValue("mark", mark);
   }
 
   /** @param {Tool} tool */
-  #use(tool) {
+  use(tool) {
     this.tool = this.tool === tool ? "window" : tool;
     this.root.dataset.tool = this.tool;
     this.#annotate();
   }
 
   /** @param {number} factor */
-  #zoom(factor) {
+  zoom(factor) {
     this.view = { ...this.view, zoom: bounded(this.view.zoom * factor) };
-    this.#redraw(false);
+    this.redraw(false);
   }
 
-  #play() {
+  play() {
     clearInterval(this.playing);
     const stopped = this.playing !== undefined;
     this.playing = stopped
@@ -748,7 +588,7 @@ class Viewer {
     this.screen.play.textContent = stopped ? "Play" : "Stop";
   }
 
-  #toggleHelp() {
+  toggleHelp() {
     this.screen.help.hidden = !this.screen.help.hidden;
   }
 
@@ -758,93 +598,9 @@ class Viewer {
   resting;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   windowResting;
-
-  /** @param {KeyboardEvent} event */
-  #key(event) {
-    const target = /** @type {HTMLElement} */ (event.composedPath()[0]);
-    const own = event.composedPath().includes(this.root);
-    if (event.ctrlKey || event.metaKey || event.altKey || !takesKeys(target, own, event.key)) return;
-    const name =
-      event.shiftKey && event.code.startsWith("Digit")
-        ? `Shift+${event.code.slice(5)}`
-        : event.key.toLowerCase();
-    if (this.data.shortcuts.some(({ key }) => key === name)) {
-      event.preventDefault();
-      this.pressed++;
-      this.component.setStateValue("shortcut", { key: name, count: this.pressed });
-      return;
-    }
-    const action = this.#actions()[event.key.length === 1 ? event.key.toLowerCase() : event.key];
-    if (!action) return;
-    event.preventDefault();
-    event.stopImmediatePropagation();
-    action();
-  }
-
-  /** @returns {Record<string, () => void>} */
-  #actions() {
-    const by = (/** @type {number} */ slices) => () => this.goTo(this.slice + slices);
-    return {
-      ArrowRight: by(1),
-      ArrowDown: by(1),
-      ArrowLeft: by(-1),
-      ArrowUp: by(-1),
-      PageDown: by(PAGE),
-      PageUp: by(-PAGE),
-      Home: () => this.goTo(0),
-      End: () => this.goTo(this.data.slices - 1),
-      " ": () => this.#play(),
-      1: () => this.#preset(0),
-      2: () => this.#preset(1),
-      3: () => this.#preset(2),
-      4: () => this.#preset(3),
-      5: () => this.#preset(4),
-      0: () => this.#reset(),
-      i: () => this.#invert(),
-      r: () => this.#use("ruler"),
-      e: () => this.#use("ellipse"),
-      h: () => this.#toggleMap(),
-      p: () => this.#togglePlanes(),
-      "+": () => this.#zoom(ZOOM_STEP),
-      "=": () => this.#zoom(ZOOM_STEP),
-      "-": () => this.#zoom(1 / ZOOM_STEP),
-      "?": () => this.#toggleHelp(),
-      Escape: () => {
-        this.screen.help.hidden = true;
-        this.#use(this.tool);
-      },
-      Delete: () => {
-        this.measures = this.measures.filter(({ slice }) => slice !== this.slice);
-        this.#redraw(false);
-      },
-    };
-  }
 }
 
 /** @param {number} zoom */
 function bounded(zoom) {
   return Math.min(Math.max(zoom, 0.5), MOST_ZOOM);
-}
-
-/**
- * Whether a key belongs to the viewer rather than to the element that has the focus.
- *
- * @param {HTMLElement} target
- * @param {boolean} own whether it is a part of the viewer
- * @param {string} key
- */
-function takesKeys(target, own, key) {
-  const name = target.tagName;
-  const field = /** @type {HTMLInputElement} */ (target);
-  if (name === "TEXTAREA" || name === "SELECT" || target.isContentEditable) return false;
-  if (name === "INPUT") return own && field.type === "range" && field.ariaLabel === "Slice";
-  if (
-    target.closest('[role="radiogroup"], [role="listbox"], [role="slider"], [role="menu"], [role="dialog"]')
-  )
-    return false;
-  // Space and Enter press the button that has the focus.
-  return !(
-    (name === "BUTTON" || name === "A" || target.getAttribute("role") === "button") &&
-    (key === " " || key === "Enter")
-  );
 }
