@@ -14,7 +14,7 @@ _STYLE = """<style>
 .st-key-banner button { min-height: 1.5rem; padding: 0; }
 .stMainBlockContainer h1 { padding: 0.25rem 0 0.5rem; font-size: 2rem; }
 .st-key-study_head, .st-key-calls { margin-bottom: -0.5rem; }
-.st-key-cautions { margin-bottom: -0.4rem; }
+.st-key-cautions { margin-bottom: -0.2rem; }
 .st-key-study_head button { min-height: 2rem; padding: 0 0.6rem; }
 .st-key-calls { min-height: 3.25rem; gap: 0.2rem; }
 .st-key-calls .stVerticalBlock { gap: 0.2rem; }

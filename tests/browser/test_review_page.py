@@ -145,3 +145,41 @@ def test_two_readers_read_a_session_blind_first_and_are_compared_with_the_models
     actions = [entry.action for entry in audit_trail.entries()]
     assert count == len(actions)
     assert (actions.count("session"), actions.count("read"), actions.count("export")) == (1, 8, 2)
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.timeout(900)
+def test_a_reader_finishes_ten_phantoms_with_wheel_and_keys_alone(browser, app: str) -> None:
+    page = opened(browser, f"{app}/review", "Ada")
+    page.get_by_role("textbox", name="Title", exact=True).wait_for()
+    write(page, "Title", "Ten heads")
+    write(page, "Readers (comma-separated)", "Ada")
+    page.get_by_text("Synthetic phantoms", exact=True).click()
+    page.get_by_label("Phantoms").fill("10")
+    page.get_by_label("Phantoms").press("Enter")
+    page.get_by_text("10 studies; each reader").wait_for()
+    page.get_by_role("button", name="Create session").click()
+    for number in range(1, 11):
+        page.get_by_text(f"study {number} of 10").wait_for()
+        viewer = Viewer(page)
+        x, y = viewer.middle()
+        page.mouse.move(x, y)
+        before = viewer.slice
+        page.mouse.wheel(0, 120)
+        viewer.until("shown", str(before + 1))
+        for stage, heading in (("n", "Your call"), ("b", "Your call with the models")):
+            page.get_by_text(heading, exact=True).wait_for()
+            page.keyboard.press(stage)
+            checked(page, "None" if stage == "n" else "Hemorrhage")
+            page.keyboard.press("Shift+Digit3")
+            checked(page, "3")
+            page.keyboard.press("Control+Enter")
+    page.get_by_text("All studies of this session are read").wait_for()
+    actions = [entry.action for entry in audit_trail.entries()]
+    assert actions.count("read") == 20
+
+
+def checked(page, name: str) -> None:
+    """Waits until a choice is made, and the page is drawn."""
+    page.get_by_role("radio", name=name, exact=True, checked=True).wait_for()
+    idle(page)

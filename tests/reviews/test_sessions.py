@@ -42,7 +42,14 @@ from hemodetect.storage.people import NotAllowed, Person, local_person
 
 pytestmark = pytest.mark.usefixtures("database")
 NONE = Answer("none", 4)
-BLEED = Answer("hemorrhage", 5, (3, 4), ("Subdural",), "thin, left; 😀 <b>", Mark(3, 210, 305, (-31.0, 12.5, 80.0)))
+BLEED = Answer(
+    "hemorrhage",
+    5,
+    (3, 4),
+    ("Subdural",),
+    "thin, left; 😀 <b>",
+    Mark(3, 210, 305, (-31.0, 12.5, 80.0)),
+)
 
 
 def test_a_session_comes_back_as_it_was_made(make: Make) -> None:

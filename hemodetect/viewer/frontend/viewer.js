@@ -506,7 +506,10 @@ export class Viewer {
       return;
     }
     const { step, spacing } = this.data;
-    if (step === null || !spacing || !this.library) return;
+    if (step === null || !spacing || !this.library) {
+      this.#say(this.data.noPlanes || "Other planes need WebGL2 and NiiVue.");
+      return;
+    }
     if (this.pixels.loaded < this.data.slices) {
       this.#say("Other planes can be shown when all slices have arrived.");
       return;
