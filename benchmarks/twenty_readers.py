@@ -1,13 +1,16 @@
 """Twenty readers at once in one app, against one reader alone in the same run.
 
-Every reader has a session with patients of a labelled set that nobody else has. They turn slices with
-pauses as people make them, call each study without the models, see what these say, turn slices again
-and call it again; each is at another place of that. Most readers are sessions over Streamlit's own
-protocol, for twenty browsers would be measured on this machine's cores and not on the readers'; some
-are real browsers, and theirs is the time from the key to the new slice in the page.
+Every reader has a session with patients of a labelled set that nobody else has. They open a study, turn
+slices with pauses as people make them, call the study without the models, see what these say, turn
+slices again and call it again; each is at another place of that. Most readers are sessions over
+Streamlit's own protocol that fetch slices as the viewer does, for twenty browsers would be measured on
+this machine's cores and not on the readers'; some are real browsers.
 
-Measured: how long a slice takes, the memory of the app while all have a study in view, and whether
-every read was kept and every slice that came was the reader's own, pixel by pixel.
+Measured of the server: the time from opening a study until its first slice has come, and until all
+have; the time of the run that a slice at rest causes; the time from a call until the models' answers.
+Of the browsers: the time from a key until the viewer shows the new slice, and one frame. Of the app:
+its memory while all have a study in view. And whether every read was kept and every slice that came was
+the reader's own, pixel by pixel.
 
     python benchmarks/twenty_readers.py --data FOLDER [--set ct-ich] [--readers 20] [--browsers 2]
 """
@@ -16,8 +19,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import base64
-import io
 import json
 import os
 import random
@@ -25,14 +26,13 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import psutil
-from PIL import Image
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, Response, async_playwright, expect
 from wire_session import WireSession
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "browser"))
@@ -40,35 +40,33 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "browser"))
 from app_server import ROOT, running_app
 
 from hemodetect.imaging.study import Study
-from hemodetect.imaging.windows import Window, windowed
 from hemodetect.reviews.session import ReviewSession
 from hemodetect.reviews.sessions import create, next_assignment, reads
 from hemodetect.reviews.sources import OfSet, labelled_patients, open_source
 from hemodetect.storage import audit_trail
 from hemodetect.storage.people import local_person
+from hemodetect.viewer.display import display_of
 
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu"]
 STUDIES = 2
 """Of every reader."""
 PAUSE_SECONDS = (1.0, 3.0)
 """Between two slices, drawn evenly."""
-ALL_GREY = Window(255, 127.5)
+SLICES = re.compile(r"/viewer/[^/]+/slices/(\d+)-(\d+)$")
 BLIND, SHOWN = "Submit, then show the models", "Submit and continue"
 
-# Times each key until the first picture of the viewer is another one.
-WATCH = """() => {
+# Before the viewer, which stops the event; from the moment that the browser received the key.
+NOTE_KEYS = """addEventListener("keydown", event => { window.keyTime = event.timeStamp; }, true)"""
+
+# Times the next key until the viewer shows this slice, and one frame.
+WATCH = """(root, slice) => {
   window.turned = new Promise(done => {
-    const picture = () => document.querySelector(".js-plotly-plot image")?.getAttribute("href");
-    document.addEventListener("keydown", () => {
-      const before = picture(), began = performance.now();
-      const watch = new MutationObserver(() => {
-        if (picture() && picture() !== before) {
-          watch.disconnect();
-          done(performance.now() - began);
-        }
-      });
-      watch.observe(document.body, {subtree: true, childList: true, attributes: true});
-    }, {capture: true, once: true});
+    const watch = new MutationObserver(() => {
+      if (root.dataset.shown !== slice) return;
+      watch.disconnect();
+      requestAnimationFrame(() => done(performance.now() - window.keyTime));
+    });
+    watch.observe(root, {attributeFilter: ["data-shown"]});
   });
 }"""
 
@@ -79,17 +77,24 @@ class Reader:
 
     Attributes:
         own: session and its studies, by number.
-        seconds: that each turned slice took.
-        models: that each study's models took, from the call to the last chart.
-        strange: slices that were not the reader's own.
+        first, everything: seconds from opening a study until its first slice had come, until all had.
+        seconds: that each slice took: in a browser to be shown, else to be reported as at rest.
+        models: seconds from the call of a study until the models' answers.
+        answered: names of the models whose answers came.
+        came: slices that were fetched.
+        strange: those of them that were not the reader's own.
     """
 
     name: str
     session: ReviewSession
     own: dict[int, Study]
     turns: int
+    first: list[float] = field(default_factory=list)
+    everything: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     models: list[float] = field(default_factory=list)
+    answered: set[str] = field(default_factory=set)
+    came: int = 0
     strange: int = 0
 
     @property
@@ -102,11 +107,15 @@ class Reader:
         assert assignment is not None
         return self.own[assignment.study.number]
 
-    def check(self, source: str, number: int, study: Study) -> None:
-        """Counts a picture that is not the slice of this number, from 1."""
-        pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))))
-        if not np.array_equal(pixels, windowed(study.slices[number - 1].values, ALL_GREY)):
-            self.strange += 1
+    def check(self, came: Mapping[int, bytes], study: Study) -> None:
+        """Counts what came, by index from 0, and what of it is not that slice as it is displayed."""
+        turn = display_of(study.slices).turn
+        kind = np.dtype("<i2" if study.units == "HU" else "u1")
+        limits = np.iinfo(kind)
+        for index, pixels in came.items():
+            shown = np.clip(turn.shown(study.slices[index].values), limits.min, limits.max)
+            self.came += 1
+            self.strange += pixels != np.rint(shown).astype(kind).tobytes()
 
 
 def main() -> None:
@@ -155,10 +164,13 @@ async def _measured(own: dict[str, str], options: argparse.Namespace) -> None:
                 for one in together
             ]
             grown = await _grown(app, before, all_there, running)
+            in_view = sum(
+                image.values.nbytes for reader in together for image in reader.due().slices
+            )
             stay.set()
             await asyncio.gather(*running)
             await browser.close()
-    _report(readers, together, browsers, grown)
+    _report(readers, together, browsers, grown, in_view)
 
 
 async def _grown(
@@ -207,6 +219,7 @@ async def _read(
     context = await browser.new_context(viewport={"width": 1440, "height": 900})
     page_in_browser = await context.new_page()
     page_in_browser.set_default_timeout(120_000)
+    await page_in_browser.add_init_script(NOTE_KEYS)
     await _read_in_browser(page_in_browser, address, reader, others)
     await context.close()
 
@@ -214,20 +227,26 @@ async def _read(
 async def _read_on_the_wire(
     page: WireSession, reader: Reader, others: Callable[[], Awaitable[None]]
 ) -> None:
+    began = time.perf_counter()
     await page.write("Your name", reader.name)
     for place in range(1, STUDIES + 1):
         study = reader.due()
         for last in (BLIND, SHOWN):
+            fetched = await page.fetched()
+            if last == BLIND:
+                reader.first.append(fetched.first_came - began)
+                reader.everything.append(fetched.all_came - began)
+            reader.check({i: values.tobytes() for i, values in enumerate(fetched.slices)}, study)
+            reader.answered.update(fetched.models)
+            number = fetched.start
             for _ in range(reader.turns):
                 await asyncio.sleep(random.uniform(*PAUSE_SECONDS))
-                number = _number(page.texts())
-                direction = "Next" if number < len(study.slices) else "Back"
+                number = _neighbour(number, study)
                 began = time.perf_counter()
-                await page.press(direction)
+                await page.rest_at(number)
                 reader.seconds.append(time.perf_counter() - began)
-                shown = _number(page.texts())
-                assert shown != number, f"{reader.name}: slice {number} stayed"
-                reader.check(_picture(page.charts()), shown, study)
+                marked = _marked(page.charts())
+                assert last == BLIND or f"slice {number}" in marked, f"{reader.name}: {marked}"
             if last == BLIND:
                 await page.choose("Is there a hemorrhage?", "Hemorrhage")
                 await page.choose("How sure are you?", "3")
@@ -243,6 +262,10 @@ async def _read_on_the_wire(
 async def _read_in_browser(
     page: Page, address: str, reader: Reader, others: Callable[[], Awaitable[None]]
 ) -> None:
+    answers: list[Response] = []
+    page.on(
+        "response", lambda answer: answers.append(answer) if SLICES.search(answer.url) else None
+    )
     await page.goto(f"{address}/review?{reader.query}")
     box = page.get_by_role("textbox", name="Your name", exact=True)
     await box.fill(reader.name)
@@ -252,23 +275,24 @@ async def _read_in_browser(
         study = reader.due()
         for last in (BLIND, SHOWN):
             await page.get_by_role("button", name=last).wait_for()
-            await _caption(page).wait_for()
+            viewer = page.get_by_test_id("slice-viewer").filter(has_text=study.id)
+            await expect(viewer).to_have_attribute("data-loaded", "all", timeout=120_000)
+            await expect(viewer).to_have_attribute("data-shown", re.compile(r"\d"), timeout=120_000)
             await _idle(page)
+            for answer in answers:
+                reader.check(await _pixels(answer), study)
+            answers.clear()
             # A key that is typed into a field turns no slice.
             await page.get_by_text("Your call").first.click()
             for _ in range(reader.turns):
                 await asyncio.sleep(random.uniform(*PAUSE_SECONDS))
-                number = _number(await _caption(page).inner_text())
-                await page.evaluate(WATCH)
-                await page.keyboard.press(
-                    "ArrowRight" if number < len(study.slices) else "ArrowLeft"
-                )
-                reader.seconds.append(await page.evaluate("window.turned") / 1000)
-                await _idle(page)
-                shown = _number(await _caption(page).inner_text())
-                source = await page.locator(".js-plotly-plot image").first.get_attribute("href")
-                assert source is not None
-                reader.check(source, shown, study)
+                number = int(await viewer.get_attribute("data-shown") or 0)
+                following = _neighbour(number, study)
+                await viewer.evaluate(WATCH, str(following))
+                await page.keyboard.press("ArrowRight" if following > number else "ArrowLeft")
+                async with asyncio.timeout(120):
+                    reader.seconds.append(await page.evaluate("window.turned") / 1000)
+            await _idle(page)
             if last == BLIND:
                 await page.get_by_role("radio", name="Hemorrhage", exact=True).click()
                 await _idle(page)
@@ -280,8 +304,15 @@ async def _read_in_browser(
     await page.get_by_text("All studies of this session are read").wait_for()
 
 
-def _caption(page: Page):
-    return page.get_by_text(re.compile(r"^Slice \d+ of ")).last
+async def _pixels(answer: Response) -> dict[int, bytes]:
+    """Of the slices in one answer, by index from 0; all are of one size."""
+    asked = SLICES.search(answer.url)
+    assert asked
+    assert answer.ok, f"{answer.url}: {answer.status}"
+    first, last = int(asked[1]), int(asked[2])
+    content = await answer.body()
+    size = len(content) // (last - first + 1)
+    return {first + place: content[place * size :][:size] for place in range(last - first + 1)}
 
 
 async def _idle(page: Page) -> None:
@@ -289,51 +320,62 @@ async def _idle(page: Page) -> None:
     await page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
 
 
-def _number(text: str) -> int:
-    """Of the slice in view."""
-    match = re.search(r"Slice (\d+) of \d+", text)
-    assert match, f"no slice is shown: {text[:300]}"
-    return int(match[1])
+def _neighbour(number: int, study: Study) -> int:
+    """The next slice; after the last one, the one before."""
+    return number + 1 if number < len(study.slices) else number - 1
 
 
-def _picture(charts: list[str]) -> str:
-    """The slice in its window, of the viewer's panels."""
-    for chart in charts:
-        for trace in json.loads(chart)["data"]:
-            if trace["type"] == "image":
-                return str(trace["source"])
-    raise LookupError("no chart shows a slice")
+def _marked(charts: list[str]) -> set[str]:
+    """What stands beside the charts' lines: of the chart of the study, the slice at rest."""
+    layouts = [json.loads(chart)["layout"] for chart in charts]
+    return {note["text"] for layout in layouts for note in layout.get("annotations", ())}
 
 
 def _report(
-    readers: list[Reader], together: list[Reader], browsers: list[Reader], grown: int
+    readers: list[Reader],
+    together: list[Reader],
+    browsers: list[Reader],
+    grown: int,
+    in_view: int,
 ) -> None:
+    """Prints what was measured.
+
+    Args:
+        grown: bytes of the app more than before, with the studies of `together` in view.
+        in_view: bytes of the pixels of these studies.
+    """
     _, alone, browser_alone, *_ = readers
     expected = 2 * STUDIES * len(readers)
     stored = sum(len(reads(reader.session.id)) for reader in readers)
     print(
         f"reads kept: {stored} of {expected}; entries of the audit trail: {audit_trail.verify()[0]}"
     )
-    turned = sum(len(reader.seconds) for reader in readers)
-    print(f"slices that were not the reader's own: {sum(r.strange for r in readers)} of {turned}")
+    came = sum(reader.came for reader in readers)
+    print(f"slices that were not the reader's own: {sum(r.strange for r in readers)} of {came}")
     wired = [reader for reader in together if reader not in browsers]
-    for name, one, many in (("server", alone, wired), ("browser", browser_alone, browsers)):
-        times = np.array([seconds for reader in many for seconds in reader.seconds])
+    answered = set.intersection(*(reader.answered for reader in (alone, *wired)))
+    print(f"models that answered each reader: {', '.join(sorted(answered)) or 'none'}")
+    for name, measure, one, many in (
+        ("opening a study, first slice", "first", alone, wired),
+        ("opening a study, all slices", "everything", alone, wired),
+        ("server, a slice at rest", "seconds", alone, wired),
+        ("server, the models' answers", "models", alone, wired),
+        ("browser, a slice", "seconds", browser_alone, browsers),
+    ):
+        times = [seconds for reader in many for seconds in getattr(reader, measure)]
         print(
-            f"{name}, a slice: {_spread(np.array(one.seconds))} alone,"
-            f" {_spread(times)} with {len(together)} readers,"
-            f" ratio of the medians {np.median(times) / np.median(one.seconds):.1f}"
+            f"{name}: {_spread(getattr(one, measure))} alone,"
+            f" {_spread(times)} with {len(together)} readers"
         )
-    models = np.array([seconds for reader in wired for seconds in reader.models])
-    print(f"models: {_spread(np.array(alone.models))} alone, {_spread(models)} together")
-    print(f"memory: {grown / len(together) / 2**20:.1f} MiB a session")
+    sizes = [size / len(together) / 2**20 for size in (grown, grown - in_view)]
+    print(f"memory: {sizes[0]:.1f} MiB a session, {sizes[1]:.1f} without the pixels of its study")
 
 
-def _spread(seconds: np.ndarray) -> str:
-    if not len(seconds):
+def _spread(seconds: list[float]) -> str:
+    if not seconds:
         return "not measured"
     median, late = np.percentile(seconds, [50, 95])
-    return f"{median:.2f} s (95th percentile {late:.2f} s, n {len(seconds)})"
+    return f"{median:.3f} s (95th percentile {late:.3f} s, n {len(seconds)})"
 
 
 if __name__ == "__main__":
