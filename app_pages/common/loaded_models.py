@@ -37,9 +37,10 @@ def _loading(state: tuple[tuple[str, int, int], ...]) -> Future[Releases]:
 
 
 def _loaded() -> Releases:
-    from app_pages.common.streamlit_cleanup import spare_loaded_models
+    from app_pages.common.streamlit_cleanup import never_clear_keras, spare_loaded_models
     from hemodetect.prediction.warm_up import load_warm
 
+    never_clear_keras()
     loaded = load_warm(settings().artifacts)
     spare_loaded_models()
     return loaded

@@ -127,11 +127,18 @@ def _fragment(
     start = _first_slice(study, prediction)
     st.session_state.setdefault(f"{prefix}_slice", start)
 
+    def said(name: str) -> Any:
+        """What the browser reported; None from the viewer of a study that is closed by now."""
+        return getattr(st.session_state.get(key), name, None)
+
     def moved() -> None:
-        st.session_state[f"{prefix}_slice"] = int(st.session_state[key].slice)
+        if number := said("slice"):
+            st.session_state[f"{prefix}_slice"] = int(number)
 
     def marked() -> None:
-        place = st.session_state[key].mark
+        place = said("mark")
+        if place is None:
+            return
         row, column = opened.display.turn.stored_place(
             place["row"], place["column"], study.slices[place["slice"] - 1].shape
         )
@@ -143,8 +150,9 @@ def _fragment(
         st.session_state[f"{prefix}_whole_page"] = True
 
     def pressed() -> None:
-        if on_shortcut is not None:
-            on_shortcut(str(st.session_state[key].shortcut["key"]))
+        shortcut = said("shortcut")
+        if on_shortcut is not None and shortcut is not None:
+            on_shortcut(str(shortcut["key"]))
             st.session_state[f"{prefix}_whole_page"] = True
 
     order = st.session_state.get(f"{prefix}_order", {"slice": start, "count": 0})

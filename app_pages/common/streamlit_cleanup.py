@@ -24,9 +24,18 @@ def spare_loaded_models() -> None:
     Some frozen objects may belong to a session that is open now, with its study. They are collected
     every `REPEAT_SECONDS`, so that no image stays in memory longer than that after its session.
     """
-    setattr(keras.backend, "clear_session", _do_nothing)  # noqa: B010 - Streamlit calls it by name
+    never_clear_keras()
     collect_and_freeze()
     _start_repeating()
+
+
+def never_clear_keras() -> None:
+    """Keeps Streamlit from clearing Keras; called before the first model is loaded.
+
+    A run of a page that ended while the models were being loaded dropped the names that Keras had given:
+    layers got the same name twice, and the model was missing until the app was started again.
+    """
+    setattr(keras.backend, "clear_session", _do_nothing)  # noqa: B010 - Streamlit calls it by name
 
 
 def collect_and_freeze() -> None:

@@ -10,6 +10,7 @@ import keras
 import pytest
 from streamlit.runtime.scriptrunner.script_runner import _clean_problem_modules
 
+from app_pages.common.loaded_models import _loaded
 from app_pages.common.streamlit_cleanup import collect_and_freeze, spare_loaded_models
 
 ATTRIBUTE = "hemodetect_test_state"
@@ -59,3 +60,14 @@ def test_frozen_objects_are_collected_when_it_is_repeated(state: object) -> None
     assert reference() is not None
     collect_and_freeze()
     assert reference() is None
+
+
+def test_nothing_is_cleared_while_the_models_are_loaded(
+    state: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(_: object) -> object:
+        _clean_problem_modules()  # the run of a page ends meanwhile
+        return state_in_keras()
+
+    monkeypatch.setattr("hemodetect.prediction.warm_up.load_warm", load)
+    assert _loaded() is state
