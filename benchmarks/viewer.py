@@ -205,10 +205,10 @@ def _before(browser: Browser, checkout: Path, folders: dict[str, Path], state: P
             page.locator("h1").first.click()
 
             def turn(number: int, page: Page = page) -> float:
-                # Both are sent before either is awaited: the key is pressed while the page looks.
-                page.evaluate(f"window.turned = ({TURN_BEFORE})()")
+                # Not awaited here: the key is pressed while the page looks.
+                page.evaluate(f"() => {{ window.turned = ({TURN_BEFORE})(); }}")
                 page.keyboard.press("ArrowRight" if number % 2 == 0 else "ArrowLeft")
-                return page.evaluate("window.turned")
+                return page.evaluate("() => window.turned")
 
             _print(f"before: {name}, key", turn)
             page.context.close()

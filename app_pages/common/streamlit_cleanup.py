@@ -32,8 +32,8 @@ def spare_loaded_models() -> None:
 def never_clear_keras() -> None:
     """Keeps Streamlit from clearing Keras; called before the first model is loaded.
 
-    A run of a page that ended while the models were being loaded dropped the names that Keras had given:
-    layers got the same name twice, and the model was missing until the app was started again.
+    A run of a page that ended while the models were being loaded dropped the names that Keras had
+    given: layers got the same name twice, and a model was missing until the app was started again.
     """
     setattr(keras.backend, "clear_session", _do_nothing)  # noqa: B010 - Streamlit calls it by name
 

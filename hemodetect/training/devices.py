@@ -23,8 +23,8 @@ def require_gpu() -> None:
     if not keras.distribution.list_devices("gpu"):
         backend = keras.backend.backend()
         raise NoGpu(
-            f"--device gpu: {backend} sees no GPU here; install its GPU build"
-            ' (for TensorFlow: pip install "tensorflow[and-cuda]"), or use --device cpu.'
+            f"--device gpu: {backend} sees no GPU here. `hemodetect doctor` says why; `GPU=1 make env`"
+            " installs TensorFlow's build for NVIDIA cards. Or use --device cpu."
         )
 
 
