@@ -74,7 +74,7 @@ def fitted_head(training: Sequence[HeadSeries], recipe: StudyRecipe, seed: int) 
         return RecurrentHead(scaling, network, recipe.family == "attention_rnn")
     head = _slice_head(training, recipe)
     if recipe.family == "logistic":
-        # It gained 0.05 by patient on ct-ich (0.77 to 0.82), and lost 0.013 on near-east, out of fold.
+        # It gained 0.05 by patient on ct-ich (0.77 to 0.81), and lost 0.013 on near-east, out of fold.
         return head
     return replace(head, study=_study_regression(training, head, recipe))
 
