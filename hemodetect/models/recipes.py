@@ -129,10 +129,10 @@ class BloodRecipe(NamedRecipe):
 
     size: int = 244
     epochs: int = 8
-    steps: int = 48
+    steps: int = 40
     batch: int = 32
-    bleeding: int = 12
-    painted: int = 9
+    bleeding: int = 13
+    painted: int = 6
     learning_rate: float = 1.5e-3
     weight_decay: float = 0.02
     threshold: float = 0.5

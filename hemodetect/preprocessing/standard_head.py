@@ -27,8 +27,7 @@ _WIDTH = 1.35  # of a standard slice, in square roots of the head's largest area
 _ASSUMED_LEVEL = 110.0  # of brain, where no slice shows enough of it
 LEVELS_PER_UNIT = 64.0
 """Grey levels that a normalised slice counts as 1."""
-NORMALISED_RANGE = (-1.5, 2.2)
-"""Of normalised slices: air, and bone."""
+_RANGE = (-1.5, 2.2)
 _FEWEST_PIXELS = 180  # of brain in the middle of a slice, for it to have a say in the brain's level
 
 
@@ -59,10 +58,9 @@ class StandardSeries:
 def normalised(grey: np.ndarray, level: float) -> np.ndarray:
     """uint8 or float slices of any shape as float32 about the level of brain."""
     values = np.clip(
-        (grey.astype(np.float32) - np.float32(level)) / np.float32(LEVELS_PER_UNIT),
-        *NORMALISED_RANGE,
+        (grey.astype(np.float32) - np.float32(level)) / np.float32(LEVELS_PER_UNIT), *_RANGE
     )
-    values[grey < BACKGROUND_LEVEL] = NORMALISED_RANGE[0]
+    values[grey < BACKGROUND_LEVEL] = _RANGE[0]
     return values
 
 

@@ -7,15 +7,8 @@ from PIL import Image
 from scipy import ndimage
 
 from hemodetect.models.blood_network import MAP_SIDE
-from hemodetect.preprocessing.standard_head import (
-    BACKGROUND_LEVEL,
-    LEVELS_PER_UNIT,
-    NORMALISED_RANGE,
-)
+from hemodetect.preprocessing.standard_head import BACKGROUND_LEVEL, LEVELS_PER_UNIT
 from hemodetect.training.painting import smooth_noise
-
-_BONE_BEGINS = np.float32(1.7)
-"""Normalised grey from which on a place is partly bone; fresh blood reaches about 1.7."""
 
 
 def augmented_slice(
@@ -41,30 +34,17 @@ def augmented_slice(
     image = (moved - np.float32(level)) / np.float32(LEVELS_PER_UNIT)
     if random.random() < 0.3:
         image = ndimage.gaussian_filter(image, random.uniform(0.5, 1.6))
-    image = _in_another_contrast(image, random)
+    image = image * np.float32(random.uniform(0.6, 1.5)) + np.float32(random.uniform(-0.2, 0.2))
     if random.random() < 0.5:
         shading = smooth_noise(random, random.uniform(2, 5.5), len(image))
         image = image + np.float32(random.uniform(0, 0.15)) * shading
     if random.random() < 0.7:
         noise = random.standard_normal(image.shape, dtype=np.float32)
         image = image + noise * np.float32(random.uniform(0, 0.13))
-    image[~inside] = NORMALISED_RANGE[0]
+    image[~inside] = -1.5
     coarse = places.reshape(3, MAP_SIDE, 2, MAP_SIDE, 2).mean(axis=(2, 4)) / 255
     coarse[0] = np.clip(2 * coarse[0], 0, 1)  # a place half full of blood counts as blood
-    return np.clip(image, *NORMALISED_RANGE).astype(np.float32), coarse.astype(np.float32)
-
-
-def _in_another_contrast(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Contrast and level of another window; bone stays the brightest there is.
-
-    Were bone scaled too, blood would often be as bright as it, and a bleed beside the skull would look
-    like a thicker skull: such bleeds were not learned.
-    """
-    low, high = NORMALISED_RANGE
-    bone = np.clip((image - _BONE_BEGINS) / (high - _BONE_BEGINS), 0, 1)
-    scaled = image * np.float32(random.uniform(0.6, 1.3)) + np.float32(random.uniform(-0.2, 0.2))
-    brightest = np.float32(0.9 * high)  # blood, in any window that is read
-    return (1 - bone) * np.clip(scaled, low, brightest) + bone * np.clip(image, low, high)
+    return np.clip(image, -1.5, 2.2).astype(np.float32), coarse.astype(np.float32)
 
 
 def _random_movement(random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -26,16 +26,14 @@ _SEEN = 8  # grey levels brighter than before, to count as painted
 _FEWEST = 5  # pixels of 112 x 112 that a painted bleed takes
 _ROWS, _COLUMNS = np.mgrid[:SIDE, :SIDE].astype(np.float32)
 _KINDS_DRAWN = {
-    "intraparenchymal": 0.18,
-    "subdural": 0.30,
-    "epidural": 0.20,
-    "subarachnoid": 0.12,
-    "intraventricular": 0.08,
-    "small": 0.12,
+    "intraparenchymal": 0.27,
+    "subdural": 0.18,
+    "epidural": 0.15,
+    "subarachnoid": 0.17,
+    "intraventricular": 0.09,
+    "small": 0.14,
 }
-"""How often each kind is drawn; "small" is an intraparenchymal bleed of 3 to 7 mm radius.
-
-Half lie beside the skull: these are the hardest to learn, for bone is bright too."""
+"""How often each kind is drawn; "small" is an intraparenchymal bleed of 3 to 7 mm radius."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,14 +206,14 @@ def _along_the_skull(
 
 
 def _subdural(canvas: _Canvas, random: np.random.Generator) -> _Blood:
-    cover = _along_the_skull(canvas, random, (0.5, 1.3), (2.0, 9.0), 0.4)
+    cover = _along_the_skull(canvas, random, (0.5, 1.3), (1.6, 8.0), 0.4)
     # A quarter are older, or mixed with fluid: little brighter than brain.
     brighter = random.uniform(15, 45) if random.random() < 0.25 else random.uniform(28, 110)
     return _Blood(cover, brighter)
 
 
 def _epidural(canvas: _Canvas, random: np.random.Generator) -> _Blood:
-    cover = _along_the_skull(canvas, random, (0.25, 0.7), (3.0, 13.0), 0.8)
+    cover = _along_the_skull(canvas, random, (0.25, 0.6), (2.2, 11.0), 0.8)
     return _Blood(cover, random.uniform(28, 110))
 
 
