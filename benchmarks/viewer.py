@@ -11,7 +11,7 @@ First slice: from the choice of a folder until a slice is drawn, until the five 
 slice stand above it, and until the five calls do; the models are loaded before. N6 of near-east has 135
 JPEG files; the other is a phantom of 300 DICOM slices.
 
-Memory: of the app's process with each of three sessions open, beyond the pixels of their studies.
+Memory: of the app's process with each of four sessions open, beyond the pixels of their studies.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from hemodetect.phantom.files import write_dicom_series
 from hemodetect.phantom.head import Bleed, head_phantom
 
 TURNS = 40
-SESSIONS = 3
+SESSIONS = 4
 WAIT_MS = 300_000
 
 # Turns a slice with an event of its own, and gives the milliseconds until its frame has been made.
@@ -183,9 +183,10 @@ def _memory(browser: Browser, url: str, folder: Path) -> None:
         now = process.memory_info().rss / 1e6
         used.append(now - before - pixels)
         before = now
+    each = ", ".join(f"{value:.0f}" for value in used)
     print(
-        f"memory of a session of 300 slices beyond its {pixels:.0f} MB of pixels:"
-        f" {', '.join(f'{value:.0f}' for value in used)} MB, one after the other"
+        f"memory of a session of 300 slices beyond its {pixels:.0f} MB of pixels: mean"
+        f" {statistics.mean(used):.0f} MB ({each}, one after the other)"
     )
 
 

@@ -125,7 +125,7 @@ def _read_by_models(
         bar.progress((steps - 1) / steps, "Drawing the CNN's heat maps")
         methods = models["cnn"].fitted.abilities.heat_maps
         slices = prediction.study.slices
-        # In half precision: they stay in the session, 9 MB instead of 18 for 300 slices each.
+        # In half precision: they stay in the session.
         if BLOOD_MAP in methods:
             maps[BLOOD_MAP] = blood_maps(models["cnn"], slices, cache).astype(np.float16)
         maps[GRADIENT_METHODS[0]] = study_maps(models["cnn"], slices, cache).astype(np.float16)

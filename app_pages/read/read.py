@@ -21,6 +21,7 @@ from app_pages.common.audit import record_event
 from app_pages.common.example import example_files
 from app_pages.common.exports import export_button
 from app_pages.common.slice_viewer import close_viewer, viewer
+from app_pages.common.uploads import forget_uploads
 from hemodetect.errors import HemodetectError
 from hemodetect.imaging import UploadedFile, read_study
 from hemodetect.imaging.study import Study
@@ -69,7 +70,9 @@ def _uploaded_files() -> list[UploadedFile]:
         return example_files()
     for key in _upload_keys():
         if uploads := st.session_state.get(key):
-            return [UploadedFile(upload.name, upload.getvalue()) for upload in uploads]
+            files = [UploadedFile(upload.name, upload.getvalue()) for upload in uploads]
+            forget_uploads(uploads)
+            return files
     return []
 
 

@@ -27,7 +27,7 @@ from hemodetect.preprocessing.standard_head import in_source
 from hemodetect.registry.releases import ReleasedModel
 
 _BATCH = 32
-_MAP_SIDE = 122  # pixels of a map that is moved back from the standard head
+_MAP_SIDE = 64  # pixels of a map that is moved back from the standard head, where it has 24 at most
 _SMOOTH_SAMPLES = 10
 _SMOOTH_NOISE = 0.05
 

@@ -135,21 +135,34 @@ export function composed(values, rows, columns, table, overlay, upsideDown, rgba
 export function enlarged(heat, rows, columns) {
   const large = new Uint8Array(rows * columns);
   const { levels } = heat;
+  const across = samples(columns, heat.columns);
+  const down = samples(rows, heat.rows);
   for (let row = 0; row < rows; row++) {
-    const y = Math.min(Math.max(((row + 0.5) * heat.rows) / rows - 0.5, 0), heat.rows - 1);
-    const top = Math.floor(y);
-    const bottom = Math.min(top + 1, heat.rows - 1);
+    const upper = down.first[row] * heat.columns;
+    const lower = down.second[row] * heat.columns;
+    const low = down.share[row];
     for (let column = 0; column < columns; column++) {
-      const x = Math.min(Math.max(((column + 0.5) * heat.columns) / columns - 0.5, 0), heat.columns - 1);
-      const left = Math.floor(x);
-      const right = Math.min(left + 1, heat.columns - 1);
-      const upper =
-        levels[top * heat.columns + left] * (left + 1 - x) + levels[top * heat.columns + right] * (x - left);
-      const lower =
-        levels[bottom * heat.columns + left] * (left + 1 - x) +
-        levels[bottom * heat.columns + right] * (x - left);
-      large[row * columns + column] = upper * (top + 1 - y) + lower * (y - top);
+      const left = across.first[column];
+      const right = across.second[column];
+      const by = across.share[column];
+      const above = levels[upper + left] + by * (levels[upper + right] - levels[upper + left]);
+      const below = levels[lower + left] + by * (levels[lower + right] - levels[lower + left]);
+      large[row * columns + column] = above + low * (below - above);
     }
   }
   return large;
+}
+
+/** Which two places of `small` each of `large` lies between, and how near to the second. @param {number} large @param {number} small */
+function samples(large, small) {
+  const first = new Int32Array(large);
+  const second = new Int32Array(large);
+  const share = new Float32Array(large);
+  for (let at = 0; at < large; at++) {
+    const place = Math.min(Math.max(((at + 0.5) * small) / large - 0.5, 0), small - 1);
+    first[at] = Math.floor(place);
+    second[at] = Math.min(first[at] + 1, small - 1);
+    share[at] = place - first[at];
+  }
+  return { first, second, share };
 }

@@ -117,32 +117,54 @@ export class Maps {
   /** @param {string} address */
   constructor(address) {
     this.address = address;
-    /** @type {Map<string, Promise<HeatMap>>} */
-    this.kept = new Map();
+    /** @type {Map<string, Promise<void>>} */
+    this.asked = new Map();
+    /** @type {Map<string, HeatMap>} */
+    this.come = new Map();
   }
 
   /**
+   * The map of a slice, null where it has not come yet.
+   *
    * @param {import("./types").MapChoice} choice
    * @param {number} slice from 0
-   * @returns {Promise<HeatMap>}
+   * @returns {HeatMap | null}
    */
-  async of(choice, slice) {
-    const part = choice.all ? choice.key : `${choice.key}/${slice}`;
-    let answer = this.kept.get(part);
-    if (!answer) {
-      answer = this.#get(part);
-      this.kept.set(part, answer);
-      answer.catch(() => this.kept.delete(part));
-    }
-    const { levels, rows, columns } = await answer;
+  of(choice, slice) {
+    const maps = this.come.get(partOf(choice, slice));
+    if (!maps) return null;
+    const { levels, rows, columns } = maps;
     const first = choice.all ? slice * rows * columns : 0;
     return { levels: levels.subarray(first, first + rows * columns), rows, columns };
   }
 
-  /** @param {string} part @returns {Promise<HeatMap>} */
+  /**
+   * Asks for a map, once; done when it has come.
+   *
+   * @param {import("./types").MapChoice} choice
+   * @param {number} slice from 0
+   * @returns {Promise<void>}
+   */
+  ask(choice, slice) {
+    const part = partOf(choice, slice);
+    let asked = this.asked.get(part);
+    if (!asked) {
+      asked = this.#get(part);
+      this.asked.set(part, asked);
+      asked.catch(() => this.asked.delete(part));
+    }
+    return asked;
+  }
+
+  /** @param {string} part */
   async #get(part) {
     const answer = await fetched(`${this.address}/maps/${part}`);
     const [rows, columns] = (answer.headers.get("X-Map-Shape") ?? "0,0").split(",").map(Number);
-    return { levels: new Uint8Array(await answer.arrayBuffer()), rows, columns };
+    this.come.set(part, { levels: new Uint8Array(await answer.arrayBuffer()), rows, columns });
   }
+}
+
+/** Last part of the address. @param {import("./types").MapChoice} choice @param {number} slice */
+function partOf(choice, slice) {
+  return choice.all ? choice.key : `${choice.key}/${slice}`;
 }

@@ -184,6 +184,8 @@ function group(...items) {
 /** @param {ViewerData} data @param {Actions} actions */
 function buildBottom(data, actions) {
   const strip = element("canvas", { role: "img", "aria-label": "Probability of each slice, a row a model" });
+  const marker = element("div", { class: "marker", hidden: true });
+  const stripBox = element("div", { class: "strip" }, strip, marker);
   const slider = element("input", {
     type: "range",
     min: "1",
@@ -208,9 +210,9 @@ function buildBottom(data, actions) {
   const bottom = element(
     "div",
     { class: "bottom" },
-    strip,
+    stripBox,
     element("div", { class: "slider", hidden: data.slices === 1 }, sliderText, slider),
     key,
   );
-  return { bottom, strip, slider, sliderText, key, attentionKey };
+  return { bottom, strip, marker, slider, sliderText, key, attentionKey };
 }

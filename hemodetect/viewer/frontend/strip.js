@@ -16,13 +16,14 @@ const WEIGHT_SHOWN = 3;
 export class Strip {
   /**
    * @param {HTMLCanvasElement} canvas
+   * @param {HTMLElement} marker laid over the column of the slice in view
    * @param {(slice: number) => void} chosen called with a slice, from 0
    */
-  constructor(canvas, chosen) {
+  constructor(canvas, marker, chosen) {
     this.canvas = canvas;
+    this.marker = marker;
     /** @type {ViewerData | null} */
     this.data = null;
-    this.current = 0;
     const go = (/** @type {PointerEvent} */ event) => {
       const slice = this.sliceAt(event.offsetX);
       if (slice !== null) chosen(slice);
@@ -55,8 +56,12 @@ export class Strip {
 
   /** @param {number} slice from 0 */
   mark(slice) {
-    this.current = slice;
-    this.draw();
+    if (!this.data) return;
+    // A column of an element above, so that turning slices draws nothing of the strip anew.
+    const { slices } = this.data;
+    this.marker.hidden = this.canvas.hidden;
+    this.marker.style.left = `calc(${LABELS}px + (100% - ${LABELS}px) * ${slice / slices})`;
+    this.marker.style.width = `max(3px, calc((100% - ${LABELS}px) / ${slices}))`;
   }
 
   draw() {
@@ -95,9 +100,6 @@ export class Strip {
         }
       });
     });
-    context.strokeStyle = "#fff";
-    context.lineWidth = 2;
-    context.strokeRect(LABELS + this.current * wide - 1, 1, Math.max(wide - space, 2) + 2, height - 2);
   }
 
   /** @param {PointerEvent} event */

@@ -108,7 +108,7 @@ export class Viewer {
     });
     this.root = this.screen.root;
     this.image = this.screen.image;
-    this.strip = new Strip(this.screen.strip, (slice) => this.goTo(slice));
+    this.strip = new Strip(this.screen.strip, this.screen.marker, (slice) => this.goTo(slice));
     this.pixels = new Pixels(
       this.data,
       (slice) => this.#arrived(slice),
@@ -462,14 +462,17 @@ export class Viewer {
       this.#explainMap(choice, false);
       return { map: this.overlay.map, opacity: this.opacity };
     }
-    this.#explainMap(choice, true);
+    const heat = this.maps.of(choice, this.slice);
+    this.#explainMap(choice, heat === null);
+    if (heat) {
+      this.overlay = { key, map: enlarged(heat, rows, columns) };
+      this.root.dataset.mapDrawn = key;
+      return { map: this.overlay.map, opacity: this.opacity };
+    }
     const slice = this.slice;
-    this.maps.of(choice, slice).then(
-      (heat) => {
-        if (this.closed || slice !== this.slice) return;
-        this.overlay = { key, map: enlarged(heat, rows, columns) };
-        this.root.dataset.mapDrawn = key;
-        this.redraw();
+    this.maps.ask(choice, slice).then(
+      () => {
+        if (!this.closed && slice === this.slice) this.redraw();
       },
       (error) => this.#failed(error),
     );
@@ -478,6 +481,9 @@ export class Viewer {
 
   /** @param {import("./types").MapChoice} choice @param {boolean} waiting */
   #explainMap(choice, waiting) {
+    const shown = `${choice.key} ${waiting}`;
+    if (this.screen.legend.dataset.shown === shown) return;
+    this.screen.legend.dataset.shown = shown;
     const scale = element("div", { class: "scale" });
     scale.style.background = MAP_GRADIENT;
     this.screen.legend.replaceChildren(
