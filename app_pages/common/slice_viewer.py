@@ -26,6 +26,9 @@ from hemodetect.viewer.routes import ADDRESS, COOKIE
 from hemodetect.viewer.store import OPEN_STUDIES, HeatMaps, OpenStudy
 
 _WINDOWS_GREY = {"full": FULL_GREY, "bright half": Window(128, 191), "dark half": Window(128, 64)}
+_CODE = f"{ADDRESS.lstrip('/')}/code"
+_NIIVUE = f"{_CODE}/niivue.js?v={VERSION}"
+"""Addresses below that of the app."""
 _ROWS = "rows"
 """Key of the attention RNN's weights of image rows, among the heat maps."""
 
@@ -35,7 +38,7 @@ _COMPONENT = st.components.v2.component(
     "slice_viewer",
     html='<link rel="stylesheet"><div class="place"></div>',
     js=f"""export default async function (component) {{
-      const base = new URL("{ADDRESS.lstrip("/")}/code/", document.baseURI);
+      const base = new URL("{_CODE}/", document.baseURI);
       const sheet = component.parentElement.querySelector("link");
       if (!sheet.href) sheet.href = new URL("viewer.css", base);
       const {{ default: mounted }} = await import(new URL("viewer.js", base));
@@ -84,6 +87,13 @@ def viewer(
     ]
     given["marks"] = [_shown_mark(mark, opened) for mark in marks or []]
     _fragment(study, prefix, opened, prediction, cnn, given, on_shortcut)
+
+
+def preload_viewer() -> None:
+    """Lets the browser fetch the viewer's code and NiiVue while a person still chooses files."""
+    modules = [f"{_CODE}/viewer.js", *([_NIIVUE] if niivue_file().is_file() else [])]
+    imports = "".join(f'import(new URL("{name}", document.baseURI));' for name in modules)
+    st.html(f"<script>{imports}</script>", unsafe_allow_javascript=True)
 
 
 def go_to(number: int, prefix: str) -> None:
@@ -183,10 +193,9 @@ def _series_data(study: Study, opened: OpenStudy) -> dict[str, Any]:
     display, slices = opened.display, study.slices
     shapes = [display.turn.shown(np.broadcast_to(0, image.shape)).shape for image in slices]
     windows = WINDOWS_HU if study.units == "HU" else _WINDOWS_GREY
-    code = f"{ADDRESS.lstrip('/')}/code/niivue.js?v={VERSION}"
     return {
         "address": f"{ADDRESS.lstrip('/')}/{opened.token}",
-        "niivue": code if niivue_file().is_file() else None,
+        "niivue": _NIIVUE if niivue_file().is_file() else None,
         "study": study.id,
         "slices": len(slices),
         "shapes": shapes[:1] if len(set(shapes)) == 1 else shapes,

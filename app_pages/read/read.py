@@ -20,7 +20,7 @@ from app_pages.common.arriving_files import count_arriving_files
 from app_pages.common.audit import record_event
 from app_pages.common.example import example_files
 from app_pages.common.exports import export_button
-from app_pages.common.slice_viewer import close_viewer, viewer
+from app_pages.common.slice_viewer import close_viewer, preload_viewer, viewer
 from app_pages.common.uploads import forget_uploads
 from hemodetect.errors import HemodetectError
 from hemodetect.imaging import UploadedFile, read_study
@@ -51,6 +51,7 @@ def _open_page(refused: str | None) -> None:
         " of single files. Images stay in this session's memory; patient names in headers are dropped."
     )
     count_arriving_files()
+    preload_viewer()
     st.button("Open the example", icon=":material/science:", key="read_example")
     st.caption("The example is a synthetic phantom with a 30 ml bleed, not a patient.")
 
