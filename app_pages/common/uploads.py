@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
@@ -15,7 +16,7 @@ def forget_uploads(uploads: Iterable[UploadedFile]) -> None:
     its files, headers and names included, would outlive the study that was closed.
     """
     context = get_script_run_ctx()
-    if context is None:
+    if context is None or not isinstance(context.uploaded_file_mgr, MemoryUploadedFileManager):
         return
     for upload in uploads:
         context.uploaded_file_mgr.remove_file(context.session_id, upload.file_id)

@@ -47,8 +47,9 @@ def _open_page(refused: str | None) -> None:
     with right:
         st.file_uploader("Files, or a zip", accept_multiple_files=True, key=files_key)
     st.caption(
-        "DICOM, JPEG, PNG and TIFF; other files are ignored. A zip uploads much faster than hundreds"
-        " of single files. Images stay in this session's memory; patient names in headers are dropped."
+        "DICOM, NIfTI, JPEG, PNG and TIFF; other files are ignored. A zip uploads much faster than"
+        " hundreds of single files. Images stay in this session's memory; patient names in headers"
+        " are dropped."
     )
     count_arriving_files()
     preload_viewer()

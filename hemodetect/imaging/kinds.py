@@ -5,15 +5,17 @@ The name only decides whether an unknown file is reported or silently ignored.
 
 from __future__ import annotations
 
+import zlib
 from pathlib import PurePosixPath
 from typing import Literal
 
-Kind = Literal["dicom", "picture", "zip"]
+Kind = Literal["dicom", "nifti", "picture", "zip"]
 """Kinds of files that are read; "picture" is JPEG, PNG or TIFF."""
 
 HEAD_BYTES = 4096
 """Bytes at the beginning of a file that the functions here need."""
 
+GZIP = b"\x1f\x8b"
 _PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _ZIPS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 _OTHERS = {
@@ -36,7 +38,7 @@ _SILENT_SUFFIXES = frozenset({
 })  # fmt: skip
 _IMAGE_SUFFIXES = frozenset({
     ".dcm", ".dicom", ".dic", ".ima", ".img", ".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff",
-    ".gif", ".bmp", ".webp", ".jp2", ".zip",
+    ".gif", ".bmp", ".webp", ".jp2", ".zip", ".nii", ".gz",
 })  # fmt: skip
 # Value representations that the first element of a data set can have.
 _FIRST_VRS = frozenset({b"UL", b"UI", b"CS", b"LO", b"SH", b"DA", b"TM", b"OB", b"PN", b"DT"})
@@ -48,7 +50,24 @@ def content_kind(head: bytes) -> Kind | None:
         return "dicom"
     if head.startswith(_PICTURES):
         return "picture"
+    if is_nifti(_unpacked(head)):
+        return "nifti"
     return "zip" if head.startswith(_ZIPS) else None
+
+
+def is_nifti(head: bytes) -> bool:
+    """Whether a file begins as NIfTI-1 or NIfTI-2 with header and values in one file."""
+    return head[344:348] == b"n+1\0" or head[4:8] == b"n+2\0"
+
+
+def _unpacked(head: bytes) -> bytes:
+    """The beginning of what a gzip file holds; other files as they are."""
+    if not head.startswith(GZIP):
+        return head
+    try:
+        return zlib.decompressobj(wbits=31).decompress(head, HEAD_BYTES)
+    except zlib.error:
+        return b""
 
 
 def is_ignorable(name: str, head: bytes) -> bool:
@@ -77,14 +96,14 @@ def unread_reason(head: bytes) -> str:
         return "The file is empty; copy it again from its source."
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WebP pictures are not read; save the slice as PNG."
-    if b"n+1\0" in head[344:348] or b"ni1\0" in head[344:348]:
-        return "NIfTI volumes are not read; give the DICOM files it was made from."
+    if b"ni1\0" in head[344:348] or b"ni2\0" in head[4:8]:
+        return "It is one half of a NIfTI pair; save the volume as one file (.nii or .nii.gz)."
     for magic, reason in _OTHERS.items():
         if head.startswith(magic):
             return reason
     if _is_text(head):
-        return "It holds text, not an image; give DICOM, JPEG, PNG or TIFF files."
-    return "It is neither DICOM nor JPEG, PNG or TIFF; export the slice in one of these."
+        return "It holds text, not an image; give DICOM, NIfTI, JPEG, PNG or TIFF files."
+    return "It is neither DICOM, NIfTI, JPEG, PNG nor TIFF; export the slice in one of these."
 
 
 def _is_text(head: bytes) -> bool:

@@ -17,6 +17,7 @@ from hemodetect.imaging.budget import Budget, LimitReached
 from hemodetect.imaging.choice import proposed_first
 from hemodetect.imaging.decoded_slice import DecodedSlice, without_copies
 from hemodetect.imaging.dicom import read_dicom
+from hemodetect.imaging.nifti import read_nifti
 from hemodetect.imaging.pictures import as_8_bit, decode_pages, raw_ct_reason, slice_pages
 from hemodetect.imaging.pseudonym import pseudonym
 from hemodetect.imaging.series import stacks
@@ -140,7 +141,7 @@ def _submitted(
 
 
 def _decoded(entry: Entry, data: bytes, budget: Budget) -> list[DecodedSlice] | RefusedFile:
-    decode = read_dicom if entry.kind == "dicom" else _read_picture
+    decode = {"dicom": read_dicom, "nifti": read_nifti, "picture": _read_picture}[entry.kind]
     try:
         return decode(data, entry.name, budget)
     except LimitReached:
@@ -200,7 +201,9 @@ def _study_id(proposed: str | None, slices: Sequence[DecodedSlice], limits: Sett
 
 def _why_empty(refused: Sequence[RefusedFile], ignored: int) -> str:
     if not refused and not ignored:
-        return "There are no files in it; give a folder with DICOM, JPEG, PNG or TIFF slices."
+        return (
+            "There are no files in it; give a folder with DICOM, NIfTI, JPEG, PNG or TIFF slices."
+        )
     first_of_each = {r.reason: r for r in reversed(refused)}.values()
     reasons = [f"{r.file}: {r.reason}" for r in [*first_of_each][::-1][:_REASONS_IN_ERROR]]
     more = len(refused) - len(reasons)
@@ -213,5 +216,5 @@ def _why_empty(refused: Sequence[RefusedFile], ignored: int) -> str:
             else f"{ignored:,} files without images were"
         )
         reasons.append(f"{passed} passed over.")
-    reasons.append("Give DICOM, JPEG, PNG or TIFF slices.")
+    reasons.append("Give DICOM, NIfTI, JPEG, PNG or TIFF slices.")
     return "No CT slice could be read. " + " ".join(reasons)

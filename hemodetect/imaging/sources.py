@@ -60,7 +60,7 @@ class Entry:
     """
 
     name: str
-    kind: Literal["dicom", "picture"]
+    kind: Literal["dicom", "nifti", "picture"]
     size: int
     read: Callable[[int], bytes]
 

@@ -16,6 +16,7 @@ import numpy as np
 from hemodetect.errors import UnreadableFile
 from hemodetect.imaging.dicom import read_header
 from hemodetect.imaging.headers import Header
+from hemodetect.imaging.nifti import nifti_size
 from hemodetect.imaging.picture_names import picture_groups
 from hemodetect.imaging.pictures import slice_pages
 from hemodetect.imaging.sources import Entry
@@ -107,6 +108,9 @@ def _measured(
         pages = slice_pages(entry.read(entry.size), limits.max_slice_pixels, limits.max_slices)
         pixels = sum(page.rows * page.columns for page in pages)
         return [_Measured(entry, picture_series[entry.name], len(pages), pixels)]
+    if entry.kind == "nifti":
+        rows, columns, count = nifti_size(entry.read(entry.size), limits)
+        return [_Measured(entry, (entry.name,), count, rows * columns * count * 4)]
     header = _header(entry, limits)
     if header is None:
         return []
