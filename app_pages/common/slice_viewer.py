@@ -142,27 +142,20 @@ def _fragment(
         return getattr(st.session_state.get(key), name, None)
 
     def moved() -> None:
-        if number := said("slice"):
-            st.session_state[f"{prefix}_slice"] = int(number)
+        number = said("slice")
+        if number in range(1, len(study.slices) + 1):
+            st.session_state[f"{prefix}_slice"] = number
 
     def marked() -> None:
-        place = said("mark")
-        if place is None:
-            return
-        row, column = opened.display.turn.stored_place(
-            place["row"], place["column"], study.slices[place["slice"] - 1].shape
-        )
-        st.session_state[f"{prefix}_mark"] = {
-            "slice": int(place["slice"]),
-            "row": round(row),
-            "column": round(column),
-        }
-        st.session_state[f"{prefix}_whole_page"] = True
+        if (mark := _stored_mark(said("mark"), opened)) is not None:
+            st.session_state[f"{prefix}_mark"] = mark
+            st.session_state[f"{prefix}_whole_page"] = True
 
     def pressed() -> None:
         shortcut = said("shortcut")
-        if on_shortcut is not None and shortcut is not None:
-            on_shortcut(str(shortcut["key"]))
+        key = shortcut.get("key") if isinstance(shortcut, Mapping) else None
+        if on_shortcut is not None and key in {entry["key"] for entry in given["shortcuts"]}:
+            on_shortcut(str(key))
             st.session_state[f"{prefix}_whole_page"] = True
 
     order = st.session_state.get(f"{prefix}_order", {"slice": start, "count": 0})
@@ -308,6 +301,24 @@ def _one_slice(
         return kept[index]
 
     return heat
+
+
+def _stored_mark(place: Any, opened: OpenStudy) -> dict[str, int] | None:
+    """The slice and the pixel of the stored slice that a browser says were clicked; None where there is
+    no such pixel.
+    """
+    if not isinstance(place, Mapping):
+        return None
+    values: list[Any] = [place.get(name) for name in ("slice", "row", "column")]
+    number, row, column = values
+    if number not in range(1, len(opened.slices) + 1):
+        return None
+    shape = opened.slices[number - 1].shape
+    shown = opened.display.turn.shown(np.broadcast_to(0, shape)).shape
+    if row not in range(shown[0]) or column not in range(shown[1]):
+        return None
+    stored = opened.display.turn.stored_place(row, column, shape)
+    return {"slice": int(number), "row": int(stored[0]), "column": int(stored[1])}
 
 
 def _shown_mark(mark: dict[str, Any], opened: OpenStudy) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def test_what_lies_beside_slices_is_passed_over_in_silence(listing):
         ("3.gif", b"GIF89a\1\0", "GIF pictures"),
         ("4.bmp", b"BM\0\0\0\0", "BMP pictures"),
         ("5.rar", b"Rar!\x1a\7\0", "RAR archives"),
-        ("6.xyz", b"\1\2\3\0\4", "neither DICOM nor JPEG"),
+        ("6.xyz", b"\1\2\3\0\4", "neither DICOM, NIfTI, JPEG"),
         ("7.webp", b"RIFF\0\0\0\0WEBPVP8 ", "WebP"),
     ],
 )

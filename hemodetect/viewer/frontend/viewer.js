@@ -140,7 +140,7 @@ export class Viewer {
     this.orders = order.count;
     this.root.style.setProperty("--viewer-height", this.data.height);
     this.#report();
-    this.#annotate();
+    this.redraw(false);
   }
 
   close() {
