@@ -161,6 +161,7 @@ def test_a_reader_finishes_ten_phantoms_with_wheel_and_keys_alone(browser, app: 
     page.get_by_role("button", name="Create session").click()
     for number in range(1, 11):
         page.get_by_text(f"study {number} of 10").wait_for()
+        idle(page)  # until then the viewer of the last study is on the screen
         viewer = Viewer(page)
         x, y = viewer.middle()
         page.mouse.move(x, y)
@@ -169,6 +170,10 @@ def test_a_reader_finishes_ten_phantoms_with_wheel_and_keys_alone(browser, app: 
         viewer.until("shown", str(before + 1))
         for stage, heading in (("n", "Your call"), ("b", "Your call with the models")):
             page.get_by_text(heading, exact=True).wait_for()
+            if stage == "b":
+                wait_for_calls(page)
+            idle(page)
+            Viewer(page)  # its keys are those of the page
             page.keyboard.press(stage)
             checked(page, "None" if stage == "n" else "Hemorrhage")
             page.keyboard.press("Shift+Digit3")
