@@ -28,7 +28,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Request, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "browser"))
 
@@ -140,9 +140,17 @@ def _first_slice(browser: Browser, url: str, name: str, folder: Path) -> None:
     page.get_by_role("button", name="Open another study").click()
     page.get_by_role("heading", name="Read a study").wait_for()
     page.wait_for_timeout(500)
+    uploaded = [0.0]
+
+    def finished(request: Request) -> None:
+        if "/upload_file/" in request.url:
+            uploaded[0] = time.perf_counter() - began
+
+    page.on("requestfinished", finished)
     began = time.perf_counter()
     page.locator("input[type=file]").first.set_input_files(folder)
     _print_first(page, f"{name}, as the second study", began)
+    print(f"{name}: its last file had arrived after {uploaded[0]:.2f} s")
     page.context.close()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile as StreamlitFile
 
 from app_pages.common.answers import (
     Answers,
@@ -63,18 +64,14 @@ def _upload_keys() -> tuple[str, str]:
     return f"read_folder_{attempt}", f"read_files_{attempt}"
 
 
-def _uploaded_files() -> list[UploadedFile]:
+def _uploads() -> list[StreamlitFile]:
     """The files uploaded since the last run, read before the page is drawn.
 
     The study is then shown in the same run, which saves one round trip to the browser.
     """
-    if st.session_state.get("read_example"):
-        return example_files()
     for key in _upload_keys():
         if uploads := st.session_state.get(key):
-            files = [UploadedFile(upload.name, upload.getvalue()) for upload in uploads]
-            forget_uploads(uploads)
-            return files
+            return list(uploads)
     return []
 
 
@@ -239,9 +236,16 @@ refusal = None
 # The open page stands in one place, which is empty as soon as a study is open: Streamlit would leave
 # its fields on the screen until the models have read the study.
 opening = st.empty()
-if "read_study" not in st.session_state and (files := _uploaded_files()):
-    with opening.container():
-        refusal = _open(files)
+if "read_study" not in st.session_state:
+    uploads = _uploads()
+    files = [UploadedFile(upload.name, upload.getvalue()) for upload in uploads]
+    if st.session_state.get("read_example"):
+        files = example_files()
+    if files:
+        with opening.container():
+            refusal = _open(files)
+        # Not before the study is kept: a run may be cut short, and the next one needs the files.
+        forget_uploads(uploads)
 if "read_study" in st.session_state:
     opening.empty()
     _study_page(st.session_state["read_study"])
