@@ -42,7 +42,7 @@ check: env $(FRONTEND)/node_modules/ready
 	cd $(FRONTEND) && $(NPM) run --silent check
 
 # Types and style of the viewer's code in the browser; Node comes from a wheel. The app needs neither.
-$(FRONTEND)/node_modules/ready: env $(FRONTEND)/package-lock.json
+$(FRONTEND)/node_modules/ready: $(FRONTEND)/package-lock.json | env
 	cd $(FRONTEND) && $(NPM) ci --silent --no-fund --no-audit
 	touch $@
 

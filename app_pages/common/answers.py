@@ -20,8 +20,13 @@ from hemodetect.inputcheck import checked_study
 from hemodetect.models.families import FAMILY_NAMES
 from hemodetect.models.interface import BLOOD_MAP, GRADIENT_METHODS
 from hemodetect.models.series_cache import SeriesCache
-from hemodetect.prediction.study_prediction import StudyPrediction, predict_study
+from hemodetect.prediction.study_prediction import (
+    StudyPrediction,
+    out_of_fold_answers,
+    predict_study,
+)
 from hemodetect.preprocessing.model_input import model_input
+from hemodetect.registry.known_slices import OutOfFold
 from hemodetect.registry.releases import ReleasedModel, Releases
 from hemodetect.reports.words import (
     CANNOT_TELL,
@@ -104,10 +109,11 @@ def _read_by_models(
     study: Study, models: dict[str, ReleasedModel], place: DeltaGenerator
 ) -> tuple[StudyPrediction, dict[str, np.ndarray]]:
     """The predictions and the CNN's maps; shows what each model says of one slice, and the progress."""
-    checked = checked_study(study)
+    checked, known = checked_study(study), None
     with place.container():
         if checked.stopped is None:
-            _preview(checked.study, models)
+            known = out_of_fold_answers(checked.study, models)
+            _preview(checked.study, models, known)
         bar = st.progress(0.0, "The models are reading all slices")
     steps = len(models) + 1
 
@@ -116,7 +122,7 @@ def _read_by_models(
 
     try:
         cache = SeriesCache()
-        prediction = predict_study(study, models, progress, cache, checked)
+        prediction = predict_study(study, models, progress, cache, checked, known)
     except HemodetectError as error:
         st.error(str(error), icon=":material/error:")
         st.stop()
@@ -132,14 +138,19 @@ def _read_by_models(
     return prediction, maps
 
 
-def _preview(study: Study, models: dict[str, ReleasedModel]) -> None:
-    """Shows what the models in use say of the slice in view, by itself, while they read the others."""
+def _preview(study: Study, models: dict[str, ReleasedModel], known: dict[str, OutOfFold]) -> None:
+    """Shows what is said of the slice in view while the models read the others: by the models in use,
+    of that slice alone, or by those that had not seen a patient whom these were trained on.
+    """
     index = len(study.slices) // 2
     cache = SeriesCache()
     said = []
     for family, model in models.items():
-        grey = model_input([study.slices[index]], model.fitted.size)
-        probability = float(model.predict_inputs(grey, cache).slices[0])
+        if family in known:
+            probability = float(known[family].slices[index])
+        else:
+            grey = model_input([study.slices[index]], model.fitted.size)
+            probability = float(model.predict_inputs(grey, cache).slices[0])
         said.append(f"{FAMILY_NAMES[family]} **{probability:.0%}**")
     st.markdown(f":small[Slice {index + 1} alone: {' · '.join(said)}]")
 

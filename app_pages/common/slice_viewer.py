@@ -11,9 +11,9 @@ import streamlit as st
 
 from app_pages.common.inference_queue import slot
 from hemodetect.explain.heat_maps import one_slice_map
-from hemodetect.explain.overlay import full_attention
+from hemodetect.explain.overlay import attention_maps
 from hemodetect.figures.reading import slice_probabilities, slice_weights
-from hemodetect.figures.theme import CHART_CONFIG, FAMILY_STYLE
+from hemodetect.figures.theme import CHART_CONFIG
 from hemodetect.imaging.study import Study
 from hemodetect.imaging.windows import FULL_GREY, WINDOWS_HU, Window
 from hemodetect.models.families import FAMILY_NAMES
@@ -199,6 +199,7 @@ def _series_data(study: Study, opened: OpenStudy) -> dict[str, Any]:
         "names": [image.source for image in slices],
         "step": display.step_mm,
         "noPlanes": display.no_planes,
+        "upwards": display.upwards,
         "turned": display.turned_sentence,
         "presets": [
             {"name": name, "width": window.width, "level": window.level}
@@ -222,7 +223,6 @@ def _answer_data(
         "models": [
             {
                 "name": FAMILY_NAMES[family],
-                "colour": FAMILY_STYLE[family].colour,
                 "probabilities": [round(float(p), 4) for p in families[family].probabilities],
                 "threshold": None
                 if families[family].undecided
@@ -275,11 +275,10 @@ def _heat_maps(
             )
     attention_rnn = prediction.families.get("attention_rnn")
     if attention_rnn is not None and attention_rnn.row_attention is not None:
-        weights = attention_rnn.row_attention
         found[_ROWS] = HeatMaps(
             "Attention RNN: weight of the rows",
             "3 even shares or more",
-            lambda: np.stack([row / full_attention(row) for row in weights])[:, :, None],
+            partial(attention_maps, attention_rnn.row_attention),
         )
     return found
 

@@ -69,10 +69,9 @@ def in_register(heat: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return np.asarray(image.resize((shape[1], shape[0]), Image.Resampling.BILINEAR))
 
 
-def row_attention(weights: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Attention weights (steps,) of image rows as a map of the slice's shape, in [0, 1]."""
-    column = (weights / full_attention(weights))[:, None]
-    return in_register(np.repeat(column, 2, axis=1), shape)
+def attention_maps(weights: np.ndarray) -> np.ndarray:
+    """Attention weights of image rows, (n, steps), as maps (n, steps, 1) in [0, 1] over whole slices."""
+    return np.stack([row / full_attention(row) for row in weights])[:, :, None]
 
 
 def full_attention(weights: np.ndarray) -> float:

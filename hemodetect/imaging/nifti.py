@@ -22,13 +22,15 @@ from hemodetect.imaging.decoded_slice import DecodedSlice
 from hemodetect.imaging.kinds import GZIP, is_nifti
 from hemodetect.imaging.pseudonym import pseudonym
 from hemodetect.imaging.study import Slice, SliceGeometry, Units, Vector
-from hemodetect.settings import Settings
+from hemodetect.settings import MIB, Settings
 
 _HEADER_BYTES = 540
 _TO_DICOM = np.diag([-1.0, -1.0, 1.0])
 """From NIfTI's axes (right, front, head) to those of DICOM (left, back, head)."""
 _FEWEST_LEVELS = 32
 """Values in a volume up to which it is a mask: a CT has hundreds."""
+_LONGEST_OFFSET = 16 * MIB
+"""Bytes before the values: the header, and notes that some programs add."""
 _DAMAGED = "The NIfTI file is damaged or ends too early; export or copy it again."
 
 
@@ -127,6 +129,7 @@ def nifti_size(data: bytes, limits: Settings) -> tuple[int, int, int]:
         shape = header.get_data_shape()
         itemsize = header.get_data_dtype().itemsize
         kind = header.get_data_dtype().kind
+        offset = float(header["vox_offset"])
         axes, _ = _axes(header)
     except HemodetectError:
         raise
@@ -141,6 +144,8 @@ def nifti_size(data: bytes, limits: Settings) -> tuple[int, int, int]:
         raise UnreadableFile("Its values are colours or complex numbers; save the CT itself.")
     rows, columns, slices = (int(shape[axis]) for axis in axes)
     check_slice_size(rows, columns, limits.max_slice_pixels)
+    if slices < 1 or not 0 <= offset <= _LONGEST_OFFSET:
+        raise UnreadableFile(_DAMAGED)
     if rows * columns * slices * itemsize > limits.max_study_bytes:
         raise UnreadableFile(
             f"Its volume of {columns} x {rows} x {slices} is larger than a study may be; save the"

@@ -15,6 +15,7 @@ from hemodetect.models.series_cache import SeriesCache
 from hemodetect.preprocessing.head_position import FEWEST_SLICES
 from hemodetect.preprocessing.model_input import model_input
 from hemodetect.preprocessing.slice_hash import HASH_SIDE, slice_hashes
+from hemodetect.registry.known_slices import OutOfFold
 from hemodetect.registry.releases import ReleasedModel
 
 Call = Literal["hemorrhage", "no hemorrhage"]
@@ -126,6 +127,7 @@ def predict_study(
     progress: Callable[[int, int], None] | None = None,
     cache: SeriesCache | None = None,
     checked: CheckedStudy | None = None,
+    known: Mapping[str, OutOfFold] | None = None,
 ) -> StudyPrediction:
     """Checks a study, and runs every model over its chosen series unless the check stops it.
 
@@ -135,6 +137,7 @@ def predict_study(
         progress: called with (models done, models in all).
         cache: of the chosen series; give the same to the heat maps.
         checked: what `checked_study` said of it, where that was asked before.
+        known: what `out_of_fold_answers` said of it, where that was asked before.
     """
     checked = checked or checked_study(study)
     study = checked.study
@@ -145,27 +148,36 @@ def predict_study(
         for size in sorted({model.fitted.size for model in models.values()})
     }
     families = {}
-    hashes = None
-    if any(model.known for model in models.values()):
-        hashes = slice_hashes(model_input(study.slices, HASH_SIDE))
+    known = out_of_fold_answers(study, models) if known is None else known
     cache = cache or SeriesCache()
     for done, (family, model) in enumerate(models.items(), start=1):
         answer = model.predict_inputs(inputs[model.fitted.size], cache)
-        known = model.known.out_of_fold(hashes) if model.known and hashes is not None else None
+        unseen = known.get(family)
         families[family] = FamilyPrediction(
-            probabilities=known.slices if known else answer.slices,
-            patient=known.patient if known else answer.patient,
+            probabilities=unseen.slices if unseen else answer.slices,
+            patient=unseen.patient if unseen else answer.patient,
             threshold=model.card.threshold,
             slice_threshold=model.card.slice_threshold,
             version=model.card.version,
-            row_attention=None if known else answer.row_attention,
-            slice_attention=None if known else answer.slice_attention,
+            row_attention=None if unseen else answer.row_attention,
+            slice_attention=None if unseen else answer.slice_attention,
             cannot_tell=model.card.cannot_tell,
             head_found=answer.head_found,
             order_unknown=model.fitted.abilities.needs_order
             and not study.series[study.chosen].is_ordered,
-            out_of_fold=known is not None,
+            out_of_fold=unseen is not None,
         )
         if progress:
             progress(done, len(models))
     return StudyPrediction(study, families, cautions=checked.cautions)
+
+
+def out_of_fold_answers(study: Study, models: Mapping[str, ReleasedModel]) -> dict[str, OutOfFold]:
+    """What models said that had not seen this patient, by the families that were trained on them."""
+    if not any(model.known for model in models.values()):
+        return {}
+    hashes = slice_hashes(model_input(study.slices, HASH_SIDE))
+    answers = {
+        family: model.known.out_of_fold(hashes) for family, model in models.items() if model.known
+    }
+    return {family: answer for family, answer in answers.items() if answer is not None}

@@ -9,17 +9,22 @@ import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any, get_args
+from typing import get_args
 
 import sqlalchemy as sql
 
 from hemodetect.errors import HemodetectError
 from hemodetect.reviews import tables
+from hemodetect.reviews.rows import (
+    stored_reads,
+    stored_session,
+    stored_skips,
+    stored_versions,
+)
 from hemodetect.reviews.saved import StudyGone
 from hemodetect.reviews.session import (
     Answer,
     Assignment,
-    Mark,
     Mode,
     Read,
     ReviewError,
@@ -28,7 +33,7 @@ from hemodetect.reviews.session import (
     Skip,
     Stage,
 )
-from hemodetect.reviews.sources import OfSet, Source, Truth, as_json, from_json, open_source
+from hemodetect.reviews.sources import OfSet, Source, Truth, as_json, open_source
 from hemodetect.storage import audit_trail
 from hemodetect.storage.database import reading, writing
 from hemodetect.storage.people import LONGEST_NAME, Person
@@ -132,25 +137,25 @@ def sessions() -> list[ReviewSession]:
     """All sessions, newest first."""
     query = sql.select(tables.sessions.c.id).order_by(tables.sessions.c.created.desc())
     with reading() as connection:
-        return [_session(connection, name) for name in connection.scalars(query).all()]
+        return [stored_session(connection, name) for name in connection.scalars(query).all()]
 
 
 def session(session_id: str) -> ReviewSession:
     """One session; raises `ReviewError` where there is none."""
     with reading() as connection:
-        return _session(connection, session_id)
+        return stored_session(connection, session_id)
 
 
 def reads(session_id: str) -> list[Read]:
     """Every read of a session, in the order they were made."""
     with reading() as connection:
-        return _reads(connection, session_id)
+        return stored_reads(connection, session_id)
 
 
 def skips(session_id: str) -> list[Skip]:
     """Every study that a reader of the session had to skip, in the order of the skips."""
     with reading() as connection:
-        return _skips(connection, session_id)
+        return stored_skips(connection, session_id)
 
 
 def next_assignment(review_session: ReviewSession, reader: str) -> Assignment | None:
@@ -177,8 +182,8 @@ def shares_read(review_session: ReviewSession) -> dict[str, float]:
     """Reader -> share of their reads that are done, 0 to 1; a skipped study no longer counts."""
     with reading() as connection:
         session_reads, session_skips = (
-            _reads(connection, review_session.id),
-            _skips(connection, review_session.id),
+            stored_reads(connection, review_session.id),
+            stored_skips(connection, review_session.id),
         )
     done = {
         reader: sum(read.reader == reader for read in session_reads)
@@ -225,14 +230,14 @@ def answer(
     if not 0 <= seconds <= _SLOWEST:
         raise ReviewError(f"The time is {seconds:.0f} s; expected 0 to {_SLOWEST:.0f}.")
     with writing() as connection:
-        session_reads = _reads(connection, review_session.id)
+        session_reads = stored_reads(connection, review_session.id)
         earlier_reads = [
             r for r in session_reads if (r.reader, r.study, r.stage) == (reader, study, stage)
         ]
         if earlier_reads:
             raise ReviewError("This was answered before; the first answer is kept.")
         _check_due(_next(connection, review_session, reader), study, stage)
-        if unsaved := set(bundles) - set(_versions(connection, review_session.id, study)):
+        if unsaved := set(bundles) - set(stored_versions(connection, review_session.id, study)):
             raise ReviewError(
                 f"The answer of {', '.join(sorted(unsaved))} for this study is not stored."
             )
@@ -336,7 +341,9 @@ def _next(
     connection: sql.Connection, review_session: ReviewSession, reader: str
 ) -> Assignment | None:
     due = review_session.still_due(
-        reader, _reads(connection, review_session.id), _skips(connection, review_session.id)
+        reader,
+        stored_reads(connection, review_session.id),
+        stored_skips(connection, review_session.id),
     )
     return due[0] if due else None
 
@@ -345,75 +352,3 @@ def _check_due(due: Assignment | None, study: int, stage: Stage | None = None) -
     """Raises `ReviewError` where the next read is not of this study and, if given, this stage."""
     if due is None or due.study.number != study or stage not in (None, due.stage):
         raise ReviewError("Another read comes first; open the session again to continue with it.")
-
-
-def _session(connection: sql.Connection, session_id: str) -> ReviewSession:
-    row = connection.execute(
-        sql.select(tables.sessions).where(tables.sessions.c.id == session_id)
-    ).one_or_none()
-    if row is None:
-        raise ReviewError("There is no such review session.")
-    names = sql.select(tables.readers.c.reader).where(tables.readers.c.session == session_id)
-    studies = sql.select(tables.studies).where(tables.studies.c.session == session_id)
-    return ReviewSession(
-        id=row.id,
-        title=row.title,
-        mode=row.mode,
-        seed=row.seed,
-        created=_aware(row.created),
-        created_by=row.created_by,
-        readers=tuple(connection.scalars(names.order_by(tables.readers.c.place))),
-        studies=tuple(
-            ReviewStudy(row.number, from_json(row.source), row.truth)
-            for row in connection.execute(studies.order_by(tables.studies.c.number))
-        ),
-    )
-
-
-def _reads(connection: sql.Connection, session_id: str) -> list[Read]:
-    query = sql.select(tables.reads).where(tables.reads.c.session == session_id)
-    return [
-        Read(
-            study=row.study,
-            reader=row.reader,
-            stage=row.stage,
-            answer=Answer(
-                row.call,
-                row.confidence,
-                tuple(row.slices),
-                tuple(row.types),
-                row.note,
-                _mark(row.mark),
-            ),
-            seconds=row.seconds,
-            at=_aware(row.at),
-            bundles=tuple(row.bundles),
-        )
-        for row in connection.execute(query.order_by(tables.reads.c.id))
-    ]
-
-
-def _mark(facts: dict[str, Any] | None) -> Mark | None:
-    if facts is None:
-        return None
-    place = facts["millimetres"]
-    return Mark(facts["slice"], facts["row"], facts["column"], place and tuple(place))
-
-
-def _skips(connection: sql.Connection, session_id: str) -> list[Skip]:
-    query = sql.select(tables.skips).where(tables.skips.c.session == session_id)
-    return [
-        Skip(row.study, row.reader, row.reason, _aware(row.at))
-        for row in connection.execute(query.order_by(tables.skips.c.at))
-    ]
-
-
-def _versions(connection: sql.Connection, session_id: str, study: int) -> list[str]:
-    columns = tables.model_reads.c
-    query = sql.select(columns.version).where(columns.session == session_id, columns.study == study)
-    return list(connection.scalars(query.order_by(columns.family)))
-
-
-def _aware(time: datetime) -> datetime:
-    """The time with its time zone, which SQLite does not store."""
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time

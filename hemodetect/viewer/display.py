@@ -75,6 +75,7 @@ class Display:
         spacing_mm: between displayed rows and columns; None where that is not known.
         step_mm: between slices where coronal and sagittal planes can be made, else None.
         no_planes: why they cannot; "" where they can.
+        upwards: the slices go from the feet to the head.
         positions_mm: of the slices along their normal; empty where not known.
     """
 
@@ -83,6 +84,7 @@ class Display:
     spacing_mm: tuple[float, float] | None
     step_mm: float | None
     no_planes: str
+    upwards: bool
     positions_mm: tuple[float, ...]
 
     @property
@@ -101,7 +103,7 @@ def display_of(slices: Sequence[Slice]) -> Display:
     known = [image.geometry for image in slices if image.geometry is not None]
     if not known or len(known) < len(slices):
         reason = "Other planes need the position of every slice; these files do not tell it."
-        return Display(Turn(), None, None, None, reason, ())
+        return Display(Turn(), None, None, None, reason, True, ())
     first = known[0]
     turn, letters = _turn_and_letters(first)
     spacing = (first.row_spacing_mm, first.column_spacing_mm)
@@ -112,6 +114,7 @@ def display_of(slices: Sequence[Slice]) -> Display:
         spacing[::-1] if turn.transposed else spacing,
         step,
         reason,
+        (known[-1].position_mm - known[0].position_mm) * first.normal[2] >= 0,
         tuple(geometry.position_mm for geometry in known),
     )
 
@@ -141,6 +144,8 @@ def _step(known: list[SliceGeometry], slices: Sequence[Slice]) -> tuple[float | 
     """Distance between slices, or None and why other planes are not offered."""
     if len(known) < _FEWEST_SLICES:
         return None, "Other planes need three slices or more."
+    if abs(known[0].normal[2]) < _AXIAL or known[0].row_direction is None:
+        return None, "Other planes are offered for axial slices of known direction only."
     if len({image.shape for image in slices}) > 1:
         return None, "Other planes are not offered: the slices differ in size."
     gaps = np.diff([geometry.position_mm for geometry in known])

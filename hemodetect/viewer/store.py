@@ -53,14 +53,14 @@ class OpenStudy:
     Attributes:
         slices: in order.
         owner: secret of the browser that may fetch it.
-        token: part of its address.
+        token: part of its address, and of the component's key, in which Streamlit allows no "__".
         display: how it is shown.
         maps: by the last part of their address; empty until the models may be seen.
     """
 
     slices: tuple[Slice, ...]
     owner: str
-    token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    token: str = field(default_factory=lambda: secrets.token_hex(24))
     display: Display = field(init=False)
     maps: Mapping[str, HeatMaps] = field(default_factory=dict)
 

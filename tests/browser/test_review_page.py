@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from app_server import ROOT, running_app
-from viewer_page import Viewer, wait_for_calls
+from viewer_page import Viewer, create_session, wait_for_calls, write
 
 from hemodetect.settings import settings
 from hemodetect.storage import audit_trail
@@ -30,12 +30,6 @@ def app(database: str, tmp_path: Path) -> Iterator[str]:
     }
     with running_app(variables) as url:
         yield url
-
-
-def write(page, label: str, text: str) -> None:
-    box = page.get_by_role("textbox", name=label, exact=True)
-    box.fill(text)
-    box.press("Enter")
 
 
 def opened(browser, address: str, name: str):
@@ -93,14 +87,7 @@ def test_two_readers_read_a_session_blind_first_and_are_compared_with_the_models
     browser, app: str
 ) -> None:
     lead = opened(browser, f"{app}/review", "Lena")
-    lead.get_by_role("textbox", name="Title", exact=True).wait_for()
-    write(lead, "Title", "Tuesday afternoon")
-    write(lead, "Readers (comma-separated)", "Ada, Bo")
-    lead.get_by_text("Synthetic phantoms", exact=True).click()
-    lead.get_by_label("Phantoms").fill(str(STUDIES))
-    lead.get_by_label("Phantoms").press("Enter")
-    lead.get_by_text(f"{STUDIES} studies; each reader").wait_for()
-    lead.get_by_role("button", name="Create session").click()
+    create_session(lead, "Tuesday afternoon", "Ada, Bo", STUDIES)
     lead.get_by_text("Nobody has read yet").wait_for()
     address = lead.url
 
@@ -151,14 +138,7 @@ def test_two_readers_read_a_session_blind_first_and_are_compared_with_the_models
 @pytest.mark.timeout(900)
 def test_a_reader_finishes_ten_phantoms_with_wheel_and_keys_alone(browser, app: str) -> None:
     page = opened(browser, f"{app}/review", "Ada")
-    page.get_by_role("textbox", name="Title", exact=True).wait_for()
-    write(page, "Title", "Ten heads")
-    write(page, "Readers (comma-separated)", "Ada")
-    page.get_by_text("Synthetic phantoms", exact=True).click()
-    page.get_by_label("Phantoms").fill("10")
-    page.get_by_label("Phantoms").press("Enter")
-    page.get_by_text("10 studies; each reader").wait_for()
-    page.get_by_role("button", name="Create session").click()
+    create_session(page, "Ten heads", "Ada", 10)
     for number in range(1, 11):
         page.get_by_text(f"study {number} of 10").wait_for()
         idle(page)  # until then the viewer of the last study is on the screen

@@ -46,3 +46,23 @@ def wait_for_calls(page) -> None:
     """Waits until the models have read the study."""
     page.locator(".st-key-calls").get_by_text("Attention RNN").wait_for()
     page.locator(".st-key-calls").get_by_text(re.compile(r"of \d+ slice")).first.wait_for()
+
+
+def write(page, label: str, text: str) -> None:
+    """Fills a field and leaves it."""
+    box = page.get_by_role("textbox", name=label, exact=True)
+    box.wait_for()
+    box.fill(text)
+    box.press("Enter")
+
+
+def create_session(page, title: str, readers: str, phantoms: int) -> None:
+    """On the page Review, creates a session of phantoms."""
+    write(page, "Title", title)
+    write(page, "Readers (comma-separated)", readers)
+    page.get_by_text("Synthetic phantoms", exact=True).click()
+    page.get_by_label("Phantoms").fill(str(phantoms))
+    page.get_by_label("Phantoms").press("Enter")
+    noun = "study" if phantoms == 1 else "studies"
+    page.get_by_text(f"{phantoms} {noun}; each reader").wait_for()
+    page.get_by_role("button", name="Create session").click()

@@ -145,7 +145,7 @@ def test_half_of_a_pair_has_a_reason() -> None:
         read(("head.img", bytes(pair)))
 
 
-def test_a_packed_bomb_is_refused_before_it_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_packed_bomb_is_refused_before_it_is_unpacked() -> None:
     """A header that tells of 40 GB, with zeros that pack a thousandfold."""
     image = nibabel.Nifti1Image(np.zeros((2, 2, 2), np.int16), AFFINE)
     image.header.set_data_shape((4000, 4000, 1200))
@@ -153,6 +153,14 @@ def test_a_packed_bomb_is_refused_before_it_is_unpacked(monkeypatch: pytest.Monk
     data = gzip.compress(header + b"\0" * 20_000_000)
     assert len(data) < 50_000
     with pytest.raises(EmptyStudy, match="larger than a study"):
+        read(("bomb.nii.gz", data))
+
+
+def test_values_that_begin_gigabytes_after_the_header_are_refused_unread() -> None:
+    header = nibabel.Nifti1Image(np.zeros((8, 8, 4), np.int16), AFFINE).header
+    header["vox_offset"] = 3e9
+    data = gzip.compress(header.binaryblock + b"\0" * 20_000_000)
+    with pytest.raises(EmptyStudy, match="damaged"):
         read(("bomb.nii.gz", data))
 
 

@@ -132,3 +132,15 @@ def test_a_sagittal_series_is_not_turned_and_has_its_own_letters() -> None:
     display = display_of(series(BACK, against(HEAD)))
     assert display.turn.is_none
     assert display.letters == ("A", "P", "H", "F")
+    assert "axial slices" in display.no_planes
+
+
+@pytest.mark.parametrize("row", [LEFT, against(LEFT)])
+@pytest.mark.parametrize("downwards", [False, True])
+def test_the_way_to_the_head_is_told_by_the_patient_not_by_the_normal(
+    row: Vector, downwards: bool
+) -> None:
+    """Mirrored rows turn the normal round: its positions then fall from the feet to the head."""
+    heights = [0.0, 5.0, 10.0, 15.0]
+    corners: list[Vector] = [(0.0, 0.0, z) for z in (heights[::-1] if downwards else heights)]
+    assert display_of(series(row, BACK, corners=corners)).upwards is not downwards

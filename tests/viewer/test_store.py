@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import zlib
 
 import numpy as np
@@ -104,4 +105,5 @@ def test_a_study_is_gone_with_its_session() -> None:
 def test_addresses_cannot_be_guessed() -> None:
     tokens = {study(np.zeros((1, 1), np.int16)).token for _ in range(50)}
     assert len(tokens) == 50
-    assert min(map(len, tokens)) >= 32
+    # 192 bits; Streamlit refuses a component whose key holds "__", as one of 60 tokens once made it.
+    assert all(re.fullmatch("[0-9a-f]{48}", token) for token in tokens)

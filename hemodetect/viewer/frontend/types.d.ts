@@ -6,7 +6,6 @@ export type Window = { name: string; width: number; level: number };
 
 export type Model = {
   name: string;
-  colour: string;
   probabilities: number[];
   /** From which on a slice is suspicious; null where the model cannot tell. */
   threshold: number | null;
@@ -41,6 +40,8 @@ export type ViewerData = {
   names: string[];
   step: number | null;
   noPlanes: string;
+  /** The slices go from the feet to the head. */
+  upwards: boolean;
   turned: string;
   presets: Window[];
   start: number;
