@@ -70,7 +70,7 @@ def in_register(heat: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def attention_maps(weights: np.ndarray) -> np.ndarray:
-    """Attention weights of image rows, (n, steps), as maps (n, steps, 1) in [0, 1] over whole slices."""
+    """Attention weights of image rows, (n, steps), as maps (n, steps, 1) in [0, 1]."""
     return np.stack([row / full_attention(row) for row in weights])[:, :, None]
 
 

@@ -76,7 +76,7 @@ class Display:
         step_mm: between slices where coronal and sagittal planes can be made, else None.
         no_planes: why they cannot; "" where they can.
         upwards: the slices go from the feet to the head.
-        positions_mm: of the slices along their normal; empty where not known.
+        positions_mm: of the slices along their normal, growing towards the head; empty where not known.
     """
 
     turn: Turn
@@ -108,14 +108,17 @@ def display_of(slices: Sequence[Slice]) -> Display:
     turn, letters = _turn_and_letters(first)
     spacing = (first.row_spacing_mm, first.column_spacing_mm)
     step, reason = _step(known, slices)
+    # Of axial slices towards the head, whichever way the normal of mirrored rows points.
+    sign = -1 if first.normal[2] < 0 else 1
+    positions = tuple(sign * geometry.position_mm for geometry in known)
     return Display(
         turn,
         letters,
         spacing[::-1] if turn.transposed else spacing,
         step,
         reason,
-        (known[-1].position_mm - known[0].position_mm) * first.normal[2] >= 0,
-        tuple(geometry.position_mm for geometry in known),
+        positions[0] <= positions[-1],
+        positions,
     )
 
 

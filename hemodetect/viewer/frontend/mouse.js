@@ -86,7 +86,7 @@ function pressed(viewer, event) {
     viewer.drawing = null;
     viewer.redraw(false);
     const still = Math.hypot(now.clientX - event.clientX, now.clientY - event.clientY) < CLICK_PIXELS;
-    if (still && button === 0 && viewer.planes) viewer.centrePlanes(from);
+    if (still && button === 0 && viewer.planes.shown) viewer.planes.moveTo(from);
   };
   viewer.screen.stage.addEventListener("pointermove", move, { signal: drag.signal });
   viewer.screen.stage.addEventListener("pointerup", done, { signal: drag.signal });

@@ -10,11 +10,9 @@
 /** @typedef {import("./types").View} View */
 
 const RGBA32 = 2304; // NIfTI's code of the type
-const INT16 = 4;
-const UINT8 = 2;
 
 /** Settings of both uses of NiiVue: nothing on the image but the image. */
-const BARE = {
+export const BARE = {
   interactive: false,
   dragAndDropEnabled: false,
   isResizeCanvas: false,
@@ -36,13 +34,17 @@ export async function rendererOf(canvas, library) {
   return library ? NiivueRenderer.on(canvas, library) : new PlainRenderer(canvas);
 }
 
-/** Whether this browser can draw with WebGL2. */
+/** @type {boolean | undefined} */
+let webgl2;
+
+/** Whether this browser can draw with WebGL2; asked once, for a browser has few contexts. */
 export function hasWebgl2() {
-  try {
-    return document.createElement("canvas").getContext("webgl2") !== null;
-  } catch {
-    return false;
+  if (webgl2 === undefined) {
+    const context = document.createElement("canvas").getContext("webgl2");
+    webgl2 = context !== null;
+    context?.getExtension("WEBGL_lose_context")?.loseContext();
   }
+  return webgl2;
 }
 
 /** @implements {Renderer} */
@@ -204,99 +206,4 @@ export class Layout {
     const up = ((this.middle[1] - y) / this.scale - panY) / zoom;
     return [(rows - 1) / 2 - up / spacing[0], (columns - 1) / 2 + right / spacing[1]];
   }
-}
-
-/** Coronal and sagittal planes of a whole series, by NiiVue. */
-export class Planes {
-  /** @param {HTMLCanvasElement} canvas @param {any} library */
-  constructor(canvas, library) {
-    this.canvas = canvas;
-    this.library = library;
-    this.niivue = new library.Niivue({
-      ...BARE,
-      crosshairWidth: 1,
-      crosshairColor: [0.35, 0.66, 0.9, 0.8],
-      isRadiologicalConvention: true,
-      isOrientationTextVisible: true,
-      fontColor: [0.9, 0.9, 0.9, 1],
-    });
-    /** @type {any} */
-    this.volume = null;
-  }
-
-  /**
-   * @param {(import("./pixels.js").Values)[]} slices all of them, from the feet to the head
-   * @param {number} rows
-   * @param {number} columns
-   * @param {[number, number, number]} spacing between rows, columns and slices
-   * @param {{width: number, level: number}} window
-   */
-  async open(slices, rows, columns, spacing, window) {
-    const every = Math.max(1, Math.ceil(Math.max(rows, columns) / 256));
-    const [high, wide] = [Math.ceil(rows / every), Math.ceil(columns / every)];
-    const signed = slices[0] instanceof Int16Array;
-    const volume = new (signed ? Int16Array : Uint8Array)(high * wide * slices.length);
-    let at = 0;
-    for (const values of slices) {
-      for (let row = high - 1; row >= 0; row--) {
-        for (let column = wide - 1; column >= 0; column--) {
-          volume[at++] = values[row * every * columns + column * every];
-        }
-      }
-    }
-    // To NiiVue, x goes to the patient's right to left, y from back to front, z to the head.
-    const step = [spacing[1] * every, spacing[0] * every, spacing[2]];
-    const affine = [
-      ...[step[0], 0, 0, (-(wide - 1) / 2) * step[0]],
-      ...[0, step[1], 0, (-(high - 1) / 2) * step[1]],
-      ...[0, 0, step[2], (-(slices.length - 1) / 2) * step[2]],
-      ...[0, 0, 0, 1],
-    ];
-    const { NVImage, SLICE_TYPE } = this.library;
-    const bytes = new Uint8Array(volume.buffer);
-    const file = NVImage.createNiftiArray(
-      [wide, high, slices.length],
-      step,
-      affine,
-      signed ? INT16 : UINT8,
-      bytes,
-    );
-    await this.niivue.attachToCanvas(this.canvas, false);
-    this.volume = await NVImage.loadFromUrl({
-      url: "series.nii",
-      buffer: file.buffer,
-      colormap: "gray",
-      ...ends(window),
-      trustCalMinMax: true,
-    });
-    this.niivue.setCustomLayout([
-      { sliceType: SLICE_TYPE.CORONAL, position: [0, 0, 1, 0.5] },
-      { sliceType: SLICE_TYPE.SAGITTAL, position: [0, 0.5, 1, 0.5] },
-    ]);
-    this.niivue.addVolume(this.volume);
-  }
-
-  /** @param {{width: number, level: number}} window */
-  window(window) {
-    if (!this.volume) return;
-    Object.assign(this.volume, ends(window));
-    this.niivue.updateGLVolume();
-  }
-
-  /** @param {number} right part from the image's left to right @param {number} down @param {number} up of the series */
-  goTo(right, down, up) {
-    if (!this.volume) return;
-    this.niivue.scene.crosshairPos = [1 - right, 1 - down, up];
-    this.niivue.drawScene();
-  }
-
-  close() {
-    this.niivue.cleanup();
-    this.niivue._gl?.getExtension("WEBGL_lose_context")?.loseContext();
-  }
-}
-
-/** @param {{width: number, level: number}} window */
-function ends(window) {
-  return { cal_min: window.level - window.width / 2, cal_max: window.level + window.width / 2 };
 }

@@ -2,12 +2,14 @@
 /** The slice viewer. All that a reader does with slices happens here; the server hears of the slice at
  *  rest and of a mark, and of nothing else. */
 
-import { composed, enlarged, GreyTable, MAP_GRADIENT } from "./colours.js";
+import { composed, GreyTable } from "./colours.js";
 import { listenToKeys } from "./keys.js";
 import { drawMark, drawMeasure, drawPlaneLines, ellipseStatistics, lengthText } from "./measures.js";
 import { listenToMouse } from "./mouse.js";
-import { Gone, Maps, Pixels } from "./pixels.js";
-import { hasWebgl2, Layout, Planes, rendererOf } from "./renderers.js";
+import { Overlay } from "./overlay.js";
+import { Gone, Pixels } from "./pixels.js";
+import { Planes } from "./planes.js";
+import { hasWebgl2, Layout, rendererOf } from "./renderers.js";
 import { buildScreen, element } from "./screen.js";
 import { Strip } from "./strip.js";
 import { drawThumb, fillThumbs } from "./thumbs.js";
@@ -70,9 +72,6 @@ export class Viewer {
     this.measures = [];
     /** @type {Measure | null} */
     this.drawing = null;
-    this.opacity = 0.6;
-    this.mapKey = this.data.maps[0]?.key ?? "";
-    this.mapShown = false;
     this.closed = false;
     this.drawn = 0;
     this.pressed = 0;
@@ -80,13 +79,10 @@ export class Viewer {
     this.pictureChanged = true;
     this.wheel = 0;
     this.table = new GreyTable();
-    this.maps = new Maps(this.data.address);
-    /** @type {{key: string, map: Uint8Array} | null} */
-    this.overlay = null;
+    /** @type {any} NiiVue, once it is loaded; null without it. */
+    this.library = null;
     /** @type {import("./types").Renderer | null} */
     this.renderer = null;
-    /** @type {Planes | null} */
-    this.planes = null;
     this.buffers = [new Uint8ClampedArray(0), new Uint8ClampedArray(0)];
     this.listeners = new AbortController();
     this.screen = buildScreen(this.data, {
@@ -96,23 +92,25 @@ export class Viewer {
       invert: () => this.invert(),
       reset: () => this.reset(),
       tool: (name) => this.use(name),
-      planes: () => this.togglePlanes(),
+      planes: () => this.planes.toggle(),
       play: () => this.play(),
-      map: (key) => this.#chooseMap(key),
+      map: (key) => this.overlay.choose(key),
       opacity: (value) => {
-        this.opacity = value;
+        this.overlay.opacity = value;
         this.redraw();
       },
       help: () => this.toggleHelp(),
       slice: (slice) => this.goTo(slice),
     });
     this.root = this.screen.root;
+    this.overlay = new Overlay(this);
+    this.planes = new Planes(this);
     this.image = this.screen.image;
     this.strip = new Strip(this.screen.strip, this.screen.marker, (slice) => this.goTo(slice));
     this.pixels = new Pixels(
       this.data,
       (slice) => this.#arrived(slice),
-      (error) => this.#failed(error),
+      (error) => this.failed(error),
     );
     this.#fill();
     this.pixels.load();
@@ -124,12 +122,8 @@ export class Viewer {
   update(component) {
     this.component = component;
     this.data = component.data;
-    const { order, maps, models } = this.data;
-    if (!maps.some(({ key }) => key === this.mapKey)) {
-      this.mapKey = maps[0]?.key ?? "";
-      this.mapShown = false;
-    }
-    this.#fillMapMenu();
+    const { order, models } = this.data;
+    this.overlay.update();
     this.strip.show(this.data);
     this.screen.key.hidden = models.length === 0;
     this.screen.attentionKey.hidden = this.data.attention === null;
@@ -149,9 +143,10 @@ export class Viewer {
     this.sizes.disconnect();
     this.pixels.close();
     this.renderer?.close();
-    this.planes?.close();
+    this.planes.close();
     clearInterval(this.playing);
     clearTimeout(this.resting);
+    clearTimeout(this.windowResting);
     cancelAnimationFrame(this.frame);
     this.root.remove();
   }
@@ -174,18 +169,18 @@ export class Viewer {
   async #open() {
     let loaded = null;
     if (!hasWebgl2()) {
-      this.#say(
+      this.say(
         "This browser cannot draw with WebGL2, so slices are shown in a plain view, without other planes.",
       );
     } else if (!this.data.niivue) {
-      this.#say(
+      this.say(
         "NiiVue is not installed on the server (`make env` fetches it), so slices are shown in a plain view, without other planes.",
       );
     } else {
       try {
         loaded = await library(String(new URL(this.data.niivue, document.baseURI)));
       } catch {
-        this.#say(
+        this.say(
           "The viewer NiiVue could not be loaded, so slices are shown in a plain view, without other planes.",
         );
       }
@@ -203,7 +198,7 @@ export class Viewer {
       this.image.replaceWith(plain);
       this.image = plain;
       this.renderer = await rendererOf(plain, null);
-      this.#say("WebGL2 failed in this browser, so slices are shown in a plain view.");
+      this.say("WebGL2 failed in this browser, so slices are shown in a plain view.");
     }
     this.root.dataset.renderer = this.renderer.upsideDown ? "niivue" : "plain";
     this.sizes = new ResizeObserver(() => this.#resized());
@@ -257,16 +252,16 @@ export class Viewer {
   }
 
   /** @param {unknown} error */
-  #failed(error) {
-    this.#say(
+  failed(error) {
+    this.say(
       error instanceof Gone
-        ? "The images of this study are not on the server any more. Open the study again."
+        ? "The images of this study are not on the server any more, or this browser refuses its cookie. Open the study again."
         : "The images could not be fetched. Check the connection, then load the page again.",
     );
   }
 
   /** @param {string} sentence */
-  #say(sentence) {
+  say(sentence) {
     this.screen.note.textContent = sentence;
   }
 
@@ -281,7 +276,8 @@ export class Viewer {
   }
 
   async #draw() {
-    const values = this.pixels.slices[this.slice];
+    const { slice } = this;
+    const values = this.pixels.slices[slice];
     this.#annotate();
     if (!this.renderer || this.closed) return;
     if (values === undefined) {
@@ -290,7 +286,7 @@ export class Viewer {
     }
     if (this.pictureChanged) {
       this.pictureChanged = false;
-      const [rows, columns] = this.pixels.shape(this.slice);
+      const [rows, columns] = this.pixels.shape(slice);
       this.table.set(this.window, this.inverted);
       const size = 4 * rows * columns;
       if (this.buffers[0].length !== size)
@@ -302,7 +298,7 @@ export class Viewer {
         rows,
         columns,
         this.table,
-        this.#overlay(rows, columns),
+        this.overlay.of(rows, columns),
         this.renderer.upsideDown,
         rgba,
       );
@@ -311,10 +307,11 @@ export class Viewer {
     } else {
       this.renderer.look(this.view);
     }
+    if (this.closed) return;
     this.#drawOver();
     this.drawn++;
     this.root.dataset.drawn = String(this.drawn);
-    this.root.dataset.shown = String(this.slice + 1);
+    this.root.dataset.shown = String(slice + 1);
   }
 
   #annotate() {
@@ -346,7 +343,7 @@ export class Viewer {
     )) {
       button.ariaPressed = String(button.dataset.slice === String(slice));
     }
-    this.#followPlanes();
+    this.planes.follow();
   }
 
   /** @returns {Layout} in CSS pixels */
@@ -370,9 +367,14 @@ export class Viewer {
     this.root.dataset.measures = shown.map((measure) => this.#measureText(measure)).join("; ");
     for (const measure of this.drawing ? [...shown, this.drawing] : shown)
       drawMeasure(context, layout, measure, this.#measureText(measure));
-    if (this.planes) {
+    if (this.planes.shown) {
       const [rows, columns] = this.pixels.shape(this.slice);
-      drawPlaneLines(context, layout, this.centre.down * rows - 0.5, this.centre.right * columns - 0.5);
+      drawPlaneLines(
+        context,
+        layout,
+        this.planes.centre.down * rows - 0.5,
+        this.planes.centre.right * columns - 0.5,
+      );
     }
     for (const mark of this.data.marks) if (mark.slice === this.slice + 1) drawMark(context, layout, mark);
   }
@@ -403,7 +405,7 @@ export class Viewer {
       level: Math.min(Math.max(level, -2000), 4000),
     };
     clearTimeout(this.windowResting);
-    this.windowResting = setTimeout(() => this.planes?.window(this.window), REST_MS);
+    this.windowResting = setTimeout(() => this.planes.renderer?.window(this.window), REST_MS);
     this.redraw();
   }
 
@@ -424,151 +426,13 @@ export class Viewer {
     this.preset(0);
   }
 
-  // ---- heat maps -------------------------------------------------------------------------------
-
-  #fillMapMenu() {
-    this.screen.mapBox.hidden = this.data.maps.length === 0;
-    const options = [
-      element("option", { value: "", textContent: "off" }),
-      ...this.data.maps.map(({ key, name }) => element("option", { value: key, textContent: name })),
-    ];
-    this.screen.mapMenu.replaceChildren(...options);
-    this.screen.mapMenu.value = this.mapShown ? this.mapKey : "";
-    this.screen.opacity.disabled = !this.mapShown;
-    if (!this.mapShown) this.screen.legend.hidden = true;
-  }
-
-  /** @param {string} key "" for none */
-  #chooseMap(key) {
-    this.mapShown = key !== "";
-    if (key) this.mapKey = key;
-    this.screen.mapMenu.value = this.mapShown ? this.mapKey : "";
-    this.screen.opacity.disabled = !this.mapShown;
-    this.root.dataset.map = this.mapShown ? this.mapKey : "";
-    this.screen.legend.hidden = !this.mapShown;
-    this.redraw();
-  }
-
-  toggleMap() {
-    if (this.data.maps.length) this.#chooseMap(this.mapShown ? "" : this.mapKey);
-  }
-
-  /** The map of the slice in view, once it has come. @param {number} rows @param {number} columns */
-  #overlay(rows, columns) {
-    const choice = this.data.maps.find(({ key }) => key === this.mapKey);
-    if (!this.mapShown || !choice) return null;
-    const key = `${choice.key}/${this.slice}`;
-    if (this.overlay?.key === key) {
-      this.#explainMap(choice, false);
-      return { map: this.overlay.map, opacity: this.opacity };
-    }
-    const heat = this.maps.of(choice, this.slice);
-    this.#explainMap(choice, heat === null);
-    if (heat) {
-      this.overlay = { key, map: enlarged(heat, rows, columns) };
-      this.root.dataset.mapDrawn = key;
-      return { map: this.overlay.map, opacity: this.opacity };
-    }
-    const slice = this.slice;
-    this.maps.ask(choice, slice).then(
-      () => {
-        if (!this.closed && slice === this.slice) this.redraw();
-      },
-      (error) => this.#failed(error),
-    );
-    return null;
-  }
-
-  /** @param {import("./types").MapChoice} choice @param {boolean} waiting */
-  #explainMap(choice, waiting) {
-    const shown = `${choice.key} ${waiting}`;
-    if (this.screen.legend.dataset.shown === shown) return;
-    this.screen.legend.dataset.shown = shown;
-    const scale = element("div", { class: "scale" });
-    scale.style.background = MAP_GRADIENT;
-    this.screen.legend.replaceChildren(
-      choice.name + (waiting ? ": being drawn" : ""),
-      scale,
-      element(
-        "div",
-        { class: "ends" },
-        element("span", { textContent: "none" }),
-        element("span", { textContent: choice.scale }),
-      ),
-      element("div", { class: "about", textContent: choice.note }),
-    );
-  }
-
-  // ---- planes ----------------------------------------------------------------------------------
-
-  async togglePlanes() {
-    if (this.planes) {
-      this.planes.close();
-      this.planes = null;
-      this.screen.planesBox.hidden = true;
-      this.screen.planes.ariaPressed = "false";
-      this.root.dataset.planes = "";
-      this.redraw(false);
-      return;
-    }
-    const { step, spacing } = this.data;
-    if (step === null || !spacing || !this.library) {
-      this.#say(this.data.noPlanes || "Other planes need WebGL2 and NiiVue.");
-      return;
-    }
-    if (this.pixels.loaded < this.data.slices) {
-      this.#say("Other planes can be shown when all slices have arrived.");
-      return;
-    }
-    this.#say("");
-    this.screen.planes.ariaPressed = "true";
-    this.screen.planesBox.hidden = false;
-    const canvas = element("canvas");
-    this.screen.planesBox.replaceChildren(canvas);
-    canvas.width = this.screen.planesBox.clientWidth;
-    canvas.height = this.screen.planesBox.clientHeight;
-    const [rows, columns] = this.pixels.shape(0);
-    const planes = new Planes(canvas, this.library);
-    this.planes = planes;
-    const slices = /** @type {import("./pixels.js").Values[]} */ (this.pixels.slices);
-    const upwards = this.data.positions[0] <= this.data.positions[this.data.slices - 1];
-    await planes.open(
-      upwards ? slices : [...slices].reverse(),
-      rows,
-      columns,
-      [spacing[0], spacing[1], step],
-      this.window,
-    );
-    this.root.dataset.planes = "shown";
-    this.redraw(false);
-  }
-
-  #followPlanes() {
-    if (!this.planes) return;
-    const upwards = this.data.positions[0] <= this.data.positions[this.data.slices - 1];
-    const up = (this.slice + 0.5) / this.data.slices;
-    this.planes.goTo(this.centre.right, this.centre.down, upwards ? up : 1 - up);
-  }
-
-  /** The planes through a place of the axial slice. @param {[number, number]} place */
-  centrePlanes([row, column]) {
-    const [rows, columns] = this.pixels.shape(this.slice);
-    const share = (/** @type {number} */ at, /** @type {number} */ of) =>
-      Math.min(Math.max((at + 0.5) / of, 0), 1);
-    this.centre = { right: share(column, columns), down: share(row, rows) };
-    this.redraw(false);
-  }
-
-  /** Where the coronal and the sagittal plane cut the axial one, in parts of its sides. */
-  centre = { right: 0.5, down: 0.5 };
-
   // ---- tools -----------------------------------------------------------------------------------
 
   /** @param {[number, number]} place */
   mark([row, column]) {
     const [rows, columns] = this.pixels.shape(this.slice);
-    if (row < -0.5 || column < -0.5 || row > rows - 0.5 || column > columns - 0.5) return;
     const mark = { slice: this.slice + 1, row: Math.round(row), column: Math.round(column) };
+    if (mark.row < 0 || mark.column < 0 || mark.row >= rows || mark.column >= columns) return;
     this.data = { ...this.data, marks: [{ ...mark, label: "your mark" }] };
     this.use("window");
     this.redraw(false);
