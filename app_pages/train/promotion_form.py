@@ -44,7 +44,7 @@ def promotion_form(bundle: Path, prefix: str) -> None:
     if card.split == "paper":
         st.caption(
             ":material/block: Slices of one patient were on both sides of the split, so these figures"
-            " are too high for new patients. This result holds no model and cannot be put into use."
+            " are too high for new patients. It cannot be put into use."
         )
         return
     if not beats_baseline(card):

@@ -36,9 +36,14 @@ _NUMBERS = {
     "dropout": "Dropout",
     "l2": "L2",
     "depth": "Depth",
+    "stop_patience": "Early stopping",
     "trials": "Search trials",
 }
 _DEFAULTS = {"folds": "5", "seed": "0", "trials": "20"}
+_MEANINGS = {
+    "stop_patience": "Epochs without gain before training stops; with 0 every epoch is trained and the"
+    " last one kept. "
+}
 _NOT_USED = "The chosen models do not use this setting with this recipe and split."
 
 
@@ -100,8 +105,8 @@ def _plan(data: Path) -> None:
     ]
     searches = []
     if split == "patient":
-        # A search chooses the settings in `TUNED`.
-        search_values = values | dict.fromkeys(TUNED)
+        # A search chooses the settings in `TUNED`, and gives up early by itself.
+        search_values = values | dict.fromkeys((*TUNED, "stop_patience"))
         searches = [
             replace(
                 _training_plan(
@@ -142,7 +147,7 @@ def _value_if_empty(name: str, families: list[str], recipe: str, split: str) -> 
     ):
         return _DEFAULTS[name]
     trained = _recipe_values(name, families, recipe)
-    searched = {} if name in TUNED else _recipe_values(name, networks, "paper")
+    searched = {} if name in (*TUNED, "stop_patience") else _recipe_values(name, networks, "paper")
     if not searched or (set(searched.values()) == set(trained.values()) and trained):
         return _listed(trained)
     return (
@@ -180,7 +185,8 @@ def _number(column: DeltaGenerator, name: str, value_if_empty: str) -> float | N
         _NUMBERS[name],
         _DEFAULTS.get(name, ""),
         placeholder=value_if_empty or None,
-        help=f"{low:g} to {high:g}. If the field is empty, the value shown in grey is used."
+        help=f"{_MEANINGS.get(name, '')}{low:g} to {high:g}. If the field is empty, the value shown in"
+        " grey is used."
         if value_if_empty
         else _NOT_USED,
         disabled=not value_if_empty,

@@ -65,6 +65,13 @@ def add_commands(subparsers: Subparsers) -> None:
             f"--{name}", type=kind, help="replaces the recipe's value (networks)"
         )
     train_parser.add_argument(
+        "--stop-patience",
+        type=int,
+        metavar="EPOCHS",
+        help="epochs without gain before training stops; 0: train every epoch and keep the last, as the"
+        " study did (networks)",
+    )
+    train_parser.add_argument(
         "--seed", type=int, default=0, help="seed of all random numbers (default: 0)"
     )
     train_parser.add_argument(
@@ -129,6 +136,7 @@ def train(options: argparse.Namespace) -> int:
         dropout=options.dropout,
         l2=options.l2,
         depth=options.depth,
+        stop_patience=options.stop_patience,
         seed=options.seed,
         device=options.device,
         backbone=None if options.backbone is None else str(options.backbone),

@@ -84,7 +84,8 @@ class NetworkRecipe(NamedRecipe):
             attention RNN. For the CNN the study says L2 and not how much.
         validation_share: part of the training patients that training is watched by (ours).
         plateau_patience: epochs without gain before the learning rate is halved (ours).
-        stop_patience: epochs without gain before training stops (ours).
+        stop_patience: epochs without gain before training stops, and the best epoch is kept (ours); 0:
+            every epoch is trained and the last one kept, as the study did.
         clip_norm: longest gradient. Ours, for the RNN alone: as published, its ReLU LSTMs' loss grew
             to 4.6e15 in the fifth epoch.
     """
@@ -96,6 +97,7 @@ class NetworkRecipe(NamedRecipe):
         "dropout",
         "l2",
         "depth",
+        "stop_patience",
     )
 
     size: int

@@ -17,7 +17,7 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
-    """Slices to train on; it never holds a test slice.
+    """Slices to train on; never a test slice.
 
     Attributes:
         grey: (n, size, size) uint8.
@@ -25,12 +25,15 @@ class TrainingSet:
         groups: patient group of every patient; None under the paper split, where slices are drawn
             without regard to patients.
         peer: soft maps of blood by row number, see `dataset.peer_maps`.
+        watched: the test slices, which a network's validation loss is measured on under the paper
+            split, as in the study; None under every other split.
     """
 
     grey: np.ndarray
     slices: pd.DataFrame
     groups: dict[str, str] | None
     peer: Mapping[int, np.ndarray] = field(default_factory=dict)
+    watched: TrainingSet | None = None
 
     @property
     def labels(self) -> np.ndarray:

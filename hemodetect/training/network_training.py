@@ -64,11 +64,21 @@ class AugmentedSlices(keras.utils.PyDataset):
 
 
 def fit_network_recipe(training: TrainingSet, recipe: NetworkRecipe, run: Run) -> Fit:
-    """A network of the recipe; part of the training patients are set aside to watch training by."""
+    """A network of the recipe; part of the training patients are set aside to watch training by.
+
+    Under the paper split nothing is set aside: as in the study, the test slices are watched.
+    """
     most = run.epochs or recipe.epochs
-    validation = inner_validation(
-        training.slices, training.groups, recipe.validation_share, run.seed
-    )
+    grey, labels = training.grey, training.labels
+    if training.watched is None:
+        validation = inner_validation(
+            training.slices, training.groups, recipe.validation_share, run.seed
+        )
+    else:
+        watched = training.watched
+        validation = np.repeat([False, True], [len(labels), len(watched.labels)])
+        grey = np.concatenate([grey, watched.grey])
+        labels = np.concatenate([labels, watched.labels])
     last = time.monotonic()
 
     def report(epoch: int, figures: dict[str, float]) -> None:
@@ -90,8 +100,8 @@ def fit_network_recipe(training: TrainingSet, recipe: NetworkRecipe, run: Run) -
 
     model, history = fit_network(
         recipe,
-        training.grey,
-        training.labels,
+        grey,
+        labels,
         validation,
         epochs=most,
         seed=run.seed,
@@ -114,7 +124,8 @@ def fit_network(
     report: EpochReport | None = None,
     parallel: bool = False,
 ) -> tuple[keras.Model, pd.DataFrame]:
-    """Trains, or goes on training, and gives the epoch with the lowest validation loss.
+    """Trains, or goes on training, and gives the epoch with the lowest validation loss; the last epoch
+    where the recipe has no early stopping (`stop_patience` 0).
 
     Args:
         recipe: architecture and settings.
@@ -132,7 +143,8 @@ def fit_network(
         of the validation slices (val_...), learning_rate, and `COUNTS` of the validation slices.
 
     Raises:
-        TrainingDiverged: no epoch had a finite validation loss.
+        TrainingDiverged: no epoch had a finite validation loss, or where the last one is kept, that one
+            had not.
     """
     states = EpochStates(work)
     with data_parallel(parallel):
@@ -152,12 +164,15 @@ def fit_network(
         )
         states.restore(trained)
         past = states.past_figures()
-        watchers = [
+        watchers: list[keras.callbacks.Callback] = [
             keras.callbacks.ReduceLROnPlateau(
                 "val_loss", factor=0.5, patience=recipe.plateau_patience, mode="min"
             ),
-            keras.callbacks.EarlyStopping("val_loss", patience=recipe.stop_patience, mode="min"),
         ]
+        if recipe.stop_patience:
+            watchers.append(
+                keras.callbacks.EarlyStopping("val_loss", patience=recipe.stop_patience, mode="min")
+            )
         train = ~validation
         trained.fit(
             AugmentedSlices(trained, grey[train], labels[train], recipe, seed, len(past)),
@@ -178,8 +193,15 @@ def fit_network(
             f"{recipe.family}, recipe {recipe.name}: the loss became infinite in the first epoch; "
             "try a lower learning rate."
         )
-    states.load_best(trained)
-    return model, states.history()
+    history = states.history()
+    if recipe.stop_patience:
+        states.load_best(trained)
+    elif not np.isfinite(history["val_loss"].iloc[-1]):
+        raise TrainingDiverged(
+            f"{recipe.family}, recipe {recipe.name}: the loss became infinite in epoch "
+            f"{len(history)}; try a lower learning rate."
+        )
+    return model, history
 
 
 def _counts() -> list[keras.metrics.Metric]:

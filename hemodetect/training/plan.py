@@ -19,6 +19,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "dropout": (0, 0.9),
     "l2": (0, 1),
     "depth": (1, 5),
+    "stop_patience": (0, 200),
     "trials": (2, 500),
     "seed": (0, 2**31 - 1),
 }
@@ -42,6 +43,7 @@ class TrainingPlan:
         folds: of the patient split.
         epochs, batch, learning_rate, dropout, l2, depth: replace the recipe's (networks trained
             on slices only).
+        stop_patience: 0 trains every epoch and keeps the last one (networks trained on slices only).
         trials: settings that a search tries in each fold (networks only).
         seed: of everything drawn at random.
         device: "cpu", "gpu" (the first), "gpu:<number>", or "gpus" (all of the machine at once, a
@@ -64,6 +66,7 @@ class TrainingPlan:
     dropout: float | None = None
     l2: float | None = None
     depth: int | None = None
+    stop_patience: int | None = None
     trials: int = 20
     seed: int = 0
     device: str = "cpu"
@@ -96,7 +99,7 @@ class TrainingPlan:
             )
         changed = {
             name: getattr(self, name)
-            for name in ("batch", *TUNED)
+            for name in ("batch", "stop_patience", *TUNED)
             if getattr(self, name) is not None
         }
         if not changed:
@@ -131,6 +134,7 @@ class TrainingPlan:
             "--dropout": self.dropout,
             "--l2": self.l2,
             "--depth": self.depth,
+            "--stop-patience": self.stop_patience,
             "--seed": self.seed,
             "--device": self.device,
             "--backbone": self.backbone,

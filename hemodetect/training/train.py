@@ -53,8 +53,8 @@ def train_bundle(
     """Trains a recipe over a split and writes the bundle, resuming what was cut off.
 
     Under the patient split the bundle holds the model trained on all patients, and its figures are
-    those of the out-of-fold predictions. Under the paper split it holds figures only: what a model
-    scores there is leakage, and no model may be used because of it.
+    those of the out-of-fold predictions. Under the paper split it holds the model that was trained on
+    the split's training slices: the study's own, whose figures leak, and which cannot be a release.
 
     Args:
         dataset: what to train on.
@@ -82,9 +82,12 @@ def train_bundle(
     )  # fmt: skip
     run = Run(work_folder(out), report, epochs, seed, parallel)
     claim(run, dataset, split, recipe, trainer.identity)
-    folds = cross_fit(dataset, split, trainer, run, keep_models=recipe.keeps_fold_models)
+    published = split.name == "paper"
+    folds = cross_fit(
+        dataset, split, trainer, run, keep_models=recipe.keeps_fold_models or published
+    )
     model: FittedModel | None = None
-    if split.name == "patient":
+    if not published:
         model, history, seconds = fit_on_all(dataset, split, trainer, run)
         folds = replace(
             folds,
@@ -98,7 +101,8 @@ def train_bundle(
             model.save(folder)
         for number in range(len(split.folds)):
             for file in (run.work / f"fold-{number}" / FOLD_MODEL).glob("*"):
-                shutil.copyfile(file, folder / f"fold-{number}-{file.name}")
+                name = file.name if published else f"fold-{number}-{file.name}"
+                shutil.copyfile(file, folder / name)
         for name, of_split in {SPLIT: split, **extras.splits}.items():
             of_split.write(folder / name)
         for name, table in {PREDICTIONS: folds.predictions, **extras.tables}.items():
@@ -229,8 +233,8 @@ def _remarks(split: Split, recipe: Recipe, epochs: int | None) -> list[str]:
         )
     else:
         remarks.append(
-            "The figures leak: slices of one patient were on both sides of the split. The bundle"
-            " holds no model."
+            "The figures leak: slices of one patient were on both sides of the split. The model was"
+            " trained on the split's training slices and cannot be put into use."
         )
     published = _epochs(recipe, None)
     if recipe.name == "paper" and published and epochs and epochs < published:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -81,11 +81,11 @@ class SliceTrainer:
 
     def fit(self, rows: np.ndarray, run: Run) -> Fit:
         """Trains on the slices of `rows`; the libraries of a family come when it is fitted."""
-        return fit_slices(
-            training_set(self.dataset, self.split, self.recipe, rows, self._peer()),
-            self.recipe,
-            run,
-        )
+        training = training_set(self.dataset, self.split, self.recipe, rows, self._peer())
+        if self.split.name == "paper":
+            rest = training_set(self.dataset, self.split, self.recipe, ~rows)
+            training = replace(training, watched=rest)
+        return fit_slices(training, self.recipe, run)
 
     def predict(self, model: FittedModel, rows: np.ndarray) -> pd.DataFrame:
         """What `model` answers, series by series."""

@@ -14,9 +14,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hemodetect.dataset.splits import inner_validation
-from hemodetect.models.recipes import NetworkRecipe, recipe_named
+from hemodetect.dataset.cache import open_dataset
+from hemodetect.dataset.splits import inner_validation, paper_split
+from hemodetect.models.networks import BUILDERS
+from hemodetect.models.recipes import NetworkRecipe, Recipe, recipe_named
+from hemodetect.registry.bundle import COUNTS
+from hemodetect.training.fitting import Run
 from hemodetect.training.network_training import fit_network
+from hemodetect.training.trainers import SliceTrainer
 
 RECIPE = replace(recipe_named("rnn", "paper"), size=32, batch=8)
 EPOCHS = 4
@@ -29,16 +34,16 @@ trained(Path(sys.argv[1]))
 """
 
 
-def trained(work: Path, report=None) -> tuple[np.ndarray, pd.DataFrame]:
+def trained(work: Path, report=None, recipe: Recipe = RECIPE) -> tuple[np.ndarray, pd.DataFrame]:
     """Weights and history of a small training in `work`."""
-    assert isinstance(RECIPE, NetworkRecipe)
+    assert isinstance(recipe, NetworkRecipe)
     random = np.random.default_rng(0)
     labels = np.tile([0, 1], 20).astype(np.int8)
     grey = random.integers(0, 100, (40, 32, 32)).astype(np.uint8)
     grey[labels == 1, 8:20, 8:20] += 120
     validation = np.arange(40) % 5 == 0
     model, history = fit_network(
-        RECIPE, grey, labels, validation, epochs=EPOCHS, seed=5, work=work, report=report
+        recipe, grey, labels, validation, epochs=EPOCHS, seed=5, work=work, report=report
     )
     return np.concatenate([w.ravel() for w in model.get_weights()]), history
 
@@ -84,6 +89,34 @@ def test_the_epoch_with_the_lowest_validation_loss_is_kept(tmp_path: Path) -> No
     best = history["epoch"][history["val_loss"].idxmin()]
     assert (tmp_path / f"best-{best}.weights.h5").is_file()
     assert len(list(tmp_path.glob("best-*.weights.h5"))) == 1
+
+
+def test_without_early_stopping_every_epoch_is_trained_and_the_last_one_kept(
+    tmp_path: Path, uncompiled: None
+) -> None:
+    restless = replace(RECIPE, learning_rate=0.03, stop_patience=1)
+    _, history = trained(tmp_path / "early", recipe=restless)
+    assert len(history) < EPOCHS
+    weights, history = trained(tmp_path / "whole", recipe=replace(restless, stop_patience=0))
+    assert len(history) == EPOCHS
+    assert history["val_loss"].idxmin() != EPOCHS - 1
+    assert isinstance(RECIPE, NetworkRecipe)
+    network = BUILDERS[RECIPE.family](RECIPE)
+    network.load_weights(tmp_path / "whole" / f"epoch-{EPOCHS}.weights.h5")
+    kept = np.concatenate([w.ravel() for w in network.get_weights()])
+    np.testing.assert_array_equal(weights, kept)
+
+
+def test_under_the_paper_split_the_test_slices_are_watched_and_none_set_aside(
+    blob_folder: Path, tmp_path: Path, uncompiled: None
+) -> None:
+    blobs = open_dataset(blob_folder)
+    split = paper_split(blobs, {name: name for name in blobs.slices["patient"]}, "cnn")
+    test = split.test_mask(blobs.slices, 0)
+    recipe = replace(recipe_named("cnn", "paper"), depth=1)
+    fit = SliceTrainer(blobs, split, recipe).fit(~test, Run(tmp_path, lambda _: None, epochs=1))
+    counts = fit.history[[f"val_{name}" for name in COUNTS]].iloc[0]
+    assert counts.sum() == test.sum()
 
 
 def test_validation_patients_of_both_classes_are_set_aside_whole() -> None:

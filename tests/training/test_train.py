@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -12,7 +13,9 @@ from hemodetect.dataset.splits import paper_split, patient_split
 from hemodetect.errors import BundleError
 from hemodetect.models.recipes import recipe_named
 from hemodetect.registry.bundle import PREDICTIONS
+from hemodetect.registry.promotion import promote
 from hemodetect.registry.releases import load_bundle
+from hemodetect.storage.people import local_person
 from hemodetect.training.crossfit import ON_ALL
 from hemodetect.training.train import train_bundle, work_folder
 from hemodetect.validation.bundle_scores import evaluated_bundle
@@ -52,13 +55,23 @@ def test_a_patient_split_gives_a_model_and_predictions_of_every_slice(
     assert not work_folder(out).exists()
 
 
-def test_a_paper_split_gives_figures_without_a_model(
+def test_a_paper_split_gives_the_model_of_its_training_slices(
     blobs: Dataset, alone: dict[str, str], tmp_path: Path
 ) -> None:
     out = tmp_path / "svm"
     train_bundle(blobs, paper_split(blobs, alone, "svm"), RECIPE, out, report=lambda _: None)
-    with pytest.raises(BundleError, match="leak"):
-        load_bundle(out)
+    bundle = load_bundle(out)
+    tested = pd.read_parquet(out / PREDICTIONS).set_index("slice")["probability"]
+    rows = blobs.slices["slice"].isin(tested.index).to_numpy()
+    answers = [
+        bundle.predict_inputs(grey[None]).slices[0] for grey in blobs.grey(RECIPE.size)[rows]
+    ]
+    expected = tested.loc[blobs.slices.loc[rows, "slice"]]
+    np.testing.assert_allclose(answers, expected, atol=1e-5)
+    with pytest.raises(BundleError, match="both sides of the split"):
+        promote(
+            out, tmp_path / "releases", who=local_person("Eve"), why="better", check=load_bundle
+        )
 
 
 @pytest.mark.parametrize("split", [patient_split, lambda d, g: paper_split(d, g, "svm")])

@@ -41,7 +41,9 @@ def disabled(page: AppTest) -> set[str]:
 
 
 def test_settings_that_nothing_uses_are_disabled(page: AppTest) -> None:
-    network_settings = {"epochs", "batch", "learning_rate", "dropout", "l2", "depth", "trials"}
+    network_settings = {
+        "epochs", "batch", "learning_rate", "dropout", "l2", "depth", "stop_patience", "trials"
+    }  # fmt: skip
     choose(page, ["svm"], "paper")
     assert disabled(page) == network_settings
     choose(page, ["svm"], "paper", "paper")
@@ -52,7 +54,7 @@ def test_settings_that_nothing_uses_are_disabled(page: AppTest) -> None:
 
 def test_a_setting_that_only_a_search_uses_shows_the_value_of_the_search(page: AppTest) -> None:
     choose(page, ["cnn"], "study")
-    assert disabled(page) == {"learning_rate", "dropout", "l2", "depth"}
+    assert disabled(page) == {"learning_rate", "dropout", "l2", "depth", "stop_patience"}
     assert page.text_input(key="train_epochs").placeholder == "search: 50"
     assert page.text_input(key="train_batch").placeholder == "search: 32"
 
