@@ -18,6 +18,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from hemodetect.imaging.orientation import turn_of
 from hemodetect.imaging.study import Slice
 from hemodetect.models.heat_map_source import HeatMapSource, NoHeatMaps
 from hemodetect.models.interface import BLOOD_MAP, HeatMapMethod
@@ -53,7 +54,7 @@ def study_maps(
     maps = grad_cam_maps(source)
     if source.standard is not None:
         maps = maps * source.standard.head_found[:, None, None]
-    return _over_slices(maps, source, np.arange(len(maps)))
+    return _as_stored(_over_slices(maps, source, np.arange(len(maps))), series)
 
 
 def blood_maps(
@@ -71,7 +72,7 @@ def blood_maps(
     if source.blood_maps is None:
         raise NoHeatMaps("This model draws no map of blood.")
     maps = source.blood_maps()
-    return _over_slices(maps, source, np.arange(len(maps)))
+    return _as_stored(_over_slices(maps, source, np.arange(len(maps))), series)
 
 
 def one_slice_map(
@@ -94,7 +95,7 @@ def one_slice_map(
         heat = source.blood_maps()[index]
     else:
         heat = slice_map(source, index, method)
-    return _over_slices(heat[None], source, np.array([index]))[0]
+    return _as_stored(_over_slices(heat[None], source, np.array([index])), series)[0]
 
 
 def grad_cam_maps(source: HeatMapSource) -> np.ndarray:
@@ -168,6 +169,12 @@ def _over_slices(maps: np.ndarray, source: HeatMapSource, indices: np.ndarray) -
     if source.standard is None:
         return maps
     return in_source(maps, source.standard.affine[indices], _MAP_SIDE)
+
+
+def _as_stored(maps: np.ndarray, series: Sequence[Slice]) -> np.ndarray:
+    """Maps (m, rows, columns) turned back from the position that models see to that of the files."""
+    turn = turn_of(series)
+    return maps if turn.is_none else np.stack([turn.stored(heat) for heat in maps])
 
 
 def _hemorrhage_score(output: tf.Tensor) -> tf.Tensor:

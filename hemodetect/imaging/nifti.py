@@ -2,7 +2,8 @@
 
 NIfTI keeps a volume and a matrix from voxels to millimetres (right, front, head positive). Slices are
 cut across the axis that is nearest to the patient's length, so they are axial whatever the order of
-the axes. Names and free text of the header are not read.
+the axes, and turned as a CT is shown: the front at the top, the patient's right on the left. (A volume
+has no direction of its own in which it is shown.) Names and free text of the header are not read.
 """
 
 from __future__ import annotations
@@ -59,7 +60,18 @@ class _Volume:
         where: list[Any] = [slice(None)] * 3 + [0] * (len(self.image.shape) - 3)
         where[self.axes[2]] = index
         values = np.asarray(self.image.dataobj[tuple(where)])
-        return values if self.axes[0] < self.axes[1] else values.T
+        values = values if self.axes[0] < self.axes[1] else values.T
+        from_back, from_left = self._reversed
+        return values[:: -1 if from_back else 1, :: -1 if from_left else 1]
+
+    @property
+    def _reversed(self) -> tuple[bool, bool]:
+        """Whether the file's rows go from back to front, and its columns from left to right of the
+        patient.
+        """
+        if self.affine is None:
+            return False, False
+        return bool(self.affine[1, self.axes[0]] < 0), bool(self.affine[0, self.axes[1]] < 0)
 
     def geometry(self, index: int) -> SliceGeometry | None:
         """Where a slice lies; None where the header does not tell."""
@@ -68,6 +80,11 @@ class _Volume:
         down, right = self.affine[:, self.axes[0]], self.affine[:, self.axes[1]]
         voxel = np.zeros(4)
         voxel[self.axes[2]], voxel[3] = index, 1
+        from_back, from_left = self._reversed
+        if from_back:
+            voxel[self.axes[0]], down = self.image.shape[self.axes[0]] - 1, -down
+        if from_left:
+            voxel[self.axes[1]], right = self.image.shape[self.axes[1]] - 1, -right
         corner = self.affine @ voxel
         high, wide = float(np.linalg.norm(down)), float(np.linalg.norm(right))
         if min(high, wide) <= 0 or not np.isfinite(self.affine).all():

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from hemodetect.imaging.orientation import turn_of
 from hemodetect.imaging.study import Slice
 from hemodetect.imaging.windows import brain_grey
 
@@ -22,5 +23,10 @@ def resized(grey: np.ndarray, size: int) -> np.ndarray:
 
 
 def model_input(series: Sequence[Slice], size: int) -> np.ndarray:
-    """(n, size, size) uint8 of a series, in the brain window where HU are known."""
-    return np.stack([resized(brain_grey(image), size) for image in series])
+    """(n, size, size) uint8 of a series, in the brain window where HU are known.
+
+    Slices are turned as a CT is shown (`imaging.orientation`): models know heads with the front at the
+    top.
+    """
+    turn = turn_of(series)
+    return np.stack([resized(turn.shown(brain_grey(image)), size) for image in series])

@@ -12,57 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hemodetect.imaging.orientation import AXIAL, Turn, turn_of
 from hemodetect.imaging.study import Slice, SliceGeometry
 
 _AXES = (("R", "L"), ("A", "P"), ("F", "H"))
 """Letters against and along x, y and z of the patient coordinate system."""
-_AXIAL = 0.7  # least part of the normal along z; a gantry is tilted by 30 degrees at most
 _EVEN = 0.1  # largest difference of a gap from the middle one, as a part of it
 _TILT = 0.02  # largest shift along the slice, as a part of the step between slices: 1 degree
 _FEWEST_SLICES = 3
-
-
-@dataclass(frozen=True)
-class Turn:
-    """From a slice as it is stored to how it is shown: first transposed, then flipped."""
-
-    transposed: bool = False
-    rows_flipped: bool = False
-    columns_flipped: bool = False
-
-    @property
-    def is_none(self) -> bool:
-        """Whether slices are shown as they are stored."""
-        return self == Turn()
-
-    def shown(self, values: np.ndarray) -> np.ndarray:
-        """(rows, columns) as displayed; a view of `values`."""
-        if self.transposed:
-            values = values.T
-        return values[:: -1 if self.rows_flipped else 1, :: -1 if self.columns_flipped else 1]
-
-    def stored_place(
-        self, row: float, column: float, shape: tuple[int, int]
-    ) -> tuple[float, float]:
-        """Row and column in the stored slice of a displayed place.
-
-        Args:
-            row, column: in the displayed slice, in pixels; 0 is the centre of the first.
-            shape: of the stored slice.
-        """
-        rows, columns = shape[::-1] if self.transposed else shape
-        row = rows - 1 - row if self.rows_flipped else row
-        column = columns - 1 - column if self.columns_flipped else column
-        return (column, row) if self.transposed else (row, column)
-
-    def shown_place(self, row: float, column: float, shape: tuple[int, int]) -> tuple[float, float]:
-        """Row and column in the displayed slice of a stored place; undoes `stored_place`."""
-        row, column = (column, row) if self.transposed else (row, column)
-        rows, columns = shape[::-1] if self.transposed else shape
-        return (
-            rows - 1 - row if self.rows_flipped else row,
-            columns - 1 - column if self.columns_flipped else column,
-        )
 
 
 @dataclass(frozen=True)
@@ -105,7 +62,7 @@ def display_of(slices: Sequence[Slice]) -> Display:
         reason = "Other planes need the position of every slice; these files do not tell it."
         return Display(Turn(), None, None, None, reason, True, ())
     first = known[0]
-    turn, letters = _turn_and_letters(first)
+    turn = turn_of(slices)
     spacing = (first.row_spacing_mm, first.column_spacing_mm)
     step, reason = _step(known, slices)
     # Of axial slices towards the head, whichever way the normal of mirrored rows points.
@@ -113,7 +70,7 @@ def display_of(slices: Sequence[Slice]) -> Display:
     positions = tuple(sign * geometry.position_mm for geometry in known)
     return Display(
         turn,
-        letters,
+        _letters(first, turn),
         spacing[::-1] if turn.transposed else spacing,
         step,
         reason,
@@ -122,20 +79,16 @@ def display_of(slices: Sequence[Slice]) -> Display:
     )
 
 
-def _turn_and_letters(
-    geometry: SliceGeometry,
-) -> tuple[Turn, tuple[str, str, str, str] | None]:
+def _letters(geometry: SliceGeometry, turn: Turn) -> tuple[str, str, str, str] | None:
+    """At the left, right, upper and lower edge of a slice as shown."""
     if geometry.row_direction is None or geometry.column_direction is None:
-        return Turn(), None
+        return None
     right, down = np.array(geometry.row_direction), np.array(geometry.column_direction)
-    turn = Turn()
-    if abs(geometry.normal[2]) >= _AXIAL:
-        transposed = abs(right[0]) < abs(down[0])
-        if transposed:
-            right, down = down, right
-        turn = Turn(bool(transposed), bool(down[1] < 0), bool(right[0] < 0))
-        right, down = right * np.sign(right[0] or 1), down * np.sign(down[1] or 1)
-    return turn, (_letter(-right), _letter(right), _letter(-down), _letter(down))
+    if turn.transposed:
+        right, down = down, right
+    right = -right if turn.columns_flipped else right
+    down = -down if turn.rows_flipped else down
+    return _letter(-right), _letter(right), _letter(-down), _letter(down)
 
 
 def _letter(direction: np.ndarray) -> str:
@@ -147,7 +100,7 @@ def _step(known: list[SliceGeometry], slices: Sequence[Slice]) -> tuple[float | 
     """Distance between slices, or None and why other planes are not offered."""
     if len(known) < _FEWEST_SLICES:
         return None, "Other planes need three slices or more."
-    if abs(known[0].normal[2]) < _AXIAL or known[0].row_direction is None:
+    if abs(known[0].normal[2]) < AXIAL or known[0].row_direction is None:
         return None, "Other planes are offered for axial slices of known direction only."
     if len({image.shape for image in slices}) > 1:
         return None, "Other planes are not offered: the slices differ in size."

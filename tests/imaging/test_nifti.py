@@ -65,7 +65,7 @@ def test_a_volume_gives_the_slices_of_the_dicom_files(phantom: Phantom) -> None:
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 0, 1), (0, 2, 1), (2, 1, 0)])
 @pytest.mark.parametrize("flipped", [(), (0,), (1,), (2,), (0, 1, 2)])
-def test_any_order_and_direction_of_axes_shows_the_same_head(
+def test_any_order_and_direction_of_axes_gives_the_same_slices_and_places(
     phantom: Phantom, order: tuple[int, int, int], flipped: tuple[int, ...]
 ) -> None:
     image = nibabel.Nifti1Image(volume(phantom), AFFINE)
@@ -77,9 +77,12 @@ def test_any_order_and_direction_of_axes_shows_the_same_head(
     study = read(("head.nii.gz", gzip.compress(image.as_reoriented(change).to_bytes())))
     display = display_of(study.slices)
     assert display.letters == ("R", "L", "A", "P")
-    shown = [display.turn.shown(one.values) for one in study.slices]
+    assert display.turn.is_none
     wanted = [np.rint(hu).astype(np.int16) for hu in phantom.hu]
-    assert np.array_equal(np.stack(shown), np.stack(wanted))
+    assert np.array_equal(np.stack([one.values for one in study.slices]), np.stack(wanted))
+    geometry = study.slices[3].geometry
+    assert geometry is not None
+    assert geometry.corner_mm == pytest.approx((-100, -110, 3 * STEP - 20), abs=1e-3)
 
 
 def test_scaled_values_and_the_second_version_are_read(phantom: Phantom) -> None:

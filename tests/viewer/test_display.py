@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hemodetect.imaging.orientation import Turn
 from hemodetect.imaging.study import Slice, SliceGeometry, Vector
-from hemodetect.viewer.display import Turn, display_of
+from hemodetect.viewer.display import display_of
 
 LEFT, BACK, HEAD = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
 
