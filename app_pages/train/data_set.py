@@ -12,9 +12,10 @@ from app_pages.common.sign_in import acting_person
 from app_pages.common.text import plain
 from hemodetect.dataset.audit import Audit, audit
 from hemodetect.dataset.cache import Dataset, open_dataset
+from hemodetect.dataset.files import listed_files
 from hemodetect.dataset.joined import SUFFIX, folders_of
 from hemodetect.dataset.lookup import data_folders
-from hemodetect.dataset.manifest import labelled_slices, listed_files, uploaded_sets
+from hemodetect.dataset.manifest import labelled_slices, uploaded_sets
 from hemodetect.dataset.upload import store_set
 from hemodetect.errors import HemodetectError
 from hemodetect.figures.thumbnails import png_bytes

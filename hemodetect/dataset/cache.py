@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,8 +22,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from hemodetect.dataset.files import FileStat, listed_files
 from hemodetect.dataset.joined import SUFFIX, folders_of, joined_fingerprint, joined_table
-from hemodetect.dataset.manifest import FileStat, fingerprint, labelled_slices, listed_files
+from hemodetect.dataset.layouts.choose import labelled_studies
+from hemodetect.dataset.layouts.study import LabelledStudy
+from hemodetect.dataset.manifest import fingerprint, in_order, labelled_slices, named_slices
+from hemodetect.dataset.study_slices import read_labelled
 from hemodetect.errors import DatasetError, UnreadableFile
 from hemodetect.imaging.pictures import (
     as_8_bit,
@@ -42,6 +46,7 @@ SIZES = (128, 244)
 
 LAYOUT_VERSION = 3
 """Version of the folders' layout in the cache."""
+_COPIED = 256  # slices that are put in order at once
 
 Progress = Callable[[int, int], None]
 """Called with (slices done, slices in all)."""
@@ -81,9 +86,11 @@ def open_dataset(root: Path, progress: Progress | None = None) -> Dataset:
     """The data set at `root`, decoded on first use.
 
     Args:
-        root: folder in one of the layouts of `hemodetect.dataset.manifest`, or a file that joins
-            several sets (`hemodetect.dataset.joined`).
-        progress: called with (slices done, slices in all) while decoding.
+        root: folder in one of the layouts of `hemodetect.dataset.manifest` and
+            `hemodetect.dataset.layouts`, or a file that joins several sets
+            (`hemodetect.dataset.joined`).
+        progress: called while decoding with (slices done, slices in all), or where it is not known
+            before how many slices there are, with (studies done, studies in all).
 
     Raises:
         DatasetError: missing, empty, or not a known layout.
@@ -97,7 +104,11 @@ def open_dataset(root: Path, progress: Progress | None = None) -> Dataset:
     earlier = _earlier_state(index)
     if earlier.get("state") == state and (_datasets() / earlier["folder"]).is_dir():
         return _open_cached(root, earlier["folder"])
-    dataset = _decode(root, files, earlier.get("folder"), progress)
+    studies = labelled_studies(root, files)
+    if studies is None:
+        dataset = _decode(root, files, earlier.get("folder"), progress)
+    else:
+        dataset = _decode_studies(root, studies, progress)
     with whole_file(index) as partial:
         partial.write_text(json.dumps({"state": state, "folder": dataset.folder.name}))
     return dataset
@@ -175,6 +186,51 @@ def _decode(
                 )
                 (Path(decoding) / f"all{size}.npy").unlink()
             slices.to_parquet(partial / "slices.parquet", index=False)
+            (partial / "refused.json").write_text(json.dumps([vars(r) for r in refused]))
+    return _open_cached(root, name)
+
+
+def _decode_studies(
+    root: Path, studies: Sequence[LabelledStudy], progress: Progress | None
+) -> Dataset:
+    """One study is in memory at a time; slices go to disk in the order read, then in their order."""
+    _datasets().mkdir(parents=True, exist_ok=True)
+    tables: list[pd.DataFrame] = []
+    refused: list[RefusedFile] = []
+    with tempfile.TemporaryDirectory(prefix=".decoding-", dir=_datasets()) as decoding:
+        raw = {size: Path(decoding) / f"all{size}" for size in SIZES}
+        with contextlib.ExitStack() as stack:
+            streams = {size: stack.enter_context(file.open("wb")) for size, file in raw.items()}
+            for done, study in enumerate(studies, start=1):
+                read = read_labelled(root, study, SIZES)
+                tables.append(read.table)
+                refused += read.refused
+                for size, stream in streams.items():
+                    stream.write(read.grey[size].tobytes())
+                if progress:
+                    progress(done, len(studies))
+        table = pd.concat(tables, ignore_index=True)
+        if table.empty:
+            first = f" {refused[0].file}: {refused[0].reason}" if refused else ""
+            raise DatasetError(f"{root}: none of its {len(studies)} studies can be read.{first}")
+        table["row"] = np.arange(len(table))
+        table = in_order(root, named_slices(root, table))
+        rows = table.pop("row").to_numpy()
+        name = f"{fingerprint(table)}-{_key_digest()}"
+        with (
+            contextlib.suppress(FileExistsError),
+            whole_folder(_datasets() / name) as partial,
+        ):
+            for size, file in raw.items():
+                unordered = np.memmap(file, np.uint8, "r", shape=(len(table), size, size))
+                ordered = np.lib.format.open_memmap(
+                    partial / f"grey{size}.npy", "w+", np.uint8, unordered.shape
+                )
+                for start in range(0, len(rows), _COPIED):
+                    part = rows[start : start + _COPIED]
+                    ordered[start : start + len(part)] = unordered[part]
+                ordered.flush()
+            table.to_parquet(partial / "slices.parquet", index=False)
             (partial / "refused.json").write_text(json.dumps([vars(r) for r in refused]))
     return _open_cached(root, name)
 

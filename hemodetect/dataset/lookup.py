@@ -13,7 +13,8 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from hemodetect.dataset.manifest import labelled_slices, listed_files, uploaded_sets
+from hemodetect.dataset.files import listed_files
+from hemodetect.dataset.manifest import labelled_slices, uploaded_sets
 from hemodetect.errors import DatasetError
 from hemodetect.settings import settings
 

@@ -1,66 +1,34 @@
-"""A folder of labelled slices, as a table.
+"""A folder of labelled pictures, as a table of slices.
 
-Layouts that are known: the three of `slice_tables`, labelled slice by slice, and
+Layouts that are known here: the three of `slice_tables`, labelled slice by slice, and
 
 - **by class**: ``<class>/.../<patient>/*.jpg``, where the first folder names the class and the
   last one the patient. The near-east download has this layout.
+
+Sets of DICOM and NIfTI files have the layouts of `hemodetect.dataset.layouts`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from hemodetect.dataset.slice_tables import TABLES, has_public_names, labelled_by_slice
+from hemodetect.dataset.class_folders import class_label
+from hemodetect.dataset.files import FileStat, is_picture_name
+from hemodetect.dataset.layouts.choose import EXPECTED
+from hemodetect.dataset.slice_tables import has_public_names, labelled_by_slice
 from hemodetect.errors import DatasetError
 from hemodetect.imaging.naming import natural_key, series_and_number
 from hemodetect.imaging.pseudonym import pseudonym
 from hemodetect.settings import settings
 
-PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff"})
-"""File name suffixes of slices, in lower case."""
-NORMAL_NAMES = frozenset({"normal", "no hemorrhage", "no_hemorrhage", "negative", "0"})
-"""Names of class folders of normal slices, in lower case."""
-HEMORRHAGE_NAMES = frozenset({"hemorrhage", "hemorrhagic", "haemorrhage", "positive", "1"})
-"""Names of class folders of hemorrhagic slices, in lower case."""
 CLASS_LAYOUT_HELP = (
     "expected one folder a class (for example NORMAL and Hemorrhagic), in it one folder a patient"
 )
 """The layout by class, as error messages describe it."""
-
-
-@dataclass(frozen=True)
-class FileStat:
-    """One file under the root: its POSIX path within it, size in bytes, and time of change."""
-
-    file: str
-    size: int
-    changed_ns: int
-
-
-def listed_files(root: Path) -> list[FileStat]:
-    """Every picture and label table under `root`, sorted by path. Symbolic links are ignored.
-
-    Raises:
-        DatasetError: `root` is not a folder.
-    """
-    if not root.is_dir():
-        raise DatasetError(f"{root}: no such folder; name the folder that holds the data set.")
-    files = []
-    for folder, folders, names in os.walk(root, followlinks=False):
-        folders.sort()
-        for name in names:
-            path = Path(folder, name)
-            if is_part_of_a_set(name) and not path.is_symlink():
-                stat = path.stat()
-                relative = path.relative_to(root).as_posix()
-                files.append(FileStat(relative, stat.st_size, stat.st_mtime_ns))
-    return sorted(files, key=lambda f: f.file)
 
 
 def uploaded_sets() -> Path:
@@ -71,12 +39,6 @@ def uploaded_sets() -> Path:
 def was_uploaded(root: Path) -> bool:
     """Whether a set was uploaded; it then never counts as public, whatever its layout."""
     return root.resolve().parent == uploaded_sets().resolve()
-
-
-def is_part_of_a_set(name: str) -> bool:
-    """Whether a file of this name is a picture or the table of labels."""
-    is_known = PurePosixPath(name).suffix.lower() in PICTURE_SUFFIXES or name in TABLES
-    return is_known and not name.startswith(".")
 
 
 def labelled_slices(root: Path, files: Iterable[FileStat]) -> pd.DataFrame:
@@ -90,15 +52,34 @@ def labelled_slices(root: Path, files: Iterable[FileStat]) -> pd.DataFrame:
     Raises:
         DatasetError: no known layout, or only one class.
     """
-    pictures = [f for f in files if PurePosixPath(f.file).suffix.lower() in PICTURE_SUFFIXES]
+    pictures = [f for f in files if is_picture_name(f.file)]
     if not pictures:
-        raise DatasetError(f"{root}: no JPEG, PNG or TIFF slices found; {CLASS_LAYOUT_HELP}.")
+        raise DatasetError(
+            f"{root}: no labelled slices found. Looked for {'; '.join(EXPECTED)}; and for JPEG, PNG or"
+            f" TIFF slices, {CLASS_LAYOUT_HELP}."
+        )
     table = labelled_by_slice(root, [(f.file, f.size) for f in pictures])
-    if table is None:
-        table = _by_class(root, pictures)
-    elif was_uploaded(root) or not has_public_names(table):  # they may be a hospital's
-        table["patient"] = [pseudonym("patient", name) for name in table["patient"]]
-        table["slice"] = [pseudonym("slice", file) for file in table["file"]]
+    table = _by_class(root, pictures) if table is None else named_slices(root, table)
+    return in_order(root, table)
+
+
+def named_slices(root: Path, table: pd.DataFrame) -> pd.DataFrame:
+    """With the column `slice`, and pseudonyms unless all names are those of public sets.
+
+    Args:
+        root: folder of the set.
+        table: with columns patient and file.
+    """
+    if not was_uploaded(root) and has_public_names(table):
+        return table.assign(slice=table["file"])
+    return table.assign(  # they may be a hospital's
+        patient=[pseudonym("patient", name) for name in table["patient"]],
+        slice=[pseudonym("slice", file) for file in table["file"]],
+    )
+
+
+def in_order(root: Path, table: pd.DataFrame) -> pd.DataFrame:
+    """A table of slices by patient, series and number; raises `DatasetError` for one class only."""
     if table["label"].nunique() < 2:
         class_name = "hemorrhage" if table["label"].iloc[0] else "normal"
         raise DatasetError(f"{root}: only {class_name} slices found, both classes are needed.")
@@ -149,9 +130,3 @@ def _by_class(root: Path, pictures: list[FileStat]) -> pd.DataFrame:
         # A bundle's predictions and split name slices, and a path could contain the patient's name.
         table["slice"] = [pseudonym("slice", file) for file in table["file"]]
     return table.drop(columns="class")
-
-
-def class_label(folder: str) -> int | None:
-    """1 for a folder of hemorrhages, 0 for one of normal slices, None for any other."""
-    name = folder.strip().lower()
-    return 0 if name in NORMAL_NAMES else 1 if name in HEMORRHAGE_NAMES else None

@@ -24,8 +24,6 @@ BOXES = "boxes"
 """Column of a table of slices: boxes around bleeds as JSON, [[x_min, y_min, x_max, y_max], ...] in
 pixels of the file; empty where nobody has drawn any."""
 _CT_ICH_LABELS, _CT_ICH_BOXES, _LABELS = "hemorrhage_diagnosis.csv", "boxes.csv", "labels.csv"
-TABLES = frozenset({_CT_ICH_LABELS, _CT_ICH_BOXES, _LABELS})
-"""Names of tables of labels."""
 _RSNA_COLUMNS = ("file", "study", "any", *(kind.lower() for kind in SUBTYPES))
 _BOX_COLUMNS = ("x_min", "y_min", "x_max", "y_max")
 _PHE_COLUMNS = ("patient", "slice", "hemorrhage", *_BOX_COLUMNS)
@@ -39,7 +37,7 @@ def labelled_by_slice(root: Path, pictures: Sequence[tuple[str, int]]) -> pd.Dat
         pictures: path within it and size in bytes of every picture.
 
     Returns:
-        Columns file, slice, patient, series, number, label, size, and those of `SUBTYPES` and `BOXES`
+        Columns file, patient, series, number, label, size, and those of `SUBTYPES` and `BOXES`
         that the layout has.
 
     Raises:
@@ -55,7 +53,7 @@ def labelled_by_slice(root: Path, pictures: Sequence[tuple[str, int]]) -> pd.Dat
         return None
     if table.empty:
         raise DatasetError(f"{root}: no slice has a row in its table of labels.")
-    table["series"], table["slice"] = "", table["file"]
+    table["series"] = ""
     whole = ["label", *(kind for kind in SUBTYPES if kind in table.columns)]
     return table.astype(dict.fromkeys(whole, "int8"))
 
@@ -66,7 +64,11 @@ def has_public_names(table: pd.DataFrame) -> bool:
     A hospital's own set in one of these layouts may call a folder after its patient.
     """
     patients = table["patient"].str.fullmatch(r"\d{3,4}|ID_[0-9a-f]{1,12}")
-    files = table["file"].str.rpartition("/")[2].str.fullmatch(r"(\d+|ID_[0-9a-f]{1,12})\.\w+")
+    files = (
+        table["file"]
+        .str.rpartition("/")[2]
+        .str.fullmatch(r"(\d+|ID_[0-9a-f]{1,12})(\.\w+)+(#\d+)?")
+    )
     return bool(patients.all() and files.all())
 
 

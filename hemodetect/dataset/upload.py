@@ -12,14 +12,10 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 from zipfile import ZipInfo
 
+from hemodetect.dataset.class_folders import class_label
+from hemodetect.dataset.files import is_part_of_a_picture_set, listed_files
 from hemodetect.dataset.lookup import data_folders
-from hemodetect.dataset.manifest import (
-    class_label,
-    is_part_of_a_set,
-    labelled_slices,
-    listed_files,
-    uploaded_sets,
-)
+from hemodetect.dataset.manifest import labelled_slices, uploaded_sets
 from hemodetect.errors import DatasetError, UnreadableFile
 from hemodetect.imaging.archives import Archive, ZipLimits
 from hemodetect.settings import MIB, settings
@@ -118,7 +114,9 @@ def _unpack_labelled(archive: Archive, folder: Path) -> None:
 
 def _unpack(archive: Archive, target: Path) -> None:
     set_entries = [
-        (info, path) for info in archive.entries if is_part_of_a_set((path := _path(info)).name)
+        (info, path)
+        for info in archive.entries
+        if is_part_of_a_picture_set((path := _path(info)).name)
     ]
     if not set_entries:
         raise DatasetError(f"{target}: holds no JPEG, PNG or TIFF slices.")

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from hemodetect.dataset.cache import open_dataset
+from hemodetect.dataset.files import listed_files
 from hemodetect.dataset.lookup import data_folders
-from hemodetect.dataset.manifest import labelled_slices, listed_files, uploaded_sets
+from hemodetect.dataset.manifest import labelled_slices, uploaded_sets
 from hemodetect.dataset.upload import remove_set, store_set
 from hemodetect.errors import DatasetError
 from hemodetect.settings import settings
