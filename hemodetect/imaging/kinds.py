@@ -9,20 +9,21 @@ import zlib
 from pathlib import PurePosixPath
 from typing import Literal
 
-Kind = Literal["dicom", "nifti", "picture", "zip"]
+Kind = Literal["dicom", "nifti", "picture", "zip", "tar"]
 """Kinds of files that are read; "picture" is JPEG, PNG or TIFF."""
 
 HEAD_BYTES = 4096
 """Bytes at the beginning of a file that the functions here need."""
 
 GZIP = b"\x1f\x8b"
+_TAR_MAGIC = slice(257, 262)
 _PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _ZIPS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 _OTHERS = {
     b"GIF8": "GIF pictures (still or animated) are not read; save the slices as PNG or JPEG.",
     b"BM": "BMP pictures are not read; save the slice as PNG.",
     b"\0\0\0\x0cjP  ": "JPEG 2000 pictures are not read outside DICOM; save the slice as PNG.",
-    b"\x1f\x8b": "Gzip archives are not read; unpack it, or pack the slices as zip.",
+    b"\x1f\x8b": "It is packed with gzip and holds neither NIfTI nor a tar archive; unpack it.",
     b"Rar!": "RAR archives are not read; unpack it, or pack the slices as zip.",
     b"7z\xbc\xaf\x27\x1c": "7z archives are not read; unpack it, or pack the slices as zip.",
     b"BZh": "Bzip2 archives are not read; unpack it, or pack the slices as zip.",
@@ -38,7 +39,7 @@ _SILENT_SUFFIXES = frozenset({
 })  # fmt: skip
 _IMAGE_SUFFIXES = frozenset({
     ".dcm", ".dicom", ".dic", ".ima", ".img", ".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff",
-    ".gif", ".bmp", ".webp", ".jp2", ".zip", ".nii", ".gz",
+    ".gif", ".bmp", ".webp", ".jp2", ".zip", ".nii", ".gz", ".tar", ".tgz",
 })  # fmt: skip
 # Value representations that the first element of a data set can have.
 _FIRST_VRS = frozenset({b"UL", b"UI", b"CS", b"LO", b"SH", b"DA", b"TM", b"OB", b"PN", b"DT"})
@@ -50,8 +51,11 @@ def content_kind(head: bytes) -> Kind | None:
         return "dicom"
     if head.startswith(_PICTURES):
         return "picture"
-    if is_nifti(_unpacked(head)):
+    unpacked = _unpacked(head)
+    if is_nifti(unpacked):
         return "nifti"
+    if unpacked[_TAR_MAGIC] == b"ustar":
+        return "tar"
     return "zip" if head.startswith(_ZIPS) else None
 
 

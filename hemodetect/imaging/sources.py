@@ -1,6 +1,6 @@
-"""A folder, zip, file or uploads as one list of files to read.
+"""A folder, zip, tar, file or uploads as one list of files to read.
 
-Only names, sizes and first bytes are read here; whole files are read later, one at a time. Zips
+Only names, sizes and first bytes are read here; whole files are read later, one at a time. Archives
 that lie inside are opened as far as the settings allow.
 """
 
@@ -30,6 +30,7 @@ from hemodetect.imaging.kinds import (
     unread_reason,
 )
 from hemodetect.imaging.study import RefusedFile
+from hemodetect.imaging.tar_archives import inflated_tar, part_reader, tar_entries
 from hemodetect.settings import Settings
 
 Reader = Callable[[int], bytes]
@@ -98,7 +99,7 @@ def open_listing(
 
 
 class _FileCollector:
-    """Collects entries, opening zips on the way."""
+    """Collects entries, opening archives on the way."""
 
     def __init__(self, limits: Settings, budget: Budget, stack: ExitStack) -> None:
         self.limits = limits
@@ -144,6 +145,8 @@ class _FileCollector:
         kind = content_kind(head)
         if kind == "zip":
             self._add_zip(name, size, read, depth)
+        elif kind == "tar":
+            self._add_tar(name, size, read, depth)
         elif kind is not None:
             if size > self.limits.max_file_bytes:
                 raise UnreadableFile(too_large_file(size, self.limits))
@@ -152,6 +155,19 @@ class _FileCollector:
             self.ignored += 1
         else:
             raise UnreadableFile(unread_reason(head))
+
+    def _add_tar(self, name: str, size: int, read: Reader, depth: int) -> None:
+        if depth > self.limits.max_zip_depth:
+            raise UnreadableFile("It is an archive inside an archive; unpack it first.")
+        if size > self.limits.max_study_bytes:
+            raise UnreadableFile(
+                "The archive is larger than a study may be; pack one series alone, or raise"
+                " HEMODETECT_MAX_STUDY_BYTES."
+            )
+        archive = inflated_tar(read(size), self.limits)
+        for entry in tar_entries(archive, self.limits):
+            reader = part_reader(archive, entry)
+            self.add(f"{name}/{entry.name}", entry.size, reader, depth + 1, entry.refusal)
 
     def _add_zip(self, name: str, size: int, read: Reader, depth: int) -> None:
         if depth > self.limits.max_zip_depth:

@@ -1,4 +1,4 @@
-"""Small DICOM files and pictures, made here: no pixel of a patient."""
+"""Small DICOM files and pictures that are made here; no pixel is of a patient."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def ct(head: np.ndarray) -> Callable[..., Dataset]:
         color = values.shape[-1] == 3
         frames = values.ndim - color == 3
         bits = values.dtype.itemsize * 8
-        standing = {
+        defaults = {
             "SOPClassUID": CT_IMAGE,
             "SOPInstanceUID": f"1.2.3.4.{round(z * 100) + 100_000}",
             "StudyInstanceUID": "1.2.3",
@@ -75,7 +75,7 @@ def ct(head: np.ndarray) -> Callable[..., Dataset]:
             "PixelRepresentation": int(signed),
             "PixelData": values.tobytes(),
         }
-        for keyword, value in (standing | attributes).items():
+        for keyword, value in (defaults | attributes).items():
             if value is not None:
                 setattr(data_set, keyword, value)
         data_set["PixelData"].VR = "OB" if bits == 8 else "OW"
@@ -118,7 +118,7 @@ def grey_head() -> np.ndarray:
 
 @pytest.fixture
 def read(limits: Settings, as_bytes: Callable[[Dataset], bytes]) -> Callable:
-    """Reads a DICOM data set or a file's bytes to what was found."""
+    """Decodes a DICOM data set, or the bytes of a file, into slices."""
 
     def read_(source: Dataset | bytes, limits_=limits):
         data = source if isinstance(source, bytes) else as_bytes(source)

@@ -35,11 +35,11 @@ def values(read):
 
 
 def test_an_uncompressed_ct_image_gives_int16_hu(read, ct, head):
-    (found,) = read(ct(head))
-    assert found.slice.units == "HU"
-    assert found.slice.values.dtype == np.int16
-    assert not found.slice.values.flags.writeable
-    np.testing.assert_array_equal(found.slice.values, head)
+    (decoded,) = read(ct(head))
+    assert decoded.slice.units == "HU"
+    assert decoded.slice.values.dtype == np.int16
+    assert not decoded.slice.values.flags.writeable
+    np.testing.assert_array_equal(decoded.slice.values, head)
 
 
 @pytest.mark.parametrize(
@@ -91,9 +91,9 @@ def test_jpeg_lossless_gives_the_same_values(values, ct, head, as_bytes, tmp_pat
 
 def test_jpeg_baseline_is_grey_because_8_bits_hold_no_hu(read, ct, grey_head):
     data_set = jpeg_baseline(ct, grey_head)
-    (found,) = read(data_set)
-    assert found.slice.units == "grey"
-    assert np.abs(found.slice.values.astype(int) - grey_head).max() < 12
+    (decoded,) = read(data_set)
+    assert decoded.slice.units == "grey"
+    assert np.abs(decoded.slice.values.astype(int) - grey_head).max() < 12
 
 
 def test_jpeg_extended_of_12_bits_is_decoded(values):
@@ -193,15 +193,15 @@ def test_hu_are_claimed_only_where_the_header_grants_them(read, ct, attributes, 
 def test_grey_goes_through_the_window_of_the_header(values, ct):
     ramp = np.arange(0, 160, 10, dtype=np.int16).reshape(4, 4)
     data_set = ct(ramp, RescaleType="OD", WindowCenter=50, WindowWidth=100)
-    shown = values(data_set)
-    assert (shown[0, 0], shown[1, 1], shown[2, 2], shown[3, 3]) == (0, 128, 255, 255)
+    grey = values(data_set)
+    assert (grey[0, 0], grey[1, 1], grey[2, 2], grey[3, 3]) == (0, 128, 255, 255)
 
 
 def test_a_colour_capture_becomes_grey_and_is_set_aside(read, ct):
     colour = np.full((8, 8, 3), (255, 0, 0), np.uint8)
-    (found,) = read(ct(colour, SOPClassUID="1.2.840.10008.5.1.4.1.1.7"))
-    assert found.set_aside == "secondary capture"
-    assert (found.slice.values == 76).all()
+    (decoded,) = read(ct(colour, SOPClassUID="1.2.840.10008.5.1.4.1.1.7"))
+    assert decoded.set_aside == "secondary capture"
+    assert (decoded.slice.values == 76).all()
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_another_modality_such_as_a_chest_radiograph_is_refused(read, ct, modali
 
 
 def enhanced(ct, head: np.ndarray) -> Dataset:
-    """Three frames whose place and rescale stand in functional groups, frames out of order."""
+    """Three frames out of order; functional groups hold their positions and their rescale."""
     data_set = ct(
         np.stack([head, head + 1, head + 2]),
         SOPClassUID="1.2.840.10008.5.1.4.1.1.2.1",
@@ -264,14 +264,14 @@ def test_each_frame_of_an_enhanced_image_has_its_own_place_and_rescale(read, ct,
     data_set = enhanced(ct, head)
     if compressed:
         data_set.compress(RLELossless, generate_instance_uid=False)
-    found = read(data_set)
-    assert [f.slice.source for f in found] == ["a.dcm#1", "a.dcm#2", "a.dcm#3"]
-    geometry = [f.slice.geometry for f in found]
+    frames = read(data_set)
+    assert [f.slice.source for f in frames] == ["a.dcm#1", "a.dcm#2", "a.dcm#3"]
+    geometry = [f.slice.geometry for f in frames]
     assert [g.position_mm for g in geometry] == [6, 0, 3]
     assert {(g.row_spacing_mm, g.column_spacing_mm, g.thickness_mm) for g in geometry} == {
         (0.4, 0.6, 3)
     }
-    for index, (item, intercept) in enumerate(zip(found, (0, 10, 20), strict=True)):
+    for index, (item, intercept) in enumerate(zip(frames, (0, 10, 20), strict=True)):
         np.testing.assert_array_equal(item.slice.values, head + index + intercept)
 
 

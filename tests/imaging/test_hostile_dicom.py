@@ -1,4 +1,4 @@
-"""DICOM files that are cut short, or small and state or hide something huge."""
+"""DICOM files that are cut short, and small files that state or hide something huge."""
 
 from __future__ import annotations
 

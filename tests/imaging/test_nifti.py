@@ -1,4 +1,4 @@
-"""NIfTI volumes to axial slices: any order of axes, packed or not, and what is refused."""
+"""NIfTI volumes to axial slices: any order of axes, compressed or not, and what is refused."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def volume(phantom: Phantom) -> np.ndarray:
 
 
 AFFINE = np.array([[-PIXEL, 0, 0, 100], [0, -PIXEL, 0, 110], [0, 0, STEP, -20], [0, 0, 0, 1.0]])
-"""Of that volume, in NIfTI's directions."""
+"""Affine of `volume`, in NIfTI's directions."""
 
 
 def packed(
@@ -78,8 +78,8 @@ def test_any_order_and_direction_of_axes_gives_the_same_slices_and_places(
     display = display_of(study.slices)
     assert display.letters == ("R", "L", "A", "P")
     assert display.turn.is_none
-    wanted = [np.rint(hu).astype(np.int16) for hu in phantom.hu]
-    assert np.array_equal(np.stack([one.values for one in study.slices]), np.stack(wanted))
+    expected = [np.rint(hu).astype(np.int16) for hu in phantom.hu]
+    assert np.array_equal(np.stack([one.values for one in study.slices]), np.stack(expected))
     geometry = study.slices[3].geometry
     assert geometry is not None
     assert geometry.corner_mm == pytest.approx((-100, -110, 3 * STEP - 20), abs=1e-3)
@@ -91,8 +91,8 @@ def test_scaled_values_and_the_second_version_are_read(phantom: Phantom) -> None
     raw = bytearray(image.to_bytes())
     study = read(("head.nii", bytes(raw)))
     assert len(study.slices) == 24
-    wanted = np.rint(phantom.hu[12]).astype(np.int16)
-    assert np.array_equal(study.slices[12].values, wanted)
+    expected = np.rint(phantom.hu[12]).astype(np.int16)
+    assert np.array_equal(study.slices[12].values, expected)
 
 
 def test_grey_volumes_are_pictures_and_masks_are_set_aside(phantom: Phantom) -> None:
@@ -149,7 +149,7 @@ def test_half_of_a_pair_has_a_reason() -> None:
 
 
 def test_a_packed_bomb_is_refused_before_it_is_unpacked() -> None:
-    """A header that tells of 40 GB, with zeros that pack a thousandfold."""
+    """The header states 40 GB; its zeros compress a thousandfold."""
     image = nibabel.Nifti1Image(np.zeros((2, 2, 2), np.int16), AFFINE)
     image.header.set_data_shape((4000, 4000, 1200))
     header = image.header.binaryblock + b"\0" * 4

@@ -1,4 +1,4 @@
-"""Pictures: their names tell series and order; masks and other windows are set aside."""
+"""Pictures: their names give series and order; masks and other windows are set aside."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HASHES = [hashlib.sha256(bytes([n])).hexdigest()[:10] for n in range(20)]
 
 
 def groups(names: list[str]) -> list[tuple[list[str], bool]]:
-    """Names of each group in order, and whether they tell an order."""
+    """Names of each group in order, and whether the names give an order."""
     return [([names[i] for i in g.members], bool(g.numbers)) for g in picture_groups(names)]
 
 
@@ -75,8 +75,8 @@ def test_names_that_tell_no_order_are_one_series_without_one(names: list[str]) -
     ids=lambda names: names[0],
 )
 def test_names_that_differ_beside_the_number_are_two_series(first, second) -> None:
-    found = groups(sorted([*first, *second]))
-    assert sorted(found) == sorted([(first, True), (second, True)])
+    grouped = groups(sorted([*first, *second]))
+    assert sorted(grouped) == sorted([(first, True), (second, True)])
 
 
 # What lies beside the slices.

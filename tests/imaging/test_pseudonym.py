@@ -15,7 +15,7 @@ from hemodetect.settings import Settings
 
 
 @pytest.fixture
-def kept(tmp_path):
+def without_key(tmp_path):
     return replace(Settings(), state=tmp_path / "state", pseudonym_key="")
 
 
@@ -36,19 +36,19 @@ def test_parts_are_kept_apart(limits):
     )
 
 
-def test_the_key_is_made_once_and_for_the_owner_alone(kept):
-    first = pseudonym("study", "4711", limits=kept)
-    file = kept.state / KEY_FILE
+def test_the_key_is_made_once_and_for_the_owner_alone(without_key):
+    first = pseudonym("study", "4711", limits=without_key)
+    file = without_key.state / KEY_FILE
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     _stored_key.cache_clear()  # as a new process
-    assert pseudonym("study", "4711", limits=kept) == first
-    assert list(kept.state.iterdir()) == [file]
+    assert pseudonym("study", "4711", limits=without_key) == first
+    assert list(without_key.state.iterdir()) == [file]
 
 
-def test_of_many_that_make_the_key_at_once_all_get_the_same(kept):
+def test_all_that_make_the_key_at_once_get_the_same(without_key):
     with ThreadPoolExecutor(8) as pool:
-        made = set(pool.map(lambda _: _stored_key.__wrapped__(kept.state), range(32)))
-    assert len(made) == 1
+        keys = set(pool.map(lambda _: _stored_key.__wrapped__(without_key.state), range(32)))
+    assert len(keys) == 1
 
 
 def test_a_state_folder_that_cannot_be_made_says_what_to_set(tmp_path):
@@ -58,8 +58,8 @@ def test_a_state_folder_that_cannot_be_made_says_what_to_set(tmp_path):
         pseudonym("study", "4711", limits=limits)
 
 
-def test_a_key_that_was_cut_short_is_not_used(kept):
-    kept.state.mkdir()
-    (kept.state / KEY_FILE).write_bytes(b"")
+def test_a_key_that_was_cut_short_is_not_used(without_key):
+    without_key.state.mkdir()
+    (without_key.state / KEY_FILE).write_bytes(b"")
     with pytest.raises(SettingError, match="holds 0 bytes"):
-        pseudonym("study", "4711", limits=kept)
+        pseudonym("study", "4711", limits=without_key)

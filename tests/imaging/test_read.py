@@ -1,4 +1,4 @@
-"""`read_study`: whatever lies in a folder becomes a `Study`, or a sentence."""
+"""`read_study`: a folder of any content becomes a `Study`, or is refused with a sentence."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def read(limits):
 
 @pytest.fixture
 def series_files(ct, as_bytes, head):
-    """Five CT files, named against their order."""
+    """Five CT files; their names are in reverse order."""
     return {f"{9 - n}.dcm": as_bytes(ct(head + n, z=5.0 * n)) for n in range(5)}
 
 
@@ -106,11 +106,11 @@ def test_pictures_have_an_id_of_their_contents(read, picture, grey_head):
 
 
 def test_progress_counts_files_in_the_calling_thread(read, picture, grey_head):
-    seen = []
+    reported = []
     files = {f"{n}.png": picture(grey_head + n) for n in range(20)}
-    read(files, progress=lambda *counts: seen.append((counts, threading.current_thread())))
-    assert [counts for counts, _ in seen] == [(n, 20) for n in range(1, 21)]
-    assert {thread for _, thread in seen} == {threading.current_thread()}
+    read(files, progress=lambda *counts: reported.append((counts, threading.current_thread())))
+    assert [counts for counts, _ in reported] == [(n, 20) for n in range(1, 21)]
+    assert {thread for _, thread in reported} == {threading.current_thread()}
 
 
 def test_what_progress_raises_ends_the_reading(read, picture, grey_head):
@@ -240,7 +240,7 @@ NAME_FOR_NUMBER = "Zzyzx^Quentins"
 
 
 def identifying(ct, as_bytes, **attributes) -> bytes:
-    """A CT file full of text; where `NUMBER` stood, a name stands."""
+    """A CT file full of identifying text; a name replaces `NUMBER`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         data_set = ct(**(IDENTIFYING | attributes))
@@ -274,8 +274,10 @@ def test_no_header_text_survives_in_a_study_a_reason_or_the_log(limits, ct, as_b
     with caplog.at_level(logging.DEBUG), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         study = read_study(files, limits)
-    said = [str(w.message) for w in caught] + caplog.messages + [r.reason for r in study.refused]
-    everything = pickle.dumps(study) + repr(study).encode() + "\n".join(said).encode()
+    messages = (
+        [str(w.message) for w in caught] + caplog.messages + [r.reason for r in study.refused]
+    )
+    everything = pickle.dumps(study) + repr(study).encode() + "\n".join(messages).encode()
     assert (sum(len(s.slices) for s in study.series), len(study.refused)) == (2, 1)
     assert [mark for mark in marks() if mark.encode() in everything] == []
 
@@ -292,16 +294,16 @@ def test_the_sentence_of_an_empty_study_quotes_no_header(limits, ct, as_bytes, c
 
 
 def samples(ct, as_bytes, picture, head, grey_head) -> list[bytes]:
-    made = [as_bytes(ct(head)), picture(grey_head, "JPEG"), picture(grey_head)]
-    made.append(picture(grey_head, "TIFF"))
+    files = [as_bytes(ct(head)), picture(grey_head, "JPEG"), picture(grey_head)]
+    files.append(picture(grey_head, "TIFF"))
     for syntax in (RLELossless, JPEG2000Lossless, JPEGLSLossless):
         data_set = ct((head + 1024).astype(np.uint16), RescaleIntercept=-1024)
         data_set.compress(syntax, generate_instance_uid=False)
-        made.append(as_bytes(data_set))
+        files.append(as_bytes(data_set))
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("a/1.png", made[2])
-    return [*made, buffer.getvalue()]
+        archive.writestr("a/1.png", files[2])
+    return [*files, buffer.getvalue()]
 
 
 CHANGES = st.lists(

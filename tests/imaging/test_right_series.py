@@ -56,7 +56,7 @@ def test_a_plain_head_is_read_beside_a_longer_angiography(study, ct, marked: boo
     assert counts(read)[1:] == [(35, WITH_CONTRAST), (36, REST_OF_BODY)]
 
 
-def test_of_an_angiography_alone_the_head_is_read_and_that_is_said(study, ct) -> None:
+def test_the_head_of_an_angiography_alone_is_read_and_that_is_said(study, ct) -> None:
     read = study(*series(ct, 5, positions(-200, 150), vessels=True))
     assert heights(read) == positions(-20, 150)
     assert counts(read) == [(35, None), (36, REST_OF_BODY)]
@@ -113,7 +113,7 @@ ONE_NUMBER = "1.2.3.9"
     ids=lambda difference: next(iter(difference)),
 )
 @pytest.mark.parametrize("offset", [0.0, 0.02, 2.5], ids=["same", "a hair", "between"])
-def test_what_differs_parts_two_stacks_under_one_number(study, ct, difference, offset) -> None:
+def test_a_difference_separates_two_stacks_under_one_number(study, ct, difference, offset) -> None:
     options = dict(difference)
     added, moved = options.pop("numbers", 0), options.pop("ImagePositionPatient", None)
     first = series(ct, 1, HEAD, SeriesInstanceUID=ONE_NUMBER, ConvolutionKernel="H30s",
@@ -231,12 +231,12 @@ def packed(files: dict[str, bytes], way: str, folder: Path) -> Path | list[Uploa
 
 
 def _digest(one: Series) -> str:
-    """Of all pixels, in order."""
+    """Hash of all pixels, in order."""
     return sha256(b"".join(s.values.tobytes() for s in one.slices)).hexdigest()[:16]
 
 
 class Remembered(dict[str, object]):
-    """Between examples; Hypothesis would print every byte of it."""
+    """What examples share. Hypothesis would print every byte of a plain dictionary."""
 
     def __repr__(self) -> str:
         return "..."
@@ -263,21 +263,21 @@ def test_packing_naming_and_order_of_files_change_nothing(
     order, way, flat, names, ct, as_bytes, limits, tmp_path_factory, stored
 ) -> None:
     if not stored:
-        made = [
+        data_sets = [
             *series(ct, 2, positions(0, 150, 30), 30, SeriesInstanceUID=ONE_NUMBER),
             *series(ct, 3, positions(0, 150, 15), 15, noise=45, SeriesInstanceUID=ONE_NUMBER),
             *series(ct, 4, positions(-120, 150, 30), 30, vessels=True),
             *series(ct, 6, [30.0], ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]),
         ]
-        stored["files"] = [as_bytes(data_set) for data_set in made]
+        stored["files"] = [as_bytes(data_set) for data_set in data_sets]
     files = [*stored["files"]]
     order.shuffle(files)
     pattern = {"numbers": "{}", "random": None}.get(names, names)
-    named = {}
+    files_by_name = {}
     for number, data in enumerate(files):
         name = pattern.format(number) if pattern else f"{order.getrandbits(48):012x}x{number}"
-        named[name if flat else f"series {number % 3}/{name}"] = data
-    study = read_study(packed(named, way, tmp_path_factory.mktemp("packed")), limits)
+        files_by_name[name if flat else f"series {number % 3}/{name}"] = data
+    study = read_study(packed(files_by_name, way, tmp_path_factory.mktemp("packed")), limits)
     read = [(one.description, one.set_aside, one.id, _digest(one)) for one in study.series]
     assert (study.id, read) == stored.setdefault("first", (study.id, read))
     assert heights(study) == positions(0, 150, 30)

@@ -27,7 +27,7 @@ def ct(
     return DecodedSlice(slice=Slice(values, units, source, geometry), **fields)
 
 
-def drawn(source: str, shape: tuple[int, int] = (8, 8), page: int = 0) -> DecodedSlice:
+def picture(source: str, shape: tuple[int, int] = (8, 8), page: int = 0) -> DecodedSlice:
     slice_ = Slice(np.zeros(shape, np.uint8), "grey", source)
     return DecodedSlice(slice=slice_, content=f"hash of {source}", page=page)
 
@@ -44,8 +44,8 @@ def positions(stack: Stack) -> list[float]:
 def proposed(limits):
     """(source of the first slice of the proposed series, [reason of every series])."""
 
-    def propose(found: list[DecodedSlice]) -> tuple[str, list[str | None]]:
-        choice = proposed_first(stacks(found), limits)
+    def propose(slices: list[DecodedSlice]) -> tuple[str, list[str | None]]:
+        choice = proposed_first(stacks(slices), limits)
         first = choice.stack.members[0].slice.source
         assert choice.series[0].slices[0].source == first
         return first, [s.set_aside for s in choice.series]
@@ -54,8 +54,8 @@ def proposed(limits):
 
 
 def test_slices_are_ordered_by_position_not_by_name_or_number():
-    found = [ct(z, number=n, source=f"{n}") for n, z in enumerate((10, 0, 5))]
-    (stack,) = stacks(found)
+    slices = [ct(z, number=n, source=f"{n}") for n, z in enumerate((10, 0, 5))]
+    (stack,) = stacks(slices)
     assert sources(stack) == ["1", "2", "0"]
 
 
@@ -66,18 +66,18 @@ def test_slices_go_from_base_to_vertex_also_where_the_normal_points_down():
 
 
 def test_two_orientations_of_one_series_are_two_stacks():
-    found = [ct(z) for z in (0, 5)] + [ct(z, orientation=CORONAL) for z in (0, 5)]
-    assert sorted(len(stack.members) for stack in stacks(found)) == [2, 2]
+    slices = [ct(z) for z in (0, 5)] + [ct(z, orientation=CORONAL) for z in (0, 5)]
+    assert sorted(len(stack.members) for stack in stacks(slices)) == [2, 2]
 
 
 def test_two_acquisitions_at_the_same_positions_are_two_stacks():
-    found = [ct(z, acquisition=a, source=f"{a}-{z}") for z in (5, 0) for a in (1, 2)]
-    assert [sources(s) for s in stacks(found)] == [["1-0", "1-5"], ["2-0", "2-5"]]
+    slices = [ct(z, acquisition=a, source=f"{a}-{z}") for z in (5, 0) for a in (1, 2)]
+    assert [sources(s) for s in stacks(slices)] == [["1-0", "1-5"], ["2-0", "2-5"]]
 
 
 def test_repeated_positions_without_acquisitions_are_taken_apart_by_number():
-    found = [ct(z, number=n, source=f"{n}") for n, z in enumerate((0, 5, 0, 5))]
-    assert [sources(s) for s in stacks(found)] == [["0", "1"], ["2", "3"]]
+    slices = [ct(z, number=n, source=f"{n}") for n, z in enumerate((0, 5, 0, 5))]
+    assert [sources(s) for s in stacks(slices)] == [["0", "1"], ["2", "3"]]
 
 
 def test_acquisitions_that_follow_one_another_stay_one_stack():
@@ -99,42 +99,47 @@ def test_images_that_share_an_identifier_but_not_their_values_are_both_read():
 
 
 def test_slices_without_geometry_are_ordered_by_number():
-    found = []
+    slices = []
     for number in (10, 9, 2):
         slice_ = Slice(np.zeros((4, 4), np.int16), "HU", f"x{number}")
-        found.append(DecodedSlice(slice=slice_, series="s", number=number))
-    assert sources(stacks(found)[0]) == ["x2", "x9", "x10"]
+        slices.append(DecodedSlice(slice=slice_, series="s", number=number))
+    assert sources(stacks(slices)[0]) == ["x2", "x9", "x10"]
 
 
 def test_pictures_are_ordered_by_the_numbers_in_their_names():
-    (stack,) = stacks([drawn(f"scan/s{n}.jpg") for n in (10, 9, 1, 100)])
+    (stack,) = stacks([picture(f"scan/s{n}.jpg") for n in (10, 9, 1, 100)])
     assert sources(stack) == [f"scan/s{n}.jpg" for n in (1, 9, 10, 100)]
 
 
-def test_two_series_of_pictures_in_one_folder_are_told_by_their_names():
+def test_two_series_of_pictures_in_one_folder_are_separated_by_their_names():
     names = ["IMG-0001-00001.jpg", *(f"IMG-0002-0000{n}.jpg" for n in (1, 2, 3))]
-    assert sorted(len(s.members) for s in stacks([drawn(n) for n in names])) == [1, 3]
+    assert sorted(len(s.members) for s in stacks([picture(n) for n in names])) == [1, 3]
 
 
 def test_pictures_of_differing_size_in_one_folder_stay_together(limits):
-    found = [drawn("1.jpg"), drawn("2.jpg", (9, 7)), drawn("3.jpg", (8, 6))]
-    (series,) = proposed_first(stacks(found), limits).series
+    pictures = [picture("1.jpg"), picture("2.jpg", (9, 7)), picture("3.jpg", (8, 6))]
+    (series,) = proposed_first(stacks(pictures), limits).series
     assert series.description == "3 pictures, of differing size"
 
 
 def test_pictures_named_without_numbers_stay_together():
-    (stack,) = stacks([drawn(n) for n in ("base.png", "middle.png", "vertex.png")])
+    (stack,) = stacks([picture(n) for n in ("base.png", "middle.png", "vertex.png")])
     assert len(stack.members) == 3
 
 
 def test_each_folder_of_pictures_is_a_series():
-    found = [drawn("brain/1.jpg"), drawn("brain/2.jpg"), drawn("bone/1.jpg"), drawn("bone/2.jpg")]
-    assert len(stacks(found)) == 2
+    pictures = [
+        picture("brain/1.jpg"),
+        picture("brain/2.jpg"),
+        picture("bone/1.jpg"),
+        picture("bone/2.jpg"),
+    ]
+    assert len(stacks(pictures)) == 2
 
 
 def test_the_pages_of_a_file_are_a_series_in_their_order():
-    found = [drawn(f"a.tif#{page}", page=page) for page in (2, 1, 10)] + [drawn("1.png")]
-    assert [sources(s) for s in stacks(found)] == [["a.tif#1", "a.tif#2", "a.tif#10"], ["1.png"]]
+    pictures = [picture(f"a.tif#{page}", page=page) for page in (2, 1, 10)] + [picture("1.png")]
+    assert [sources(s) for s in stacks(pictures)] == [["a.tif#1", "a.tif#2", "a.tif#10"], ["1.png"]]
 
 
 def test_a_series_is_described_by_geometry_and_counts(limits):
@@ -147,7 +152,7 @@ def test_the_axial_head_series_is_proposed_and_the_others_say_why_not(proposed):
     scout = [ct(0, series="scout", set_aside="localizer")]
     capture = [ct(0, series="capture", units="grey", set_aside="secondary capture")]
     coronal = [ct(z, series="coronal", orientation=CORONAL) for z in range(0, 150, 2)]
-    screenshot = [drawn("screen.png")]
+    screenshot = [picture("screen.png")]
     first, reasons = proposed([*scout, *coronal, *capture, *screenshot, *head])
     assert first == "head/0"
     assert reasons[0] is None
@@ -187,8 +192,8 @@ def test_series_of_another_patient_are_set_aside(proposed):
 
 
 def test_where_all_are_set_aside_the_best_of_them_is_still_read(proposed):
-    found = [ct(z, series="map", set_aside="computed map") for z in range(5)]
-    assert proposed([*found, ct(0, series="scout", set_aside="localizer")]) == (
+    slices = [ct(z, series="map", set_aside="computed map") for z in range(5)]
+    assert proposed([*slices, ct(0, series="scout", set_aside="localizer")]) == (
         "map/0",
         ["computed map", "localizer"],
     )

@@ -33,9 +33,9 @@ def listing(limits):
     """Lists a path or uploads, and reads every entry whole: ({name: data}, {name: reason}, n)."""
 
     def list_(files, limits_=limits):
-        with open_listing(files, limits_, Budget(limits_)) as found:
-            read = {entry.name: entry.read(entry.size) for entry in found.entries}
-            return read, {r.file: r.reason for r in found.refused}, found.ignored
+        with open_listing(files, limits_, Budget(limits_)) as opened:
+            read = {entry.name: entry.read(entry.size) for entry in opened.entries}
+            return read, {r.file: r.reason for r in opened.refused}, opened.ignored
 
     return list_
 
@@ -127,11 +127,11 @@ def test_a_file_swapped_for_a_link_after_listing_is_refused(limits, tmp_path):
     folder.mkdir()
     (folder / "1.png").write_bytes(PNG)
     (tmp_path / "secret.png").write_bytes(PNG)
-    with open_listing(folder, limits, Budget(limits)) as found:
+    with open_listing(folder, limits, Budget(limits)) as opened:
         (folder / "1.png").unlink()
         (folder / "1.png").symlink_to(tmp_path / "secret.png")
         with pytest.raises(UnreadableFile, match="symbolic link"):
-            found.entries[0].read(100)
+            opened.entries[0].read(100)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes in folders")
@@ -252,7 +252,7 @@ def test_an_office_document_is_not_opened(listing):
     assert listing([upload("report.docx", report), upload("1.png")])[::2] == ({"1.png": PNG}, 1)
 
 
-def test_of_too_many_files_none_is_read(listing, limits, tmp_path):
+def test_no_file_is_read_where_there_are_too_many(listing, limits, tmp_path):
     for number in range(5):
         (tmp_path / f"{number}.png").write_bytes(PNG)
     assert len(listing(tmp_path, replace(limits, max_files=5))[0]) == 5

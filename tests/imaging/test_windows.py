@@ -24,14 +24,14 @@ def test_the_brain_window_is_0_to_80_hu() -> None:
 
 def test_integers_do_not_overflow_at_the_ends_of_their_range() -> None:
     values = np.array([[-32768, 32767]], np.int16)
-    found = windowed(values, WINDOWS_HU["bone"])
-    assert found.dtype == np.uint8
-    assert found.tolist() == [[0, 255]]
+    grey = windowed(values, WINDOWS_HU["bone"])
+    assert grey.dtype == np.uint8
+    assert grey.tolist() == [[0, 255]]
 
 
 def test_brighter_tissue_is_never_shown_darker() -> None:
-    shown = windowed(np.arange(-1100, 3100, dtype=np.int16), Window(200, 80))
-    assert np.diff(shown.astype(int)).min() >= 0
+    grey = windowed(np.arange(-1100, 3100, dtype=np.int16), Window(200, 80))
+    assert np.diff(grey.astype(int)).min() >= 0
 
 
 def test_the_full_grey_window_leaves_pictures_as_they_are() -> None:
@@ -41,9 +41,9 @@ def test_the_full_grey_window_leaves_pictures_as_they_are() -> None:
 
 @pytest.mark.parametrize("kind", [np.int16, np.float32])
 def test_the_models_see_hu_in_the_brain_window(kind: type) -> None:
-    found = brain_grey(Slice(np.array([[-1000, 0], [40, 500]], kind), "HU", "1.dcm"))
-    assert found.dtype == np.uint8
-    assert found.tolist() == [[0, 0], [128, 255]]
+    grey = brain_grey(Slice(np.array([[-1000, 0], [40, 500]], kind), "HU", "1.dcm"))
+    assert grey.dtype == np.uint8
+    assert grey.tolist() == [[0, 0], [128, 255]]
 
 
 def test_the_models_see_the_grey_of_a_picture_untouched() -> None:

@@ -1,0 +1,118 @@
+"""Untrusted tar archives, packed with gzip or not: nothing is unpacked before the limits allow it.
+
+A gzip stream cannot be read from its middle, so it is inflated once, into memory, and no further than a
+study may be large. Entries are then parts of those bytes. Nothing is ever written to disk.
+"""
+
+from __future__ import annotations
+
+import tarfile
+import zlib
+from dataclasses import dataclass
+from functools import partial
+from io import BytesIO
+
+from hemodetect.errors import UnreadableFile
+from hemodetect.imaging.archives import too_large_file
+from hemodetect.imaging.kinds import GZIP
+from hemodetect.settings import MIB, Settings
+
+_RATIO_FLOOR_BYTES = MIB
+_PIECE = 64 * 1024
+_DAMAGED = "The tar archive is damaged; pack or copy it again."
+
+
+@dataclass(frozen=True, eq=False)
+class TarEntry:
+    """A file in an archive.
+
+    Attributes:
+        name: its path there.
+        size: bytes.
+        start: place of its first byte in the inflated archive.
+        refusal: why it must not be read, or None.
+    """
+
+    name: str
+    size: int
+    start: int
+    refusal: str | None
+
+
+def inflated_tar(data: bytes, limits: Settings) -> bytes:
+    """The archive without gzip.
+
+    Raises:
+        UnreadableFile: damaged, or it inflates to more than a study may have, or far more than
+            its size.
+    """
+    if not data.startswith(GZIP):
+        return data
+    cap = limits.max_study_bytes
+    if len(data) * limits.max_zip_ratio < cap:
+        cap = max(len(data) * limits.max_zip_ratio, _RATIO_FLOOR_BYTES)
+    inflater = zlib.decompressobj(wbits=31)
+    pieces, size = [], 0
+    try:
+        for start in range(0, len(data), _PIECE):
+            rest = data[start : start + _PIECE]
+            while rest and not inflater.eof:
+                piece = inflater.decompress(rest, MIB)
+                rest = inflater.unconsumed_tail
+                size += len(piece)
+                if size > cap:
+                    raise UnreadableFile(
+                        f"The archive inflates to more than {cap / MIB:,.0f} MiB, which is more than a"
+                        " study may have or than slices pack to; give it unpacked, or raise"
+                        " HEMODETECT_MAX_STUDY_BYTES."
+                    )
+                pieces.append(piece)
+    except zlib.error:
+        raise UnreadableFile(_DAMAGED) from None
+    if not inflater.eof:
+        raise UnreadableFile(_DAMAGED)
+    return b"".join(pieces)
+
+
+def tar_entries(archive: bytes, limits: Settings) -> list[TarEntry]:
+    """The files of an inflated archive, folders left out.
+
+    Raises:
+        UnreadableFile: damaged, or more files than a study may have.
+    """
+    entries: list[TarEntry] = []
+    try:
+        with tarfile.open(fileobj=BytesIO(archive), mode="r:") as opened:
+            for info in opened:
+                opened.members = []  # tarfile keeps every entry otherwise
+                if info.isdir():
+                    continue
+                if len(entries) >= limits.max_files:
+                    raise UnreadableFile(
+                        f"The archive holds more than the {limits.max_files:,} files a study may have;"
+                        " pack one series alone, or raise HEMODETECT_MAX_FILES."
+                    )
+                start, refusal = info.offset_data, None
+                if info.issym() or info.islnk():
+                    refusal = "It is a link; pack the file itself."
+                elif not info.isreg() or info.issparse():
+                    refusal = "It is not a regular file; pack the slices alone."
+                elif info.size > limits.max_file_bytes:
+                    refusal = too_large_file(info.size, limits)
+                elif start + info.size > len(archive):
+                    refusal = "Its part of the archive is missing; pack it again."
+                entries.append(TarEntry(info.name, info.size, start, refusal))
+    except UnreadableFile:
+        raise
+    except Exception:  # noqa: BLE001  tarfile raises ValueError, OverflowError, ... on malformed bytes
+        raise UnreadableFile(_DAMAGED) from None
+    return entries
+
+
+def part_reader(archive: bytes, entry: TarEntry) -> partial[bytes]:
+    """A function that returns the first bytes of an entry."""
+    return partial(_part, archive, entry.start, entry.size)
+
+
+def _part(archive: bytes, start: int, size: int, count: int) -> bytes:
+    return archive[start : start + min(count, size)]
