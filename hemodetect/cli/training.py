@@ -13,19 +13,34 @@ from hemodetect.cli.options import Subparsers, command, counter, positive
 from hemodetect.errors import HemodetectError
 from hemodetect.models.families import FAMILY_NAMES
 from hemodetect.models.recipes import NetworkRecipe
+from hemodetect.registry.bundle import CARD
 
 if TYPE_CHECKING:
     from hemodetect.dataset.cache import Dataset
     from hemodetect.dataset.splits import Split
 
 
+_ALL = "all"
+
+
 def add_commands(subparsers: Subparsers) -> None:
     """Adds the commands train and search."""
-    train_parser = command(subparsers, "train", train, "train one family and write its bundle")
-    train_parser.add_argument(
-        "--data", type=Path, required=True, help="folder of a labelled data set, or a .sets file"
+    train_parser = command(
+        subparsers, "train", train, "train one family, or all, and write the bundles"
     )
-    train_parser.add_argument("--model", required=True, choices=list(FAMILY_NAMES), help="family")
+    train_parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        action="append",
+        help="folder of a labelled data set, or a .sets file; may be repeated",
+    )
+    train_parser.add_argument(
+        "--model",
+        required=True,
+        choices=[*FAMILY_NAMES, _ALL],
+        help="family, or all: one after the other, each in its folder of --out",
+    )
     train_parser.add_argument(
         "--recipe", default="paper", help="name of the recipe (default: paper)"
     )
@@ -44,7 +59,11 @@ def add_commands(subparsers: Subparsers) -> None:
         "--out", type=Path, required=True, help="folder of the bundle to write"
     )
     train_parser.add_argument(
-        "--backbone", type=Path, metavar="BUNDLE", help="CNN of recipe blood (for recipe study)"
+        "--backbone",
+        type=Path,
+        metavar="BUNDLE",
+        help="CNN of recipe blood (for recipe study); without it one is trained first, on the sets that"
+        " are labelled slice by slice",
     )
     train_parser.add_argument(
         "--backbone-data",
@@ -89,7 +108,7 @@ def add_commands(subparsers: Subparsers) -> None:
         subparsers, "search", search, "a family's settings over patient folds, nested"
     )
     search_parser.add_argument(
-        "--data", type=Path, required=True, help="folder of a labelled data set"
+        "--data", type=Path, required=True, help="folder of a labelled data set, or a .sets file"
     )
     search_parser.add_argument(
         "--model",
@@ -121,12 +140,59 @@ def add_commands(subparsers: Subparsers) -> None:
 
 
 def train(options: argparse.Namespace) -> int:
-    """Trains one family over a split and writes the bundle, or with --estimate prints the duration."""
+    """Trains families over a split and writes the bundles, or with --estimate prints the duration."""
+    families = list(FAMILY_NAMES) if options.model == _ALL else [options.model]
+    if options.device != "cpu":
+        from hemodetect.training.devices import require_gpu
+
+        require_gpu()
+    if options.recipe == "study" and options.backbone is None:
+        return _train_chain(options, families)
+    for family in families:
+        out = options.out / family if options.model == _ALL else options.out
+        if options.model == _ALL and (out / CARD).is_file():
+            print(f"{out}: is there already")
+            continue
+        _train_one(options, family, out)
+    return 0
+
+
+def _train_chain(options: argparse.Namespace, families: list[str]) -> int:
+    """Every step of the recipe study; the options of networks are those of the network for blood."""
+    if options.split != "patient" or options.estimate:
+        raise HemodetectError(
+            "The recipe study without --backbone is trained under the split by patient, and its time"
+            " is not estimated; leave out --split and --estimate."
+        )
+    from hemodetect.training.chain import train_study_models
+
+    bundles = train_study_models(
+        options.data,
+        families,
+        options.out,
+        folds=options.folds,
+        epochs=options.epochs,
+        seed=options.seed,
+        maps=options.peer_maps,
+        parallel=options.device == "gpus",
+        progress=counter("decoding"),
+        report=_timed,
+    )
+    for name, folder in bundles.items():
+        print(f"{name}: {folder}")
+    return 0
+
+
+def _timed(line: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
+
+
+def _train_one(options: argparse.Namespace, family: str, out: Path) -> None:
     from hemodetect.training.plan import TrainingPlan
 
     plan = TrainingPlan(
-        data=str(options.data),
-        family=options.model,
+        data=str(options.data[0]),
+        family=family,
         recipe=options.recipe,
         split=options.split,
         folds=options.folds,
@@ -144,25 +210,20 @@ def train(options: argparse.Namespace) -> int:
     )
     recipe = plan.checked_recipe()  # before TensorFlow is imported, which takes seconds
 
-    from hemodetect.dataset.cache import open_dataset
+    from hemodetect.dataset.cache import open_dataset, open_together
+    from hemodetect.dataset.joined import SUFFIX
     from hemodetect.training.train import train_bundle
 
-    if options.device != "cpu":
-        from hemodetect.training.devices import require_gpu
-
-        require_gpu()
-    dataset = open_dataset(options.data, counter("decoding"))
-    split = _split(options, dataset)
+    sets_file = options.out.with_name(options.out.name + SUFFIX)
+    dataset = open_together(options.data, sets_file, counter("decoding"))
+    split = _split(options, dataset, family)
 
     if options.estimate:
         from hemodetect.training.estimate import estimated_seconds
 
         seconds = estimated_seconds(dataset, split, recipe, options.epochs)
         print(f"about {seconds / 60:.1f} min, at most, with nothing else running")
-        return 0
-
-    def report(line: str) -> None:
-        print(f"{time.strftime('%H:%M:%S')} {options.model} {split.name} {line}", flush=True)
+        return
 
     backbone_data = None
     if options.backbone_data is not None:
@@ -171,16 +232,15 @@ def train(options: argparse.Namespace) -> int:
         dataset,
         split,
         recipe,
-        options.out,
+        out,
         backbone=options.backbone,
         backbone_data=backbone_data,
         maps=options.peer_maps,
         epochs=options.epochs,
         seed=options.seed,
         parallel=options.device == "gpus",
-        report=report,
+        report=lambda line: _timed(f"{family} {split.name} {line}"),
     )
-    return 0
 
 
 def search(options: argparse.Namespace) -> int:
@@ -212,7 +272,7 @@ def search(options: argparse.Namespace) -> int:
     if options.device != "cpu":
         require_gpu()
     dataset = open_dataset(options.data, counter("decoding"))
-    split = _split(options, dataset)
+    split = _split(options, dataset, options.model)
 
     def report(line: str) -> None:
         print(f"{time.strftime('%H:%M:%S')} {options.model}: {line}", file=sys.stderr, flush=True)
@@ -238,7 +298,7 @@ def search(options: argparse.Namespace) -> int:
     return 0
 
 
-def _split(options: argparse.Namespace, dataset: Dataset) -> Split:
+def _split(options: argparse.Namespace, dataset: Dataset, family: str) -> Split:
     """The split of --split, drawn or read; raises `SplitError` where a file does not fit the data."""
     from hemodetect.dataset.groups import patient_groups
     from hemodetect.dataset.splits import Split, paper_split, patient_split
@@ -248,5 +308,5 @@ def _split(options: argparse.Namespace, dataset: Dataset) -> Split:
             dataset, patient_groups(dataset), folds=options.folds, seed=options.seed
         )
     if options.split == "paper":
-        return paper_split(dataset, patient_groups(dataset), options.model, seed=options.seed)
+        return paper_split(dataset, patient_groups(dataset), family, seed=options.seed)
     return Split.read(Path(options.split), dataset)

@@ -114,6 +114,29 @@ def open_dataset(root: Path, progress: Progress | None = None) -> Dataset:
     return dataset
 
 
+def open_together(
+    folders: Sequence[Path], list_file: Path, progress: Progress | None = None
+) -> Dataset:
+    """One set, or several as one.
+
+    Args:
+        folders: of the sets.
+        list_file: where the list of several is written, with the suffix ``.sets``; it opens the joined
+            set again later.
+        progress: as for `open_dataset`.
+
+    Raises:
+        DatasetError: as for `open_dataset`, or two sets have one name.
+    """
+    if len(folders) == 1:
+        return open_dataset(folders[0], progress)
+    list_file.parent.mkdir(parents=True, exist_ok=True)
+    parent = list_file.resolve().parent
+    with whole_file(list_file) as partial:
+        partial.write_text("".join(f"{os.path.relpath(f.resolve(), parent)}\n" for f in folders))
+    return open_dataset(list_file, progress)
+
+
 def _open_joined(file: Path, progress: Progress | None) -> Dataset:
     parts = tuple(open_dataset(folder, progress) for folder in folders_of(file))
     table = joined_table({part.root.name: part.slices for part in parts})

@@ -105,7 +105,7 @@ def _study_regression(
     """Fitted to the training studies of sets with both kinds, every set weighing the same; None where
     there is no such set.
     """
-    studies = [training[i] for i in _studies_of_both_kinds(training)]
+    studies = [training[i] for i in studies_of_both_kinds(training)]
     if not studies:
         return None
     features = np.stack(
@@ -129,7 +129,7 @@ def fitted_scale(training: Sequence[HeadSeries], logits: Sequence[StudyLogits]) 
         logits: one a series, by a head that was not fitted to its patient.
     """
     names = np.array([one.set for one in training])
-    studies = _studies_of_both_kinds(training)
+    studies = studies_of_both_kinds(training)
     study = fitted_sigmoid(
         np.array([logits[i].study for i in studies]),
         np.array([training[i].label for i in studies]),
@@ -146,7 +146,7 @@ def fitted_scale(training: Sequence[HeadSeries], logits: Sequence[StudyLogits]) 
     return StudyScale(study, slices)
 
 
-def _studies_of_both_kinds(training: Sequence[HeadSeries]) -> list[int]:
+def studies_of_both_kinds(training: Sequence[HeadSeries]) -> list[int]:
     """Which series are whole studies, of the sets that have bleeding and normal ones."""
     kinds: dict[str, set[int]] = {}
     for one in training:

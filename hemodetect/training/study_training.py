@@ -1,7 +1,8 @@
 """Training models that judge a study, on what a backbone finds in two data sets.
 
 The backbone was trained on another set than the one the model is for (the target set), so all patients
-of the target set are new to it. What is fitted here is small: a head, and a scale.
+of the target set are new to it. What is fitted here is small: a head, and a scale. Where there is no
+set but the backbone's, that is the target set too, and its own folds are those of the model.
 
 - Heads learn from what networks say of patients that they had not seen: of the target set the one
   network in the bundle, of each patient of the backbone's set the network of that patient's fold.
@@ -23,21 +24,26 @@ from sklearn.model_selection import StratifiedGroupKFold
 from hemodetect.dataset.cache import Dataset
 from hemodetect.dataset.joined import SET
 from hemodetect.dataset.splits import Split
-from hemodetect.errors import BundleError
+from hemodetect.errors import BundleError, DatasetError
 from hemodetect.evaluation.conformal import undecided_range
-from hemodetect.evaluation.levels import has_folder_labels
+from hemodetect.evaluation.levels import EvaluationError, has_folder_labels
 from hemodetect.models.blood_model import BloodModel
 from hemodetect.models.interface import FittedModel
 from hemodetect.models.recipes import StudyRecipe
 from hemodetect.models.study_heads import StudyHead, StudyLogits
 from hemodetect.models.study_model import StudyModel, StudyScale, study_predictions
 from hemodetect.preprocessing.head_position import FEWEST_SLICES
-from hemodetect.registry.bundle import BACKBONE_PREDICTIONS, BACKBONE_SPLIT
+from hemodetect.registry.bundle import BACKBONE_PREDICTIONS, BACKBONE_SPLIT, SPLIT
 from hemodetect.storage.digests import file_sha256
 from hemodetect.training.backbone import Backbone, SeriesFindings, patients_of
 from hemodetect.training.crossfit import ON_ALL
 from hemodetect.training.fitting import Fit, Report, Run
-from hemodetect.training.head_training import HeadSeries, fitted_head, fitted_scale
+from hemodetect.training.head_training import (
+    HeadSeries,
+    fitted_head,
+    fitted_scale,
+    studies_of_both_kinds,
+)
 from hemodetect.training.pointing import measured_pointing
 from hemodetect.training.trainers import BundleExtras
 
@@ -68,17 +74,33 @@ class StudyTrainer:
 
         Raises:
             BundleError: the backbone is none, was trained on other data than `backbone_data`, or
-                knows patients of `dataset`; or the split is not by patient.
+                knows patients of `dataset`; or the split is not by patient, or for the backbone's own
+                set not the backbone's.
         """
         self._dataset, self._recipe, self._seed, self._report = dataset, recipe, seed, report
         self._groups: Mapping[str, str] = split.groups
         self._backbone = Backbone(backbone, backbone_data)
-        self._backbone.check_unseen(dataset)
         if split.name != "patient":
             raise BundleError("Models that judge a study are trained under the patient split only.")
-        target = self._backbone.findings(dataset, self._backbone.weights, report)
-        self._target = _head_series(dataset, target)
-        self._others = _head_series(backbone_data, self._backbone.out_of_fold(report))
+        out_of_fold = _head_series(backbone_data, self._backbone.out_of_fold(report))
+        self._has_own_set = dataset.fingerprint != backbone_data.fingerprint
+        if self._has_own_set:
+            self._backbone.check_unseen(dataset)
+            target = self._backbone.findings(dataset, self._backbone.weights, report)
+            self._target, self._others = _head_series(dataset, target), out_of_fold
+        else:
+            if split != self._backbone.split:
+                raise BundleError(
+                    f"{backbone}: its networks know patients of other folds than this split's; give"
+                    f" its own split (--split {backbone / SPLIT})."
+                )
+            self._target, self._others = out_of_fold, []
+        if not studies_of_both_kinds([one.series for one in (*self._target, *self._others)]):
+            raise DatasetError(
+                f"{dataset.root.name}: has no whole studies ({FEWEST_SLICES} slices or more) of"
+                " patients with and without a hemorrhage, and these models judge studies; add a set of"
+                " such."
+            )
 
     @property
     def identity(self) -> str | None:
@@ -101,24 +123,39 @@ class StudyTrainer:
 
     def extras(self, out_of_fold: pd.DataFrame, report: Report) -> BundleExtras:
         """Out-of-fold predictions on the backbone's set, and the range where the model cannot tell."""
-        backbone, others = self._backbone, self._backbone_predictions(report)
-        persons = pd.concat(
-            [
-                _first_folders(out_of_fold, self._groups),
-                _first_folders(_whole_studies(others, backbone.dataset), backbone.split.groups),
-            ]
-        )
-        cannot_tell = undecided_range(
-            persons["label"].to_numpy(), persons["patient_probability"].to_numpy(np.float64)
-        )
+        backbone = self._backbone
+        tables: dict[str, pd.DataFrame] = {}
+        if self._has_own_set:
+            others = self._backbone_predictions(report)
+            tables = {BACKBONE_PREDICTIONS: others}
+            persons = pd.concat(
+                [
+                    _first_folders(out_of_fold, self._groups),
+                    _first_folders(_whole_studies(others, backbone.dataset), backbone.split.groups),
+                ]
+            )
+        else:
+            whole = _whole_studies(out_of_fold, backbone.dataset)
+            persons = _first_folders(whole, backbone.split.groups)
+        remarks = [
+            f"Its backbone is the CNN {backbone.card.version}, trained on"
+            f" {_names(backbone.dataset)}; training that took"
+            f" {backbone.card.seconds.get(ON_ALL, 0) / 60:.0f} min, which is not in the times above."
+        ]
+        cannot_tell = None
+        try:
+            cannot_tell = undecided_range(
+                persons["label"].to_numpy(), persons["patient_probability"].to_numpy(np.float64)
+            )
+        except EvaluationError as error:
+            remarks.append(f"It never says that it cannot tell: {error}")
         pointing = {}
         if self._recipe.family == "cnn":
             report("looking where the maps of the backbone's folds point")
             pointing = {n: asdict(found) for n, found in measured_pointing(backbone).items()}
-        minutes = backbone.card.seconds.get(ON_ALL, 0) / 60
         return BundleExtras(
-            tables={BACKBONE_PREDICTIONS: others},
-            splits={BACKBONE_SPLIT: backbone.split},
+            tables=tables,
+            splits={BACKBONE_SPLIT: backbone.split} if tables else {},
             card={
                 "threshold_reason": "the calibrated probability is one half",
                 "backbone_fingerprint": backbone.dataset.fingerprint,
@@ -128,11 +165,7 @@ class StudyTrainer:
                 "cannot_tell": cannot_tell,
                 "pointing": pointing,
             },
-            remarks=(
-                f"Its backbone is the CNN {backbone.card.version}, trained on"
-                f" {_names(backbone.dataset)}; training that took {minutes:.0f} min, which is not in"
-                " the times above.",
-            ),
+            remarks=tuple(remarks),
         )
 
     def _backbone_predictions(self, report: Report) -> pd.DataFrame:

@@ -14,10 +14,12 @@ import volume_sets as made
 from hemodetect.dataset.cache import Dataset, open_dataset
 from hemodetect.dataset.groups import patient_groups
 from hemodetect.dataset.slice_tables import BOXES, SUBTYPES
-from hemodetect.dataset.splits import patient_split
+from hemodetect.dataset.splits import paper_split, patient_split
 from hemodetect.errors import DatasetError
 from hemodetect.imaging.windows import BRAIN, windowed
+from hemodetect.models.recipes import recipe_named
 from hemodetect.preprocessing.model_input import resized
+from hemodetect.training.train import train_bundle
 
 SLICES = made.SLICES
 OF_STUDIES = [made.dicom_by_patient, made.nifti_by_study, made.cq500, made.classes]
@@ -126,6 +128,18 @@ def test_a_mask_of_another_grid_is_refused(tmp_path: Path) -> None:
     dataset = open_dataset(tmp_path / "set")
     assert set(heads_of(dataset)) == {1, 3, 4}
     assert "one grid" in dataset.refused[0].reason
+
+
+@pytest.mark.training
+@pytest.mark.parametrize("write", [*OF_STUDIES, *OF_SLICES, made.dicom_by_file])
+def test_a_model_is_trained_on_every_layout(write, tmp_path: Path) -> None:
+    dataset = opened(write, tmp_path / "set")
+    # Four patients are too few for the inner folds of a split by patient.
+    split = paper_split(dataset, patient_groups(dataset), "logistic")
+    recipe = recipe_named("logistic", "paper")
+    card = train_bundle(dataset, split, recipe, tmp_path / "bundle", report=lambda _: None)
+    assert card.counts["slices"] == len(dataset.slices)
+    assert card.has_model
 
 
 @pytest.mark.parametrize(

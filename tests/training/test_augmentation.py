@@ -19,10 +19,10 @@ def images() -> np.ndarray:
 
 def test_shape_and_type_are_kept_and_the_originals_too(images: np.ndarray) -> None:
     before = images.copy()
-    found = augmented(images, Augmentation(), np.random.default_rng(0))
-    assert found.shape == images.shape
-    assert found.dtype == np.uint8
-    assert not np.array_equal(found, images)
+    changed = augmented(images, Augmentation(), np.random.default_rng(0))
+    assert changed.shape == images.shape
+    assert changed.dtype == np.uint8
+    assert not np.array_equal(changed, images)
     np.testing.assert_array_equal(images, before)
 
 
@@ -39,23 +39,23 @@ def test_ranges_of_zero_change_nothing(images: np.ndarray) -> None:
 
 
 def test_some_slices_are_mirrored_and_some_are_not(images: np.ndarray) -> None:
-    found = augmented(images, FLIPS, np.random.default_rng(0))
-    mirrored = [np.array_equal(f, i[:, ::-1]) for f, i in zip(found, images, strict=True)]
-    same = [np.array_equal(f, i) for f, i in zip(found, images, strict=True)]
+    changed = augmented(images, FLIPS, np.random.default_rng(0))
+    mirrored = [np.array_equal(f, i[:, ::-1]) for f, i in zip(changed, images, strict=True)]
+    same = [np.array_equal(f, i) for f, i in zip(changed, images, strict=True)]
     assert any(mirrored)
     assert any(same)
     assert all(m != s for m, s in zip(mirrored, same, strict=True))
 
 
 def test_each_slice_gets_a_draw_of_its_own(images: np.ndarray) -> None:
-    found = augmented(np.stack([images[0]] * 2), Augmentation(), np.random.default_rng(0))
-    assert not np.array_equal(found[0], found[1])
+    changed = augmented(np.stack([images[0]] * 2), Augmentation(), np.random.default_rng(0))
+    assert not np.array_equal(changed[0], changed[1])
 
 
 def test_the_edge_is_repeated_so_an_even_slice_stays_even() -> None:
     even = np.full((5, 24, 24), 90, np.uint8)
-    found = augmented(even, Augmentation(shift=0.5, zoom=0.5), np.random.default_rng(0))
-    assert np.abs(found.astype(int) - 90).max() <= 1
+    changed = augmented(even, Augmentation(shift=0.5, zoom=0.5), np.random.default_rng(0))
+    assert np.abs(changed.astype(int) - 90).max() <= 1
 
 
 def test_zoom_stays_in_its_range_and_rotation_keeps_areas() -> None:

@@ -32,21 +32,21 @@ grey = random.integers(60, 110, (80, 32, 32)).astype(np.uint8)
 labels = np.arange(80) % 2
 grey[labels == 1, 10:20, 10:20] = 240
 recipe = replace(recipe_named("attention_rnn", "paper"), size=32, batch=16)
-told = {}
-for name, parallel, runs in (("one", False, [4]), ("two", True, [2, 4])):
+runs = {}
+for name, parallel, stops in (("one", False, [4]), ("two", True, [2, 4])):
     work = Path(sys.argv[1]) / name
-    for epochs in runs:  # cut off after two, and gone on with
+    for epochs in stops:  # the second one is cut off after two epochs, and continues
         model, history = fit_network(
             recipe, grey, labels, np.arange(80) % 5 == 0,
             epochs=epochs, seed=1, work=work, parallel=parallel,
         )
-    given = network_outputs(model, grey)[0][:, 0]
-    told[name] = {
+    outputs = network_outputs(model, grey)[0][:, 0]
+    runs[name] = {
         "epochs": list(map(int, history["epoch"])),
         "loss": list(map(float, history["loss"])),
-        "right": float(((given > 0.5) == labels).mean()),
+        "right": float(((outputs > 0.5) == labels).mean()),
     }
-print(json.dumps(told))
+print(json.dumps(runs))
 """
 
 
@@ -61,11 +61,11 @@ def test_two_devices_learn_what_one_learns_and_go_on_after_a_cut(tmp_path: Path)
         env=os.environ | {"CUDA_VISIBLE_DEVICES": ""},
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    told = json.loads(done.stdout.strip().splitlines()[-1])
-    for run in told.values():
+    runs = json.loads(done.stdout.strip().splitlines()[-1])
+    for run in runs.values():
         assert run["epochs"] == [0, 1, 2, 3]
-    # The same batches and first weights; only dropout is drawn apart on each device.
-    first, second = told["one"]["loss"], told["two"]["loss"]
+    # The same batches and first weights; only dropout is drawn separately on each device.
+    first, second = runs["one"]["loss"], runs["two"]["loss"]
     assert abs(first[0] - second[0]) < 0.1 * first[0]
     assert second[-1] < second[0]
-    assert abs(told["one"]["right"] - told["two"]["right"]) < 0.2
+    assert abs(runs["one"]["right"] - runs["two"]["right"]) < 0.2

@@ -1,4 +1,4 @@
-"""The search finds what separates, and no fold's choice or figures depend on its own labels."""
+"""The search finds what separates the classes; no fold's choice or figures use its own labels."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def quiet(line: str) -> None:
     pass
 
 
-def test_the_grid_is_the_one_that_was_given_up() -> None:
+def test_the_grid_has_every_kernel_penalty_and_gamma() -> None:
     grid = grid_of("svm")
     assert len(set(grid)) == len(grid) == 2 * len(PENALTIES) * len(GAMMAS) + len(PENALTIES)
     assert {s.kernel for s in grid} == set(KERNELS)

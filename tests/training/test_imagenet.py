@@ -1,4 +1,4 @@
-"""The trunk with ImageNet's weights sees in a picture what is in it."""
+"""The trunk with ImageNet's weights recognises what a picture shows."""
 
 from __future__ import annotations
 

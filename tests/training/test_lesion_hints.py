@@ -1,4 +1,4 @@
-"""What boxes and another network's map say of where blood is, also in the standard frame."""
+"""Hints of where blood is, from boxes and from another network's map."""
 
 from __future__ import annotations
 

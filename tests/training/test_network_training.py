@@ -103,8 +103,8 @@ def test_without_early_stopping_every_epoch_is_trained_and_the_last_one_kept(
     assert isinstance(RECIPE, NetworkRecipe)
     network = BUILDERS[RECIPE.family](RECIPE)
     network.load_weights(tmp_path / "whole" / f"epoch-{EPOCHS}.weights.h5")
-    kept = np.concatenate([w.ravel() for w in network.get_weights()])
-    np.testing.assert_array_equal(weights, kept)
+    last_epoch = np.concatenate([w.ravel() for w in network.get_weights()])
+    np.testing.assert_array_equal(weights, last_epoch)
 
 
 def test_under_the_paper_split_the_test_slices_are_watched_and_none_set_aside(
@@ -130,7 +130,7 @@ def test_validation_patients_of_both_classes_are_set_aside_whole() -> None:
     groups = {f"p{i}": f"p{i - i % 2 if i > 15 else i}" for i in range(20)}
     groups |= {"p17": "p17", "p19": "p19"}
     aside = inner_validation(slices, groups, 0.2, seed=0)
-    held = slices[aside]
-    kept = slices[~aside]
-    assert set(held["label"]) == {0, 1}
-    assert not set(held["patient"].map(groups)) & set(kept["patient"].map(groups))
+    validation = slices[aside]
+    training = slices[~aside]
+    assert set(validation["label"]) == {0, 1}
+    assert not set(validation["patient"].map(groups)) & set(training["patient"].map(groups))

@@ -1,4 +1,4 @@
-"""Painted bleeds lie inside the skull, are brighter than what was there, and are told where."""
+"""Painted bleeds lie inside the skull, are brighter than the tissue, and a map shows where they are."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def slice_() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def inside(slice_: np.ndarray) -> np.ndarray:
-    found = inside_skull(slice_)
-    assert found is not None
-    return found
+    mask = inside_skull(slice_)
+    assert mask is not None
+    return mask
 
 
 def test_the_inside_of_the_skull_is_brain_and_no_bone(slice_, inside) -> None:
@@ -39,11 +39,11 @@ def test_a_painted_bleed_is_brighter_where_it_is_said_to_be_and_nowhere_outside(
     slice_, inside
 ) -> None:
     random = np.random.default_rng(3)
-    found = [f for f in (painted(slice_, inside, random) for _ in range(60)) if f is not None]
-    assert len(found) > 30
+    paintings = [f for f in (painted(slice_, inside, random) for _ in range(60)) if f is not None]
+    assert len(paintings) > 30
     side = len(slice_)
     within = resized(inside.astype(np.uint8) * 255, side) > 0
-    for image, lesion in found:
+    for image, lesion in paintings:
         changed = image.astype(int) - slice_
         assert (changed[lesion > 0.5] > 0).all()
         assert lesion[~within].max() == 0

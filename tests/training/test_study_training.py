@@ -182,8 +182,9 @@ def test_a_training_that_was_cut_off_goes_on_with_the_next_fold(
 def test_a_backbone_that_knows_the_patients_is_refused(
     target: Dataset, source: Dataset, backbone: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(BundleError, match="patients it knows"):
-        study_bundle(source, split_of(source, 2), study("cnn"), backbone, source, tmp_path / "x")
+    other = patient_split(source, {p: p for p in source.slices["patient"]}, folds=2, seed=1)
+    with pytest.raises(BundleError, match="know patients of other folds"):
+        study_bundle(source, other, study("cnn"), backbone, source, tmp_path / "x")
     with pytest.raises(BundleError, match="was not trained on"):
         study_bundle(target, split_of(target, 2), study("cnn"), backbone, target, tmp_path / "x")
 
@@ -203,6 +204,23 @@ def test_shuffled_labels_change_the_predictions_only_through_training(
     columns = ["probability", "patient_probability"]
     np.testing.assert_array_equal(first.loc[tested, columns], second.loc[tested, columns])
     assert not np.array_equal(first.loc[~tested, columns], second.loc[~tested, columns])
+
+
+def test_without_another_set_a_model_is_built_on_the_backbone_s_own_folds(
+    source: Dataset, backbone: Path, tmp_path: Path
+) -> None:
+    out, split = tmp_path / "cnn", split_of(source, 2)
+    card = study_bundle(source, split, study("cnn"), backbone, source, out)
+    assert card.backbone_predictions is None
+    own = pd.read_parquet(out / PREDICTIONS)
+    assert sorted(own["slice"]) == sorted(source.slices["slice"])
+    assert set(own["fold"]) == {0, 1}
+    # Tested by head, scale and network of the fold, which is not what the model on all patients says.
+    first = own["patient"].iloc[0]
+    grey = source.grey(244)[(source.slices["patient"] == first).to_numpy()]
+    assert load_bundle(out).predict_inputs(grey).patient != pytest.approx(
+        float(own["patient_probability"].iloc[0]), abs=1e-6
+    )
 
 
 def test_a_set_with_a_patient_of_the_backbone_s_set_is_refused(

@@ -1,4 +1,4 @@
-"""Tuning a network: nested, given up early, gone on with after a kill, and written down."""
+"""Tuning a network: nested folds, poor trials ended early, continued after a kill, and recorded."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def recipe() -> NetworkRecipe:
 
 @pytest.fixture(scope="module", autouse=True)
 def _fast_network() -> Iterator[None]:
-    """Dense layers in place of LSTMs, and nothing compiled, which alone would take seconds a trial."""
+    """Dense layers in place of LSTMs, without compiling, which takes seconds for each trial."""
 
     def dense(recipe: NetworkRecipe) -> keras.Model:
         image = keras.Input((recipe.size, recipe.size))

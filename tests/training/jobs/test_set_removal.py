@@ -1,4 +1,4 @@
-"""An uploaded set goes when nobody trains on it, and its readers go on without it."""
+"""An uploaded set can be removed when no job uses it, and its readers skip its studies."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TRAINER = local_person("Tim")
 
 @pytest.fixture
 def uploaded(database: str, blob_folder: Path) -> Path:
-    """A set as an upload leaves it."""
+    """Folder of an uploaded set."""
     root = uploaded_sets() / "theirs"
     shutil.copytree(blob_folder, root)
     return root
