@@ -1,9 +1,10 @@
-"""Two threads against one: 300 compressed DICOM slices, decoded as a study is.
+"""Two threads against one: decoding 300 compressed DICOM slices, as for a study.
 
     python benchmarks/decoding_threads.py [--slices 300]
 
-The slices are phantoms of 512 x 512. Headers are parsed one at a time; pixels are decoded outside
-that lock. What is left of the second thread depends on whether the decoder lets go of Python's lock.
+The slices are phantoms of 512 x 512. A lock lets one thread at a time parse
+headers; pixels are decoded outside that lock. The gain from a second thread depends on whether the
+decoder releases Python's global lock.
 """
 
 from __future__ import annotations

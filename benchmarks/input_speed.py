@@ -2,11 +2,11 @@
 
     python benchmarks/input_speed.py ../shared/data/near-east
 
-The same network, batches and number of slices, three ways in one run, in turns; the least of the
-rounds counts, after a first that pays for compiling:
+One run trains the same network on the same number of slices and batches in three ways, in turn. The
+first round pays for compiling and does not count. The fastest of the other rounds counts:
 
-- compute: batches that are ready in memory, so that nothing is waited for;
-- ours: `AugmentedSlices` over the cache, shuffled and augmented anew;
+- compute: batches that are ready in memory, so that the network never waits;
+- ours: `AugmentedSlices` over the cache, shuffled and augmented in every epoch;
 - files: Keras' directory loader over the JPEG files, with Keras' augmentation layers of the same kinds.
 """
 
@@ -71,7 +71,7 @@ def main() -> None:
 def _least(
     dataset: Dataset, rows: np.ndarray, recipe: NetworkRecipe, rounds: int
 ) -> dict[str, float]:
-    """Seconds of an epoch, by way."""
+    """Seconds of the fastest epoch of each way."""
     network = BUILDERS[recipe.family](recipe.size)
     model = keras.Model(network.inputs, network.outputs[0])
     model.compile(
@@ -82,7 +82,7 @@ def _least(
     )
     grey, labels = np.ascontiguousarray(dataset.grey(recipe.size)[rows]), dataset.labels[rows]
     ours = AugmentedSlices(model, grey, labels, recipe, 0, 0)
-    taken: dict[str, list[float]] = {"compute": [], "ours": [], "files": []}
+    epoch_seconds: dict[str, list[float]] = {"compute": [], "ours": [], "files": []}
     with tempfile.TemporaryDirectory() as folder:
         ways = {
             "compute": Ready(ours),
@@ -94,8 +94,8 @@ def _least(
                 start = time.monotonic()
                 model.fit(batches, epochs=1, verbose=0)
                 if number:
-                    taken[way].append(time.monotonic() - start)
-    return {way: min(seconds) for way, seconds in taken.items()}
+                    epoch_seconds[way].append(time.monotonic() - start)
+    return {way: min(seconds) for way, seconds in epoch_seconds.items()}
 
 
 def _files(

@@ -2,9 +2,9 @@
 
     python benchmarks/killed_jobs.py --rounds 20
 
-Each round kills the training, its supervisor or both (SIGKILL) after a random time, when whoever
-started them is gone already, looks at what the job says of itself, and resumes it. At the end it is
-left alone and has to finish with a whole bundle that predicts every slice once.
+A process starts the job and ends. After a random time, a round kills the training, its supervisor or
+both (SIGKILL). Then it checks the state of the job and resumes it. After the last round the job runs
+undisturbed. It must finish with a whole bundle that predicts every slice once.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def _started_job(job_id: str | None, data: Path) -> str:
-    """Starts or resumes in a process of its own, as an app would be that may die too."""
+    """Starts or resumes the job from another process that ends, as the app may end."""
     with multiprocessing.get_context("spawn").Pool(1) as starter:
         return starter.apply(_start_job, (job_id, str(data)))
 

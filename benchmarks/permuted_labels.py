@@ -1,10 +1,10 @@
-"""Whether a recipe finds something where there is nothing: patient labels shuffled.
+"""Control with shuffled patient labels: a recipe must find nothing where there is nothing.
 
 Each shuffle gives every patient group another group's label, trains the recipe `study` over the
-patient folds, and takes the AUROC by patient against the shuffled labels. It must lie about 0.5.
-It is taken within each fold and averaged: where there is nothing to find, a fold's probabilities lie
-about the share of positives in its training patients, which is high where its test patients have
-few, so that an AUROC over all folds together falls below 0.5 by itself.
+patient folds, and takes the AUROC by patient against the shuffled labels. It must be about 0.5.
+The AUROC is the mean over the folds, not one AUROC of all folds together. Where there is nothing to
+find, a fold's probabilities are near the share of positives in its training patients. That share is
+high where the test patients have few positives, so one AUROC of all folds would fall below 0.5.
 
     python benchmarks/permuted_labels.py DATA BACKBONE BACKBONE_DATA SPLIT [family ...]
 """

@@ -1,4 +1,4 @@
-"""Slices of phantoms whose labels are known: how the models in use rank and call them.
+"""How the models in use rank and call slices of phantoms, whose labels are known.
 
     python benchmarks/phantom_slices.py [ARTIFACTS]
 
@@ -34,16 +34,16 @@ WITHOUT = 5
 
 
 def phantoms() -> list[tuple[str, Phantom]]:
-    """The heads and what is in each."""
-    drawn = []
+    """(description, head) of each phantom."""
+    heads = []
     kinds = get_args(BleedType)
     for number, kind in enumerate(kinds):
-        for size, wanted in enumerate(VOLUMES_ML):
-            volume = min(wanted, LARGEST_IN_VENTRICLES_ML) if "ventricular" in kind else wanted
+        for size, nominal in enumerate(VOLUMES_ML):
+            volume = min(nominal, LARGEST_IN_VENTRICLES_ML) if "ventricular" in kind else nominal
             side: Literal["left", "right"] = "left" if (number + size) % 2 else "right"
             seed = 10 * number + size
             name = f"{kind}, {volume:.0f} ml"
-            drawn.append(
+            heads.append(
                 (
                     name,
                     head_phantom(
@@ -51,17 +51,17 @@ def phantoms() -> list[tuple[str, Phantom]]:
                     ),
                 )
             )
-    drawn += [
+    heads += [
         ("no bleed", head_phantom([], seed=900 + n, size=384, pixel_spacing_mm=0.6))
         for n in range(WITHOUT)
     ]
-    return drawn
+    return heads
 
 
 def main() -> None:
     artifacts = Path(sys.argv[1]) if len(sys.argv) > 1 else settings().artifacts
     loaded = load_releases(artifacts)
-    found: list[tuple[str, np.ndarray, np.ndarray, StudyPrediction]] = []
+    studies: list[tuple[str, np.ndarray, np.ndarray, StudyPrediction]] = []
     for name, phantom in phantoms():
         with tempfile.TemporaryDirectory() as folder:
             files = write_dicom_series(phantom, Path(folder))
@@ -70,15 +70,18 @@ def main() -> None:
         order = [place[Path(image.source).name] for image in prediction.study.slices]
         blood = np.asarray(phantom.bleed_mask.any(axis=(1, 2)))[order]
         label = phantom.slice_labels[order]
-        found.append((name, label, label | ~blood, prediction))
+        studies.append((name, label, label | ~blood, prediction))
     for family in loaded.models:
-        of_family = [prediction.families[family] for *_, prediction in found]
-        label = np.concatenate([label[kept] for _, label, kept, _ in found])
+        of_family = [prediction.families[family] for *_, prediction in studies]
+        label = np.concatenate([label[counted] for _, label, counted, _ in studies])
         probability = np.concatenate(
-            [a.probabilities[kept] for a, (_, _, kept, _) in zip(of_family, found, strict=True)]
+            [
+                a.probabilities[counted]
+                for a, (_, _, counted, _) in zip(of_family, studies, strict=True)
+            ]
         )
         calls = np.asarray(called(probability, of_family[0].slice_limit))
-        bleeds = np.array([bool(label.any()) for _, label, _, _ in found])
+        bleeds = np.array([bool(label.any()) for _, label, _, _ in studies])
         right = np.array([a.call == "hemorrhage" for a in of_family]) == bleeds
         silent = np.array([a.undecided for a in of_family])
         print(
@@ -88,7 +91,7 @@ def main() -> None:
             f" studies: {right[~silent].sum()} right, {(~right[~silent]).sum()} wrong,"
             f" {silent.sum()} cannot tell of {len(right)}"
         )
-        missed = [n for (n, *_), a, b in zip(found, of_family, bleeds, strict=True)
+        missed = [n for (n, *_), a, b in zip(studies, of_family, bleeds, strict=True)
                   if b and a.call != "hemorrhage"]  # fmt: skip
         if missed:
             print(f"{'':<20} missed: {'; '.join(missed)}")

@@ -19,11 +19,13 @@ from hemodetect.training.pointing import measured_pointing
 
 def main() -> None:
     folder, data = map(Path, sys.argv[1:])
-    for name, found in measured_pointing(Backbone(folder, open_dataset(data))).items():
-        print(f"{name}: {found.slices} slices of {found.patients} patients")
-        for method, hits in found.hits.items():
-            print(f"  {method:<24} {hits:4} {hits / found.slices:6.1%}")
-        print(f"  {'a random place':<24} {found.chance:4.0f} {found.chance / found.slices:6.1%}")
+    for name, pointing in measured_pointing(Backbone(folder, open_dataset(data))).items():
+        print(f"{name}: {pointing.slices} slices of {pointing.patients} patients")
+        for method, hits in pointing.hits.items():
+            print(f"  {method:<24} {hits:4} {hits / pointing.slices:6.1%}")
+        print(
+            f"  {'a random place':<24} {pointing.chance:4.0f} {pointing.chance / pointing.slices:6.1%}"
+        )
 
 
 if __name__ == "__main__":

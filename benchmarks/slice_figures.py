@@ -2,15 +2,15 @@
 
     python benchmarks/slice_figures.py RELEASES [PEER_MAPS]
 
-RELEASES holds a bundle a family, trained for near-east. All
-predictions are out of fold, read from the bundles. Tables:
+RELEASES holds a bundle of each family, trained for near-east. All predictions are out of fold and are
+read from the bundles. Tables:
 
 1. by slice and by patient on each set;
 2. expected calibration error of slices, over ten bins of equal width;
-3. near-east by slice under the second teacher's labels: of slices of bleeding folders with a map,
-   those with at least 0.5 ml count as bleeding, those with less than 0.05 ml as bloodless, and others
-   are left out; slices of normal folders are bloodless;
-4. how often "cannot tell" keeps the true answer, each set judged by the range of the others.
+3. near-east by slice under the second teacher's labels. Slices of normal folders count as bloodless.
+   A slice of a bleeding folder that has a map counts as bleeding from 0.5 ml and as bloodless below
+   0.05 ml; all others are left out;
+4. how often "cannot tell" keeps the true answer. The range for each set comes from the other sets.
 """
 
 from __future__ import annotations
@@ -42,19 +42,19 @@ BLEEDING_ML, BLOODLESS_ML = 0.5, 0.05
 
 def out_of_fold(folder: Path, target: str) -> dict[str, tuple[pd.DataFrame, dict[str, str]]]:
     """Predictions and patient groups of each set, by its name."""
-    own = pd.read_parquet(folder / PREDICTIONS)
-    found = {target: (own, Split.read(folder / SPLIT).groups)}
+    predictions = pd.read_parquet(folder / PREDICTIONS)
+    tables = {target: (predictions, Split.read(folder / SPLIT).groups)}
     others = pd.read_parquet(folder / BACKBONE_PREDICTIONS)
     groups = Split.read(folder / BACKBONE_SPLIT).groups
     for name, table in others.groupby(others["patient"].str.partition("/")[0]):
-        found[str(name)] = (table, groups)
-    return found
+        tables[str(name)] = (table, groups)
+    return tables
 
 
-def line(name: str, found: Scores) -> str:
-    """A row of a table."""
-    cells = (found.accuracy, found.balanced_accuracy, found.sensitivity, found.specificity)
-    return f"| {name} | {' | '.join(map(percent, cells))} | {area(found.auroc)} |"
+def line(name: str, figures: Scores) -> str:
+    """One row of a table in Markdown."""
+    cells = (figures.accuracy, figures.balanced_accuracy, figures.sensitivity, figures.specificity)
+    return f"| {name} | {' | '.join(map(percent, cells))} | {area(figures.auroc)} |"
 
 
 def calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> float:
@@ -82,12 +82,12 @@ def second_teacher(folder: Path, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def persons(table: pd.DataFrame, groups: dict[str, str]) -> pd.DataFrame:
-    """Label and probability of the first folder of each patient group that is seen whole."""
-    found = table.groupby("patient", as_index=False).agg(
+    """Label and probability of each patient group: of its first folder with at least 8 slices."""
+    patients = table.groupby("patient", as_index=False).agg(
         label=("label", "max"), p=("patient_probability", "first"), slices=("label", "size")
     )
-    found = found[found["slices"] >= 8]
-    return found[~found["patient"].map(groups).duplicated()]
+    patients = patients[patients["slices"] >= 8]
+    return patients[~patients["patient"].map(groups).duplicated()]
 
 
 def main() -> None:
@@ -102,8 +102,8 @@ def main() -> None:
             rows = {f: _scores(cards[f], tables[f][name], level) for f in cards}
             cnn = rows["cnn"]
             print(f"\n{name}, by {level}: {cnn.n:,}, majority {cnn.majority_baseline:.1%}\n")
-            for family, found in rows.items():
-                print(line(FAMILY_NAMES[family], found))
+            for family, figures in rows.items():
+                print(line(FAMILY_NAMES[family], figures))
     print("\nexpected calibration error by slice\n")
     for family in cards:
         errors = {
@@ -120,13 +120,13 @@ def main() -> None:
             table, groups = tables[family]["near-east"]
             labelled = second_teacher(maps[0] / "near-east", table)
             limit = cards[family].slice_threshold or cards[family].threshold
-            found = scores(labelled, level="slice", threshold=limit, groups=groups)
+            figures = scores(labelled, level="slice", threshold=limit, groups=groups)
             bleeding = labelled[labelled["patient"].isin(table.loc[table["label"] == 1, "patient"])]
             within = roc_auc_score(bleeding["label"], bleeding["probability"])
-            print(line(FAMILY_NAMES[family], found) + f" {within:.2f} in bleeding folders")
+            print(line(FAMILY_NAMES[family], figures) + f" {within:.2f} in bleeding folders")
     print("\n'cannot tell': range from the other set of both kinds; true answer kept\n")
     for family in cards:
-        sets = {name: persons(*found) for name, found in tables[family].items()}
+        sets = {name: persons(t, groups) for name, (t, groups) in tables[family].items()}
         both = {n: t for n, t in sets.items() if len(t) and t["label"].nunique() == 2}
         texts = []
         for name, table in sets.items():
@@ -139,15 +139,19 @@ def main() -> None:
             for label, word in ((1, "bleeding"), (0, "normal")):
                 p = table.loc[table["label"] == label, "p"].to_numpy()
                 if len(p):
-                    kept = (p >= low) if label else (p <= high)
+                    answer_kept = (p >= low) if label else (p <= high)
                     open_ = (p >= low) & (p <= high)
-                    texts.append(f"{name} {word}: {kept.sum()}/{len(p)} ({open_.sum()} open)")
+                    texts.append(
+                        f"{name} {word}: {answer_kept.sum()}/{len(p)} ({open_.sum()} open)"
+                    )
         print(f"| {FAMILY_NAMES[family]} | {' | '.join(texts)} |")
     print(json.dumps({f: c.cannot_tell for f, c in cards.items()}))
 
 
-def _scores(card: Card, found: tuple[pd.DataFrame, dict[str, str]], level: str) -> Scores:
-    table, groups = found
+def _scores(
+    card: Card, table_and_groups: tuple[pd.DataFrame, dict[str, str]], level: str
+) -> Scores:
+    table, groups = table_and_groups
     return level_scores(
         table,
         "slice" if level == "slice" else "patient",

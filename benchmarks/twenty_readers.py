@@ -1,16 +1,17 @@
 """Twenty readers at once in one app, against one reader alone in the same run.
 
-Every reader has a session with patients of a labelled set that nobody else has. They open a study, turn
-slices with pauses as people make them, call the study without the models, see what these say, turn
-slices again and call it again; each is at another place of that. Most readers are sessions over
-Streamlit's own protocol that fetch slices as the viewer does, for twenty browsers would be measured on
-this machine's cores and not on the readers'; some are real browsers.
+Every reader has a session of their own, with patients of a labelled set that no other reader has. A
+reader opens a study, turns slices with pauses as people make them, and calls the study without the
+models. Then the reader sees the models' answers, turns slices again and calls the study again. The
+readers are at different steps at the same time. Some readers are real browsers. Most are sessions over
+Streamlit's own protocol that fetch slices as the viewer does: twenty browsers would need all cores of
+this machine, and the figures would measure the browsers.
 
-Measured of the server: the time from opening a study until its first slice has come, and until all
-have; the time of the run that a slice at rest causes; the time from a call until the models' answers.
-Of the browsers: the time from a key until the viewer shows the new slice, and one frame. Of the app:
-its memory while all have a study in view. And whether every read was kept and every slice that came was
-the reader's own, pixel by pixel.
+Measured of the server: the time from opening a study until its first slice, and until all slices, have
+come; the time of the run that a slice at rest causes; the time from a call until the models' answers.
+Measured of the browsers: the time from a key until the viewer shows the new slice, and one frame.
+Measured of the app: its memory while all readers have a study in view. The benchmark also checks that
+every read was stored, and that every slice was one of the reader's own, pixel by pixel.
 
     python benchmarks/twenty_readers.py --data FOLDER [--set ct-ich] [--readers 20] [--browsers 2]
 """
@@ -49,9 +50,9 @@ from hemodetect.viewer.display import display_of
 
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu"]
 STUDIES = 2
-"""Of every reader."""
+"""Number of studies that each reader reads."""
 PAUSE_SECONDS = (1.0, 3.0)
-"""Between two slices, drawn evenly."""
+"""Least and longest pause between two slices; drawn evenly."""
 SLICES = re.compile(r"/viewer/[^/]+/slices/(\d+)-(\d+)$")
 BLIND, SHOWN = "Submit, then show the models", "Submit and continue"
 
@@ -76,73 +77,73 @@ class Reader:
     """One reader and what was measured of them.
 
     Attributes:
-        own: session and its studies, by number.
-        first, everything: seconds from opening a study until its first slice had come, until all had.
-        seconds: that each slice took: in a browser to be shown, else to be reported as at rest.
+        studies: the studies of the session, by number.
+        first, everything: seconds from opening a study until its first slice, and all slices, had come.
+        seconds: of each slice: until a browser shows it, or until the report that it is at rest.
         models: seconds from the call of a study until the models' answers.
         answered: names of the models whose answers came.
-        came: slices that were fetched.
-        strange: those of them that were not the reader's own.
+        fetched: number of slices that were fetched.
+        wrong: number of fetched slices that were not the reader's own.
     """
 
     name: str
     session: ReviewSession
-    own: dict[int, Study]
+    studies: dict[int, Study]
     turns: int
     first: list[float] = field(default_factory=list)
     everything: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     models: list[float] = field(default_factory=list)
     answered: set[str] = field(default_factory=set)
-    came: int = 0
-    strange: int = 0
+    fetched: int = 0
+    wrong: int = 0
 
     @property
     def query(self) -> str:
         return f"session={self.session.id}"
 
     def due(self) -> Study:
-        """The study to read now."""
+        """The study that the reader reads now."""
         assignment = next_assignment(self.session, self.name)
         assert assignment is not None
-        return self.own[assignment.study.number]
+        return self.studies[assignment.study.number]
 
-    def check(self, came: Mapping[int, bytes], study: Study) -> None:
-        """Counts what came, by index from 0, and what of it is not that slice as it is displayed."""
+    def check(self, slices: Mapping[int, bytes], study: Study) -> None:
+        """Counts fetched slices (by index from 0), and those with other pixels than the display."""
         turn = display_of(study.slices).turn
         kind = np.dtype("<i2" if study.units == "HU" else "u1")
         limits = np.iinfo(kind)
-        for index, pixels in came.items():
-            shown = np.clip(turn.shown(study.slices[index].values), limits.min, limits.max)
-            self.came += 1
-            self.strange += pixels != np.rint(shown).astype(kind).tobytes()
+        for index, pixels in slices.items():
+            expected = np.clip(turn.shown(study.slices[index].values), limits.min, limits.max)
+            self.fetched += 1
+            self.wrong += pixels != np.rint(expected).astype(kind).tobytes()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder that holds the set")
     parser.add_argument(
-        "--set", default="ct-ich", help="of at least 2 patients a reader and 4 more"
+        "--set", default="ct-ich", help="with at least 2 patients for each reader, and 6 more"
     )
     parser.add_argument("--readers", type=int, default=20)
     parser.add_argument("--browsers", type=int, default=2, help="how many of them")
     parser.add_argument("--turns", type=int, default=8, help="slices turned at each stage")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        own = {
+        environment = {
             "HEMODETECT_STATE": folder,
             "HEMODETECT_DATABASE_URL": "",
             "HEMODETECT_DATA": str(options.data.resolve()),
             "HEMODETECT_ARTIFACTS": str(ROOT / "artifacts"),
         }
-        os.environ |= own
-        asyncio.run(_measured(own, options))
+        os.environ |= environment
+        asyncio.run(_measured(environment, options))
 
 
-async def _measured(own: dict[str, str], options: argparse.Namespace) -> None:
+async def _measured(environment: dict[str, str], options: argparse.Namespace) -> None:
     readers = _readers(options.set, options.readers + 3, options.turns)
     first, alone, browser_alone, *together = readers
-    with running_app(own) as address:
+    with running_app(environment) as address:
         (app,) = (p for p in psutil.Process().children() if "streamlit" in " ".join(p.cmdline()))
         stay = asyncio.Event()
         async with async_playwright() as playwright:
@@ -176,7 +177,7 @@ async def _measured(own: dict[str, str], options: argparse.Namespace) -> None:
 async def _grown(
     app: psutil.Process, before: int, all_there: asyncio.Barrier, running: list[asyncio.Task[None]]
 ) -> int:
-    """Bytes of the app more than `before` when all have a study and what the models say in view."""
+    """Bytes that the app has gained since `before`, once all see a study and the models' answers."""
     waiting = asyncio.create_task(all_there.wait())
     done, _ = await asyncio.wait([waiting, *running], return_when=asyncio.FIRST_COMPLETED)
     for task in done - {waiting}:
@@ -189,13 +190,13 @@ def _readers(name: str, count: int, turns: int) -> list[Reader]:
     patients = iter(labelled_patients(name).items())
     readers = []
     for n in range(count):
-        given = [
+        sources = [
             (OfSet(name, patient), truth)
             for patient, truth in (next(patients) for _ in range(STUDIES))
         ]
-        session = create(lead, f"of reader {n}", given, [f"reader {n}"], "blind-first")
-        own = {study.number: open_source(study.source) for study in session.studies}
-        readers.append(Reader(f"reader {n}", session, own, turns))
+        session = create(lead, f"of reader {n}", sources, [f"reader {n}"], "blind-first")
+        studies = {study.number: open_source(study.source) for study in session.studies}
+        readers.append(Reader(f"reader {n}", session, studies, turns))
     return readers
 
 
@@ -206,7 +207,7 @@ async def _read(
     all_there: asyncio.Barrier,
     stay: asyncio.Event,
 ) -> None:
-    """Reads the whole session; before the last call it waits until all others are as far."""
+    """Reads the whole session. Before the last call it waits until all readers have come this far."""
 
     async def others() -> None:
         await all_there.wait()
@@ -305,11 +306,11 @@ async def _read_in_browser(
 
 
 async def _pixels(answer: Response) -> dict[int, bytes]:
-    """Of the slices in one answer, by index from 0; all are of one size."""
-    asked = SLICES.search(answer.url)
-    assert asked
+    """Bytes of each slice in one answer, by index from 0; all slices have one size."""
+    match = SLICES.search(answer.url)
+    assert match
     assert answer.ok, f"{answer.url}: {answer.status}"
-    first, last = int(asked[1]), int(asked[2])
+    first, last = int(match[1]), int(match[2])
     content = await answer.body()
     size = len(content) // (last - first + 1)
     return {first + place: content[place * size :][:size] for place in range(last - first + 1)}
@@ -326,7 +327,7 @@ def _neighbour(number: int, study: Study) -> int:
 
 
 def _marked(charts: list[str]) -> set[str]:
-    """What stands beside the charts' lines: of the chart of the study, the slice at rest."""
+    """Texts of the charts' annotations; the study's chart names the slice at rest."""
     layouts = [json.loads(chart)["layout"] for chart in charts]
     return {note["text"] for layout in layouts for note in layout.get("annotations", ())}
 
@@ -341,7 +342,7 @@ def _report(
     """Prints what was measured.
 
     Args:
-        grown: bytes of the app more than before, with the studies of `together` in view.
+        grown: bytes that the app gained while the studies of `together` were in view.
         in_view: bytes of the pixels of these studies.
     """
     _, alone, browser_alone, *_ = readers
@@ -350,8 +351,8 @@ def _report(
     print(
         f"reads kept: {stored} of {expected}; entries of the audit trail: {audit_trail.verify()[0]}"
     )
-    came = sum(reader.came for reader in readers)
-    print(f"slices that were not the reader's own: {sum(r.strange for r in readers)} of {came}")
+    fetched = sum(reader.fetched for reader in readers)
+    print(f"slices that were not the reader's own: {sum(r.wrong for r in readers)} of {fetched}")
     wired = [reader for reader in together if reader not in browsers]
     answered = set.intersection(*(reader.answered for reader in (alone, *wired)))
     print(f"models that answered each reader: {', '.join(sorted(answered)) or 'none'}")

@@ -2,13 +2,13 @@
 
     python benchmarks/viewer.py [--data NEAR_EAST] [--before CHECKOUT]
 
-Turning slices: from the event in the page until the new slice stands in the page and the frame after it
-has been made, by wheel, key and slider, for 135 and 300 slices. With --before, the page of an older
+Turning slices: from the event in the page until the page shows the new slice and the next frame has
+been made, by wheel, key and slider, for 135 and 300 slices. With --before, the page of an older
 checkout of this project (up to d175312, whose slices came from the server) is measured in the same run:
-from its arrow key until the picture is another one.
+from its arrow key until the picture has changed.
 
 First slice: from the choice of a folder until a slice is drawn, until the five models' answers for one
-slice stand above it, and until the five calls do; the models are loaded before. N6 of near-east has 135
+slice are above it, and until the five calls are; the models are loaded before. N6 of near-east has 135
 JPEG files; the other is a phantom of 300 DICOM slices.
 
 Memory: of the app's process with each of four sessions open, beyond the pixels of their studies.
@@ -46,8 +46,8 @@ WAIT_MS = 300_000
 # Turns a slice with an event of its own, and gives the milliseconds until its frame has been made.
 TURN = """([how, forward]) => new Promise((done) => {
   const find = (root) => {
-    const found = root.querySelector('[data-testid="slice-viewer"]');
-    if (found) return found;
+    const element = root.querySelector('[data-testid="slice-viewer"]');
+    if (element) return element;
     for (const one of root.querySelectorAll("*")) {
       const inside = one.shadowRoot && find(one.shadowRoot);
       if (inside) return inside;
@@ -90,15 +90,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data/near-east"))
     parser.add_argument("--before", type=Path, help="an older checkout with its environment")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
-        thick, thin = asked.data / "NORMAL" / "N6[N6]", Path(scratch) / "thin"
+        thick, thin = options.data / "NORMAL" / "N6[N6]", Path(scratch) / "thin"
         phantom = head_phantom([Bleed("subdural", 40)], slices=300, slice_spacing_mm=0.5)
         write_dicom_series(phantom, thin)
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
         folders = {"N6, 135 JPEG": thick, "phantom, 300 DICOM": thin}
-        if asked.before is not None:
-            _before(browser, asked.before, folders, Path(scratch) / "before")
+        if options.before is not None:
+            _before(browser, options.before, folders, Path(scratch) / "before")
         state = {"HEMODETECT_STATE": f"{scratch}/state", "HEMODETECT_CACHE": f"{scratch}/cache"}
         with running_app(state) as url:
             _warm(browser, url)

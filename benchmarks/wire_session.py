@@ -38,7 +38,7 @@ class FetchedSlices:
         start: number of the slice that the viewer shows first.
         models: names of those whose answers the viewer shows.
         slices: (rows, columns) each, int16 HU or uint8 grey, as displayed.
-        first_came, all_came: when, in seconds of `time.perf_counter`.
+        first_came, all_came: times when the first slice and all slices had come (`time.perf_counter`).
     """
 
     def __init__(self, client: httpx.AsyncClient, data: dict[str, Any]) -> None:

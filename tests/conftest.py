@@ -1,4 +1,4 @@
-"""What all tests share: folders of their own, and a small labelled set that they make."""
+"""What all tests share: separate folders, and a small labelled set that is made here."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Caches and keys of the tests go nowhere near those of the person who runs them."""
+    """The tests use separate caches and keys, not those of the person who runs them."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("CACHE", "STATE"):
             patch.setenv(f"HEMODETECT_{name}", str(tmp_path_factory.mktemp(name.lower())))

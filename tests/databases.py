@@ -20,8 +20,8 @@ from hemodetect.settings import settings
 
 
 def _postgres_programs() -> Path | None:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
-    return found[-1].parent if found else None
+    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    return binaries[-1].parent if binaries else None
 
 
 @pytest.fixture(scope="session")
@@ -42,13 +42,13 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    own = {"user": account.pw_uid, "group": account.pw_gid} if os.getuid() == 0 else {}
+    run_as = {"user": account.pw_uid, "group": account.pw_gid} if os.getuid() == 0 else {}
     data = home / "data"
-    made = [programs / "initdb", "-D", data, "-U", "hemodetect", "-A", "trust", "--no-sync"]
-    subprocess.run(made, check=True, capture_output=True, cwd=home, **own)
+    initdb = [programs / "initdb", "-D", data, "-U", "hemodetect", "-A", "trust", "--no-sync"]
+    subprocess.run(initdb, check=True, capture_output=True, cwd=home, **run_as)
     command = [programs / "postgres", "-D", data, "-p", str(port), "-k", home, "-h", "127.0.0.1"]
     server = subprocess.Popen(
-        command, cwd=home, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **own
+        command, cwd=home, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **run_as
     )
     address = f"postgresql+psycopg://hemodetect@127.0.0.1:{port}"
     try:
@@ -83,7 +83,7 @@ def postgres_database(postgres: str) -> str:
 def database(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[str]:
-    """An empty database that the settings name, once of each kind; its address."""
+    """Address of an empty database that the settings name. Runs a test once for each kind."""
     url = ""
     if request.param == "postgresql":
         url = request.getfixturevalue("postgres_database")

@@ -39,9 +39,11 @@ def positions(low: float = 0, high: float = 150, step: float = STEP_MM) -> list[
 
 def series(ct, number: int, heights: list[float], thickness: float = STEP_MM, **options: Any):
     """Data sets of one series; `options` are those of `slice_hu` and DICOM attributes."""
-    drawn = {k: options.pop(k) for k in ("noise", "vessels", "seed", "shift_mm") if k in options}
+    slice_options = {
+        k: options.pop(k) for k in ("noise", "vessels", "seed", "shift_mm") if k in options
+    }
     uid = options.pop("SeriesInstanceUID", f"1.2.3.{number}")
-    made = []
+    data_sets = []
     for index, z in enumerate(heights, start=1):
         attributes = {
             "SeriesInstanceUID": uid,
@@ -50,6 +52,6 @@ def series(ct, number: int, heights: list[float], thickness: float = STEP_MM, **
             "SliceThickness": thickness,
             "PixelSpacing": [PIXEL_MM, PIXEL_MM],
         }
-        values = slice_hu(z, **({"seed": number} | drawn))
-        made.append(ct(values, z=z, **(attributes | options)))
-    return made
+        values = slice_hu(z, **({"seed": number} | slice_options))
+        data_sets.append(ct(values, z=z, **(attributes | options)))
+    return data_sets

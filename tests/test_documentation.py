@@ -48,9 +48,9 @@ PAGES = re.findall(
 
 
 def section(document: str, heading: str) -> str:
-    """What stands under `## heading` of a document in docs, up to the next heading of that level."""
-    _, found, after = (DOCS / document).read_text().partition(f"\n## {heading}\n")
-    assert found, f"docs/{document} has no section {heading}"
+    """The text under `## heading` of a document in docs, up to the next heading of that level."""
+    _, heading_line, after = (DOCS / document).read_text().partition(f"\n## {heading}\n")
+    assert heading_line, f"docs/{document} has no section {heading}"
     return after.partition("\n## ")[0]
 
 
@@ -177,10 +177,10 @@ def joined(text: str) -> str:
 def test_no_file_has_the_phrases_that_readers_had_to_decode() -> None:
     texts = {path: joined(path.read_text()) for path in tracked_texts()}
     assert README in texts
-    found = [
+    matches = [
         f"{path.relative_to(REPOSITORY)}: {match[0]}"
         for path, text in texts.items()
         for phrase in PRIVATE_WORDS
         for match in re.finditer(phrase, text, re.IGNORECASE)
     ]
-    assert not found, "\n".join(found)
+    assert not matches, "\n".join(matches)

@@ -61,8 +61,8 @@ def sign_in_provider(people: Sequence[tuple[str, bool]]) -> Iterator[str]:
             for number, (address, _) in enumerate(people):
                 code = f"{len(sign_ins)}-{number}"
                 sign_ins[code] = query["nonce"], address
-                back = urlencode({"code": code, "state": query["state"]})
-                link = escape(f"{query['redirect_uri']}?{back}")
+                reply = urlencode({"code": code, "state": query["state"]})
+                link = escape(f"{query['redirect_uri']}?{reply}")
                 links.append(f'<a href="{link}">{escape(address)}</a>')
             self._answer("text/html", " ".join(links))
 

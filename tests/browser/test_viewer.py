@@ -1,4 +1,4 @@
-"""The slice viewer, driven as a reader does: mouse, keys, overlay, strip, and what crosses the wire."""
+"""The slice viewer, driven as a reader does: mouse, keys, overlay, strip, and network traffic."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ pytestmark = pytest.mark.browser
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """24 slices with a bleed on the patient's left."""
-    made = tmp_path_factory.mktemp("head") / "scan"
+    scan = tmp_path_factory.mktemp("head") / "scan"
     phantom = head_phantom(
         [Bleed("intraparenchymal", 30)], slices=24, size=256, pixel_spacing_mm=0.9
     )
-    write_dicom_series(phantom, made)
-    return made
+    write_dicom_series(phantom, scan)
+    return scan
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +53,14 @@ def page(browser, address: str, folder: Path) -> Iterator[object]:
 @pytest.fixture
 def viewer(page) -> Viewer:
     """The viewer in its first state, in the middle slice."""
-    found = Viewer(page)
-    x, y = found.middle()
+    slice_viewer = Viewer(page)
+    x, y = slice_viewer.middle()
     page.mouse.move(x, y)
     page.keyboard.press("Escape")
     page.keyboard.press("0")
     page.keyboard.press("Home")
-    found.until("shown", "1")
-    return found
+    slice_viewer.until("shown", "1")
+    return slice_viewer
 
 
 def test_it_fits_the_screen_with_the_calls(page, viewer: Viewer) -> None:
@@ -105,8 +105,8 @@ def test_turning_windowing_and_overlays_ask_the_server_for_nothing(page, viewer:
     page.keyboard.press("h")
     viewer.until("map-drawn", re.compile("/0$"))
     page.wait_for_timeout(600)  # the slice at rest has been reported
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
     for _ in range(10):
         page.mouse.wheel(0, 120)
     viewer.until("shown", "11")
@@ -114,7 +114,7 @@ def test_turning_windowing_and_overlays_ask_the_server_for_nothing(page, viewer:
     viewer.drag(60, 20)
     page.keyboard.press("h")
     viewer.until("map", "")
-    assert asked == []
+    assert requests == []
 
 
 def test_windows_by_keys_drag_and_numbers(page, viewer: Viewer) -> None:
@@ -155,11 +155,11 @@ def test_a_ruler_measures_millimetres(page, viewer: Viewer) -> None:
     page.keyboard.press("r")
     viewer.drag(100, 0)
     viewer.until("measures", re.compile(r"^\d"))
-    found = re.fullmatch(r"(\d+\.\d) mm", viewer["measures"])
-    assert found
+    match = re.fullmatch(r"(\d+\.\d) mm", viewer["measures"])
+    assert match
     # The image of 256 x 0.9 mm is as high as its part of the screen.
     stage = viewer.root.locator(".stage").bounding_box()
-    assert float(found[1]) == pytest.approx(100 * 256 * 0.9 / stage["height"], rel=0.02)
+    assert float(match[1]) == pytest.approx(100 * 256 * 0.9 / stage["height"], rel=0.02)
     page.keyboard.press("Delete")
 
 
@@ -238,7 +238,7 @@ def test_without_webgl_there_is_a_plain_view_and_a_sentence(
 def test_no_byte_of_a_model_reaches_a_reader_before_the_first_call(
     browser, database: str, blob_folder: Path, tmp_path: Path
 ) -> None:
-    """On the wire: frames of the web socket and answers of the server."""
+    """Looks at all network traffic: frames of the web socket and answers of the server."""
     variables = {"HEMODETECT_DATABASE_URL": database, "HEMODETECT_DATA": str(tmp_path)}
     with running_app(variables) as url:
         page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()

@@ -29,7 +29,7 @@ def card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Own folders: nothing of this machine's user is looked at."""
+    """Separate folders: no test reads anything of this machine's user."""
     monkeypatch.setenv("HEMODETECT_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("HEMODETECT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("HEMODETECT_ARTIFACTS", str(tmp_path / "artifacts"))
@@ -100,11 +100,11 @@ def test_a_database_that_is_not_reached_is_missing(
 def planned(*arguments: str, environment: dict[str, str] | None = None) -> str:
     """What `make env` would do."""
     command = ["make", "--dry-run", "--always-make", "env", *arguments]
-    made = subprocess.run(
+    dry_run = subprocess.run(
         command, cwd=ROOT, env=os.environ | (environment or {}), capture_output=True, text=True,
         check=True,
     )  # fmt: skip
-    return made.stdout
+    return dry_run.stdout
 
 
 def test_make_env_installs_the_build_that_is_asked_for() -> None:

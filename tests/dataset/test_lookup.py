@@ -1,4 +1,4 @@
-"""Pictures of a set are found in the configured folders; a file's author cannot name another place."""
+"""Pictures of a set are found in the configured folders; no file can point outside them."""
 
 from __future__ import annotations
 

@@ -63,13 +63,13 @@ def test_slices_of_unknown_label_are_left_out_and_boxes_kept(phe: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lost", "said"),
+    ("lost", "message"),
     [("any", "column patient is missing"), ("subdural", "column subdural is missing")],
 )
-def test_a_table_that_lacks_a_column_is_refused(rsna: Path, lost: str, said: str) -> None:
+def test_a_table_that_lacks_a_column_is_refused(rsna: Path, lost: str, message: str) -> None:
     text = (rsna / "labels.csv").read_text()
     (rsna / "labels.csv").write_text(text.replace(lost, "another", 1))
-    with pytest.raises(DatasetError, match=said):
+    with pytest.raises(DatasetError, match=message):
         open_dataset(rsna)
 
 
@@ -125,9 +125,9 @@ def test_maps_of_another_network_find_their_slices(phe: Path, tmp_path: Path) ->
     (tmp_path / "maps" / "phe").mkdir(parents=True)
     maps = np.arange(2 * 16, dtype=np.uint8).reshape(2, 4, 4)
     np.savez(tmp_path / "maps" / "phe" / "0002.npz", prob=maps, slices=[3, 9])
-    found = peer_maps(tmp_path / "maps", open_dataset(phe))
-    assert list(found) == [5]
-    np.testing.assert_array_equal(found[5], maps[0])
+    maps_by_slice = peer_maps(tmp_path / "maps", open_dataset(phe))
+    assert list(maps_by_slice) == [5]
+    np.testing.assert_array_equal(maps_by_slice[5], maps[0])
 
 
 def test_a_file_that_holds_no_maps_is_refused(phe: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Cases with patient groups and resamples of them, and a strategy that makes all sorts."""
+"""Cases with patient groups and resamples of them, and a Hypothesis strategy that makes them."""
 
 import numpy as np
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""Calibration: bins and scores against scikit-learn's, against values worked by hand, and broken."""
+"""Calibration: bins and scores against scikit-learn's and values worked by hand, and broken input."""
 
 import math
 
@@ -18,7 +18,7 @@ from hemodetect.evaluation.levels import called
 
 
 def calibrated(seed, patients=60, slices=15, resamples=300):
-    """Patients whose probability is right, and the same in all their slices but for a little."""
+    """Patients whose probabilities are right; those of one patient's slices differ a little."""
     random = np.random.default_rng(seed)
     chances = random.uniform(0, 1, patients)
     codes = np.repeat(np.arange(patients), slices)
@@ -103,8 +103,8 @@ def test_a_resample_weighs_the_slices_of_its_groups():
 
 
 def test_intervals_contain_the_diagonal_in_most_bins_of_a_calibrated_model():
-    found = [reliability(*calibrated(seed), bins=5) for seed in range(40)]
-    inside = [(r.low <= r.predicted) & (r.predicted <= r.high) for r in found]
+    diagrams = [reliability(*calibrated(seed), bins=5) for seed in range(40)]
+    inside = [(r.low <= r.predicted) & (r.predicted <= r.high) for r in diagrams]
     assert 0.85 <= np.mean(inside) <= 0.995
 
 

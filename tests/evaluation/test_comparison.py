@@ -1,4 +1,4 @@
-"""Models on the same cases: joined only where they are the same, kept in a file that is checked."""
+"""Models are compared on the same cases only, and a comparison's file is checked when it is read."""
 
 from __future__ import annotations
 
@@ -65,11 +65,11 @@ def test_a_patient_is_the_mean_of_its_slices_and_keeps_only_what_they_share() ->
     slices = comparison().slices
     assert len(by_patient) == 10
     first = by_patient.iloc[0]
-    own = slices[slices["patient"] == first["patient"]]
-    assert first["cnn"] == pytest.approx(own["cnn"].mean(), abs=1e-6)
+    patient_slices = slices[slices["patient"] == first["patient"]]
+    assert first["cnn"] == pytest.approx(patient_slices["cnn"].mean(), abs=1e-6)
     assert first["position"] == ""
     assert first["slice"] == ""
-    assert first["fold"] == own["fold"].iloc[0]
+    assert first["fold"] == patient_slices["fold"].iloc[0]
 
 
 @pytest.mark.parametrize("level", ["slice", "patient"])
@@ -82,8 +82,8 @@ def test_figures_are_those_of_the_model_s_own_predictions(level) -> None:
 
 
 def test_all_models_are_resampled_alike() -> None:
-    found = judged_models(comparison(), "slice", resamples=50)
-    assert np.array_equal(found["svm"].drawn, found["cnn"].drawn)
+    judged = judged_models(comparison(), "slice", resamples=50)
+    assert np.array_equal(judged["svm"].drawn, judged["cnn"].drawn)
 
 
 def test_a_file_gives_back_what_was_written(tmp_path: Path) -> None:
@@ -182,18 +182,20 @@ def test_a_model_s_own_probability_for_the_patient_stands_and_survives_the_file(
         {"set": "s", "patient": ["a", "a", "b", "b"], "slice": list("1234"), "group": list("aabb"),
          "label": [0, 0, 1, 1], "fold": 0}
     )  # fmt: skip
-    told = table.assign(probability=[0.2, 0.4, 0.6, 0.8], patient_probability=[0.1, 0.1, 0.9, 0.9])
+    predicted = table.assign(
+        probability=[0.2, 0.4, 0.6, 0.8], patient_probability=[0.1, 0.1, 0.9, 0.9]
+    )
     models = [
         ComparedModel(f, f, "study", "v", 0.5, "as published", {"s": "out-of-fold"})
         for f in ("svm", "cnn")
     ]
-    predictions = {"svm": told, "cnn": told.drop(columns="patient_probability")}
-    made = compared(models, {"s": "0"}, table, predictions, "2026-11-24")
-    write_comparison(made, tmp_path / "c.parquet")
-    for found in (made, read_comparison(tmp_path / "c.parquet", "c")):
-        cases = found.cases("patient")
+    predictions = {"svm": predicted, "cnn": predicted.drop(columns="patient_probability")}
+    written = compared(models, {"s": "0"}, table, predictions, "2026-11-24")
+    write_comparison(written, tmp_path / "c.parquet")
+    for compared_models in (written, read_comparison(tmp_path / "c.parquet", "c")):
+        cases = compared_models.cases("patient")
         np.testing.assert_allclose(cases["svm"], [0.1, 0.9], rtol=1e-6)
         np.testing.assert_allclose(cases["cnn"], [0.3, 0.7], rtol=1e-6)
-    wrong = told.assign(patient_probability=[0.1, 0.2, 0.9, 0.9])
+    wrong = predicted.assign(patient_probability=[0.1, 0.2, 0.9, 0.9])
     with pytest.raises(EvaluationError, match="one number"):
         compared(models, {"s": "0"}, table, {**predictions, "svm": wrong}, "2026-11-24")

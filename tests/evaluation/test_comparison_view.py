@@ -25,18 +25,18 @@ HALF = {"svm": 0.5, "cnn": 0.5}
 def test_the_cells_hold_as_many_cases_as_the_matrix_says(level, threshold) -> None:
     view = comparison_view(comparison(), level)
     thresholds = {"svm": threshold, "cnn": threshold}
-    for key, found in view.scores(thresholds).items():
+    for key, scores in view.scores(thresholds).items():
         rows = {cell: view.cell(key, cell, thresholds) for cell in ("tn", "fp", "fn", "tp")}
-        assert {cell: len(r) for cell, r in rows.items()} == vars(found.confusion)
+        assert {cell: len(r) for cell, r in rows.items()} == vars(scores.confusion)
         assert sorted(np.concatenate(list(rows.values()))) == list(range(len(view.cases)))
 
 
 def test_missed_cases_come_with_the_surest_first() -> None:
     view = comparison_view(comparison(), "slice")
-    shown = view.cases.iloc[view.cell("cnn", "fn", HALF)]["cnn"].to_numpy()
-    assert len(shown) > 1
-    assert (np.diff(shown) >= 0).all()
-    assert (shown < 0.5).all()
+    missed = view.cases.iloc[view.cell("cnn", "fn", HALF)]["cnn"].to_numpy()
+    assert len(missed) > 1
+    assert (np.diff(missed) >= 0).all()
+    assert (missed < 0.5).all()
 
 
 def test_cases_that_only_one_model_has_right_are_those_counted() -> None:
@@ -59,8 +59,8 @@ def test_two_folders_of_one_person_count_once_where_cases_must_be_independent() 
 def test_a_patient_is_shown_by_its_most_suspicious_slice() -> None:
     view = comparison_view(comparison(), "patient")
     shown = view.slice_of(3, "cnn")
-    own = view.comparison.slices.query("patient == @shown.patient")
-    assert shown["cnn"] == own["cnn"].max()
+    patient_slices = view.comparison.slices.query("patient == @shown.patient")
+    assert shown["cnn"] == patient_slices["cnn"].max()
     assert shown["patient"] == view.cases.iloc[3]["patient"]
 
 
@@ -68,11 +68,11 @@ def test_a_rule_s_threshold_never_rests_on_the_case_s_own_fold() -> None:
     whole = comparison(patients=20)
     every_bleed = TargetSensitivity(1.0)
     before = rule_thresholds(whole, "slice", "cnn", every_bleed)
-    own = (whole.slices["fold"] == 2).to_numpy()
-    absurd = whole.slices.assign(cnn=whole.slices["cnn"].where(~own, np.float32(0.01)))
+    in_fold = (whole.slices["fold"] == 2).to_numpy()
+    absurd = whole.slices.assign(cnn=whole.slices["cnn"].where(~in_fold, np.float32(0.01)))
     after = rule_thresholds(replace(whole, slices=absurd), "slice", "cnn", every_bleed)
-    assert np.array_equal(before[own], after[own])
-    assert (after[~own] == np.float32(0.01)).all()
+    assert np.array_equal(before[in_fold], after[in_fold])
+    assert (after[~in_fold] == np.float32(0.01)).all()
 
 
 def with_outside():
@@ -89,11 +89,11 @@ def with_outside():
 
 def test_an_outside_set_takes_the_threshold_of_all_patients_trained_on() -> None:
     both = with_outside()
-    found = rule_thresholds(both, "slice", "cnn", Youden())
+    thresholds = rule_thresholds(both, "slice", "cnn", Youden())
     home = (both.slices["set"] == "home").to_numpy()
     labels, probabilities = both.slices["label"].to_numpy(), both.slices["cnn"].to_numpy()
     expected = chosen_threshold(labels[home], probabilities[home], Youden())
-    assert set(found[~home]) == {np.float32(expected)}
+    assert set(thresholds[~home]) == {np.float32(expected)}
 
 
 def test_an_outside_set_alone_gives_no_threshold() -> None:
@@ -110,8 +110,8 @@ def test_one_class_only_is_refused() -> None:
 
 
 def test_one_patient_of_each_class_gives_figures_without_intervals() -> None:
-    found = comparison_view(comparison(patients=2, folds=1), "slice").scores(HALF)["cnn"]
-    assert not found.auroc.has_interval
+    scores = comparison_view(comparison(patients=2, folds=1), "slice").scores(HALF)["cnn"]
+    assert not scores.auroc.has_interval
 
 
 def test_parts_hold_every_case_once_and_shares_worked_by_hand() -> None:

@@ -1,4 +1,4 @@
-"""At 90 % confidence, 90 % of new patients of either class keep their true answer open."""
+"""At 90 % confidence, the true answer stays possible for 90 % of new patients of each class."""
 
 from __future__ import annotations
 

@@ -56,14 +56,14 @@ def exact_sensitivity(labels, probabilities, codes, drawn):
 
 def exact_precision(labels, probabilities, codes, drawn):
     """(resamples, 101) at the first threshold that reaches each recall, by scikit-learn."""
-    found = []
+    precisions = []
     for times in drawn:
         precision, recall, _ = precision_recall_curve(
             labels, probabilities, sample_weight=times[codes]
         )
         first = np.searchsorted(recall[::-1], np.maximum(GRID - 1e-9, 1e-9))
-        found.append(precision[::-1][first])
-    return np.array(found)
+        precisions.append(precision[::-1][first])
+    return np.array(precisions)
 
 
 def exact_average_precision(labels, probabilities, codes, drawn):
@@ -201,8 +201,8 @@ def test_the_band_contains_the_true_sensitivity_in_most_simulations():
     labels, probabilities, codes, drawn = clustered(99, patients=20_000, slices=1, resamples=1)
     once = np.ones((1, drawn.shape[1]))
     truth = exact_sensitivity(labels, probabilities, codes, once)[0, 20]
-    found = [roc_curve_with_band(*clustered(seed, resamples=200)) for seed in range(50)]
-    assert sum(curve.low[20] <= truth <= curve.high[20] for curve in found) >= 42
+    curves = [roc_curve_with_band(*clustered(seed, resamples=200)) for seed in range(50)]
+    assert sum(curve.low[20] <= truth <= curve.high[20] for curve in curves) >= 42
 
 
 def test_resampled_patients_give_wider_bands_than_resampled_slices():
@@ -220,7 +220,7 @@ def test_a_higher_confidence_gives_a_wider_band():
         assert np.mean(sure.high - sure.low) > np.mean(usual.high - usual.low)
 
 
-def test_classes_that_are_told_apart_without_an_error_leave_room_below_one():
+def test_classes_that_are_separated_without_an_error_leave_room_below_one():
     rows = [(f"p{n}", n % 2, 0.6 * (n % 2) + n / 100) for n in range(24)]
     roc, precision_recall = both_curves(arrays(rows))
     bound = unanimous_bound(12, 0.95)

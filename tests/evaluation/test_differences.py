@@ -129,11 +129,12 @@ def test_one_resample_gives_the_difference_of_scikit_learn_s_figures():
 def test_a_model_differs_from_itself_by_exactly_nothing_in_every_resample():
     labels, a, _, codes = clustered(0)
     drawn = drawn_for(labels, codes)
-    for own in (
+    for difference in (
         auroc_difference(labels, a, a, codes, drawn),
         accuracy_difference(labels, a >= 0.5, a >= 0.5, codes, drawn),
     ):
-        assert (own.value, own.low, own.high, own.share_above_zero) == (0.0, 0.0, 0.0, 0.0)
+        assert (difference.value, difference.share_above_zero) == (0.0, 0.0)
+        assert (difference.low, difference.high) == (0.0, 0.0)
 
 
 def test_a_model_that_only_spreads_its_probabilities_otherwise_has_the_same_auroc():
@@ -166,8 +167,8 @@ def test_the_share_above_zero_counts_the_resamples_that_the_better_model_wins():
     labels, a, b, codes = clustered(2)
     drawn = drawn_for(labels, codes, 50)
     rows = [auroc_difference(labels, a, b, codes, row[None]).low for row in drawn]
-    found = auroc_difference(labels, a, b, codes, drawn)
-    assert found.share_above_zero == np.mean(np.array(rows) > 0) > 0.5
+    difference = auroc_difference(labels, a, b, codes, drawn)
+    assert difference.share_above_zero == np.mean(np.array(rows) > 0) > 0.5
 
 
 def test_a_paired_interval_is_narrower_than_one_of_unrelated_resamples():
@@ -206,18 +207,18 @@ def test_two_different_models_without_an_error_are_not_said_to_be_surely_the_sam
     labels, _, _, codes = clustered(0, patients=20)
     random = np.random.default_rng(0)
     a, b = (0.6 * labels + 0.3 * random.random(len(labels)) for _ in "ab")
-    found = auroc_difference(labels, a, b, codes, drawn_for(labels, codes))
+    difference = auroc_difference(labels, a, b, codes, drawn_for(labels, codes))
     width = 1 - unanimous_bound(10, 0.95)
-    assert found.value == 0.0
-    assert (found.low, found.high) == (pytest.approx(-width), pytest.approx(width))
+    assert difference.value == 0.0
+    assert (difference.low, difference.high) == (pytest.approx(-width), pytest.approx(width))
 
 
 def test_a_model_that_wins_every_case_is_not_said_to_do_so_for_certain():
     labels, _, _, codes = clustered(0, patients=20)
     right, wrong = labels.astype(bool), ~labels.astype(bool)
-    found = accuracy_difference(labels, right, wrong, codes, drawn_for(labels, codes))
-    assert (found.value, found.high, found.share_above_zero) == (1.0, 1.0, 1.0)
-    assert found.low == pytest.approx(2 * unanimous_bound(10, 0.95) - 1)
+    difference = accuracy_difference(labels, right, wrong, codes, drawn_for(labels, codes))
+    assert (difference.value, difference.high, difference.share_above_zero) == (1.0, 1.0, 1.0)
+    assert difference.low == pytest.approx(2 * unanimous_bound(10, 0.95) - 1)
 
 
 @pytest.mark.parametrize("patients", [1, 2, 3])
@@ -226,13 +227,13 @@ def test_too_few_patients_give_a_difference_without_an_interval(patients):
     # One patient alone must have slices of both classes, so that there is an AUROC.
     labels = np.arange(len(labels)) % 2 if patients == 1 else labels
     drawn = drawn_for(labels, codes)
-    for found in (
+    for difference in (
         auroc_difference(labels, a, b, codes, drawn),
         accuracy_difference(labels, a >= 0.5, b >= 0.5, codes, drawn),
     ):
-        assert math.isfinite(found.value)
-        assert not found.has_interval
-        assert math.isnan(found.share_above_zero)
+        assert math.isfinite(difference.value)
+        assert not difference.has_interval
+        assert math.isnan(difference.share_above_zero)
 
 
 def test_among_bleeding_cases_only_the_accuracies_still_differ_but_there_is_no_auroc():
@@ -241,8 +242,8 @@ def test_among_bleeding_cases_only_the_accuracies_still_differ_but_there_is_no_a
     codes = np.unique(codes[bleeding], return_inverse=True)[1]
     labels, a, b = labels[bleeding], a[bleeding], b[bleeding]
     drawn = drawn_for(labels, codes)
-    found = accuracy_difference(labels, a >= 0.5, b >= 0.5, codes, drawn)
-    assert found.low < found.value == pytest.approx((a >= 0.5).mean() - (b >= 0.5).mean())
+    difference = accuracy_difference(labels, a >= 0.5, b >= 0.5, codes, drawn)
+    assert difference.low < difference.value == pytest.approx((a >= 0.5).mean() - (b >= 0.5).mean())
     with pytest.raises(EvaluationError, match="Every case is labelled 'hemorrhage'"):
         auroc_difference(labels, a, b, codes, drawn)
 
@@ -290,7 +291,7 @@ def test_a_difference_is_a_metric_that_pages_can_draw_like_any_other():
         ),
     ],
 )
-def test_a_difference_is_told_in_plain_words(difference, sentence):
+def test_a_difference_is_described_in_plain_words(difference, sentence):
     assert difference_sentence("CNN", "RNN", difference, "AUROC") == sentence
 
 

@@ -1,4 +1,4 @@
-"""A slice's probability is its own; where only folders are labelled, the folder's answer is judged."""
+"""Slices are judged by their own labels; where only folders have labels, the patient's answer is."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from hemodetect.evaluation.metrics import level_scores
 
 
 def predictions(own_labels: bool) -> pd.DataFrame:
-    """Eight patients of six slices, half of them bleeding; in two slices, or by the whole folder."""
+    """Eight patients of six slices; half of them bleed. The label is of the slice or of the folder."""
     rows = []
     for patient in range(8):
         for number in range(6):
-            shown = patient % 2 == 1 and number in (2, 3)
+            bleeds = patient % 2 == 1 and number in (2, 3)
             rows.append(
                 {
                     "patient": f"p{patient}",
                     "slice": f"p{patient}/{number}",
-                    "label": int(shown if own_labels else patient % 2),
-                    "probability": np.float32(0.4 if shown else 0.1),
+                    "label": int(bleeds if own_labels else patient % 2),
+                    "probability": np.float32(0.4 if bleeds else 0.1),
                     "patient_probability": np.float32(0.9 if patient % 2 else 0.2),
                 }
             )
     return pd.DataFrame(rows)
 
 
-def test_labels_of_folders_are_told_from_those_of_slices() -> None:
+def test_labels_of_folders_are_distinguished_from_those_of_slices() -> None:
     assert has_folder_labels(predictions(own_labels=False))
     assert not has_folder_labels(predictions(own_labels=True))
     single = predictions(own_labels=True).assign(patient=lambda t: t["slice"])
@@ -39,15 +39,15 @@ def test_labels_of_folders_are_told_from_those_of_slices() -> None:
 
 
 def test_own_labels_are_met_by_the_slices_at_their_threshold() -> None:
-    found = level_scores(predictions(True), "slice", threshold=0.5, slice_threshold=0.3)
-    assert (found.sensitivity.value, found.specificity.value) == (1, 1)
-    assert found.threshold == 0.3
+    scores = level_scores(predictions(True), "slice", threshold=0.5, slice_threshold=0.3)
+    assert (scores.sensitivity.value, scores.specificity.value) == (1, 1)
+    assert scores.threshold == 0.3
 
 
 def test_a_folder_s_label_is_met_by_the_patient_s_answer() -> None:
     table = predictions(False)
-    found = level_scores(table, "slice", threshold=0.5, slice_threshold=0.3)
-    assert (found.sensitivity.value, found.specificity.value, found.threshold) == (1, 1, 0.5)
+    scores = level_scores(table, "slice", threshold=0.5, slice_threshold=0.3)
+    assert (scores.sensitivity.value, scores.specificity.value, scores.threshold) == (1, 1, 0.5)
     # A model whose slices do not answer for themselves is judged by them, as the study's were.
     paper = level_scores(table, "slice", threshold=0.5, slice_threshold=None)
     assert paper.sensitivity.value == 0

@@ -1,4 +1,4 @@
-"""Intervals: that they resample patients, cover the truth, and say where they cannot be made."""
+"""Intervals resample patients, cover the truth, and say when they cannot be calculated."""
 
 import math
 
@@ -31,7 +31,7 @@ def clustered(seed: int, patients: int = 60, slices: int = 15) -> pd.DataFrame:
 
 
 def by_slice(predictions: pd.DataFrame) -> pd.DataFrame:
-    """The same slices as if each were a patient of its own."""
+    """The same slices, each as a separate patient."""
     return predictions.assign(patient=predictions["patient"] + "/" + predictions["slice"])
 
 
@@ -43,20 +43,22 @@ def test_the_interval_contains_the_truth_in_most_simulations():
     spread = math.hypot(SPREAD_OF_PATIENTS, SPREAD_OF_SLICES)
     true_sensitivity = norm.cdf(DISTANCE / 2 / spread)
     true_auroc = norm.cdf(DISTANCE / spread / math.sqrt(2))
-    found = [scores(clustered(seed), resamples=400) for seed in range(100)]
+    simulations = [scores(clustered(seed), resamples=400) for seed in range(100)]
     for name, truth in [
         ("sensitivity", true_sensitivity),
         ("accuracy", true_sensitivity),
         ("auroc", true_auroc),
     ]:
-        metrics = [getattr(score, name) for score in found]
+        metrics = [getattr(score, name) for score in simulations]
         assert sum(m.low <= truth <= m.high for m in metrics) >= 88, name
 
 
 def test_an_interval_that_resampled_slices_would_miss_the_truth_far_too_often():
     truth = norm.cdf(DISTANCE / 2 / math.hypot(SPREAD_OF_PATIENTS, SPREAD_OF_SLICES))
-    found = [scores(by_slice(clustered(seed, 30)), resamples=100).accuracy for seed in range(40)]
-    assert sum(m.low <= truth <= m.high for m in found) <= 28
+    accuracies = [
+        scores(by_slice(clustered(seed, 30)), resamples=100).accuracy for seed in range(40)
+    ]
+    assert sum(m.low <= truth <= m.high for m in accuracies) <= 28
 
 
 def test_resampling_patients_gives_wider_intervals_than_resampling_slices():
@@ -82,13 +84,13 @@ def test_a_group_drawn_twice_counts_its_slices_twice():
     label, probability = predictions["label"].to_numpy(), predictions["probability"].to_numpy()
     codes = predictions["patient"].str[1:].astype(int).to_numpy()
     drawn = np.array([[2, 0, 1, 3, 0, 0], [1, 1, 0, 0, 2, 2]], dtype=float)
-    found = rates(group_counts(label, probability, probability >= 0.5, codes), drawn)
+    resampled = rates(group_counts(label, probability, probability >= 0.5, codes), drawn)
     for row, times in enumerate(drawn.astype(int)):
         again = np.repeat(np.arange(len(codes)), times[codes])
         expected = roc_auc_score(label[again], probability[again])
-        assert found["auroc"][row] == pytest.approx(expected, abs=1e-12)
+        assert resampled["auroc"][row] == pytest.approx(expected, abs=1e-12)
         accuracy = np.mean((probability[again] >= 0.5) == label[again])
-        assert found["accuracy"][row] == pytest.approx(accuracy, abs=1e-12)
+        assert resampled["accuracy"][row] == pytest.approx(accuracy, abs=1e-12)
 
 
 def test_no_resample_lacks_a_class_and_each_draws_as_many_groups_as_there_are():

@@ -55,7 +55,7 @@ def test_ten_cases_of_fourteen_raters_as_fleiss_kappa_is_commonly_worked_out() -
     assert fleiss_kappa(counts) == pytest.approx(0.210, abs=5e-4)
 
 
-def test_it_is_scikit_learn_s_for_any_calls() -> None:
+def test_kappa_is_scikit_learn_s_for_any_calls() -> None:
     random = np.random.default_rng(1)
     for _ in range(50):
         first, second = random.choice(["hemorrhage", "none", "unsure"], (2, 20))
@@ -75,9 +75,9 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     for _ in range(1000):
         truth = random.random(60) < 0.5
         first, second = (np.where(random.random(60) < 0.85, truth, ~truth) for _ in range(2))
-        found = cohen_kappa_with_interval(first, second, resamples=500)
+        kappa = cohen_kappa_with_interval(first, second, resamples=500)
         # Both right or both wrong: 0.85**2 + 0.15**2 = 0.745, by chance 0.5.
-        covered.append(found.low <= 0.49 <= found.high)
+        covered.append(kappa.low <= 0.49 <= kappa.high)
     assert 0.91 <= np.mean(covered) <= 0.97
 
 

@@ -39,11 +39,11 @@ ratios = st.sampled_from([0.1, 0.5, 1, 2, 3, 10, 1 / 3])
 
 
 def every_threshold(probabilities: np.ndarray) -> list[float]:
-    """Thresholds on, just above and half way between all probabilities, and both ends."""
-    seen = np.unique(probabilities.astype(np.float32))
-    above = np.nextafter(seen, np.float32(2))
-    middles = (seen[1:].astype(float) + seen[:-1]) / 2
-    inside = np.concatenate([seen, above[above <= 1], middles])
+    """Thresholds at, just above and half way between all probabilities, and 0 and 1."""
+    distinct = np.unique(probabilities.astype(np.float32))
+    above = np.nextafter(distinct, np.float32(2))
+    middles = (distinct[1:].astype(float) + distinct[:-1]) / 2
+    inside = np.concatenate([distinct, above[above <= 1], middles])
     return sorted({0.0, 1.0, *inside.tolist()})
 
 
@@ -90,16 +90,16 @@ def test_the_youden_index_is_the_best_of_scikit_learn_s_roc_curve(case):
 
 @settings(max_examples=150, deadline=None)
 @given(cases, sensitivities)
-def test_the_wanted_sensitivity_is_reached_and_by_no_higher_threshold(case, wanted):
+def test_the_wanted_sensitivity_is_reached_and_by_no_higher_threshold(case, target):
     labels, probabilities = case
-    chosen = chosen_threshold(labels, probabilities, TargetSensitivity(wanted))
-    enough = math.ceil(round(wanted * 20) * int(labels.sum()) / 20)
-    found = {
+    chosen = chosen_threshold(labels, probabilities, TargetSensitivity(target))
+    enough = math.ceil(round(target * 20) * int(labels.sum()) / 20)
+    detected = {
         threshold: int(labels.sum()) - outcome(labels, probabilities, threshold)[0]
         for threshold in (*every_threshold(probabilities), chosen)
     }
-    assert found[chosen] >= enough
-    assert chosen == max(threshold for threshold, count in found.items() if count >= enough)
+    assert detected[chosen] >= enough
+    assert chosen == max(threshold for threshold, count in detected.items() if count >= enough)
 
 
 @settings(max_examples=150, deadline=None)
@@ -179,7 +179,7 @@ def test_an_extreme_cost_ratio_does_not_overflow(ratio):
 
 
 def folded(seed: int = 0, n: int = 60) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Labels, probabilities that know a little, and three folds."""
+    """Labels, probabilities that depend weakly on them, and three folds."""
     random = np.random.default_rng(seed)
     labels = random.integers(0, 2, n)
     return labels, np.clip(0.3 * labels + 0.7 * random.random(n), 0, 1), np.arange(n) % 3
@@ -198,30 +198,30 @@ def test_a_fold_s_threshold_is_the_one_chosen_on_all_other_folds(rule):
 @pytest.mark.parametrize("rule", [Youden(), TargetSensitivity(0.9), CostRatio(3)])
 def test_absurd_labels_and_probabilities_in_a_fold_leave_its_own_threshold_as_it_was(rule):
     labels, probabilities, folds = folded()
-    own = folds == 1
-    absurd_labels = np.where(own, 1 - labels, labels)
-    absurd_probabilities = np.where(own, 1 - probabilities, probabilities)
+    in_fold = folds == 1
+    absurd_labels = np.where(in_fold, 1 - labels, labels)
+    absurd_probabilities = np.where(in_fold, 1 - probabilities, probabilities)
     before = thresholds_on_other_folds(labels, probabilities, folds, rule)
     after = thresholds_on_other_folds(absurd_labels, absurd_probabilities, folds, rule)
-    assert (before[own] == after[own]).all()
-    assert (before[~own] != after[~own]).any()
+    assert (before[in_fold] == after[in_fold]).all()
+    assert (before[~in_fold] != after[~in_fold]).any()
 
 
 def test_thresholds_of_other_folds_flatter_less_than_the_threshold_chosen_on_the_same_cases():
-    own, other = [], []
+    on_same_cases, on_other_folds = [], []
     for seed in range(40):
         random = np.random.default_rng(seed)
         labels, probabilities = np.arange(60) // 3 % 2, random.random(60)
         truth, folds = labels.astype(bool), np.arange(60) % 3
         chosen = chosen_threshold(labels, probabilities, Youden())
-        own.append(youden(truth, probabilities, chosen))
+        on_same_cases.append(youden(truth, probabilities, chosen))
         thresholds = thresholds_on_other_folds(labels, probabilities, folds, Youden())
         calls = called(probabilities, thresholds)
-        other.append(calls[truth].mean() - calls[~truth].mean())
+        on_other_folds.append(calls[truth].mean() - calls[~truth].mean())
     # The probabilities know nothing, so an honest index is 0; 0.02 is the standard error of the
     # mean of 40 indices of 30 + 30 cases.
-    assert np.mean(own) > 5 * 0.02
-    assert abs(np.mean(other)) < 3 * 0.02
+    assert np.mean(on_same_cases) > 5 * 0.02
+    assert abs(np.mean(on_other_folds)) < 3 * 0.02
 
 
 def test_a_single_fold_is_refused():

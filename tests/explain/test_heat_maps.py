@@ -17,13 +17,13 @@ from hemodetect.models.recipes import NetworkRecipe
 
 @pytest.fixture(scope="module")
 def network() -> keras.Model:
-    """Untrained, its dense weights made positive, so that every map has something in it."""
+    """An untrained network. Its dense weights are positive, so that no map is empty."""
     keras.utils.set_random_seed(2)
-    made = cnn(NetworkRecipe("cnn", "small", size=128, depth=5))
-    for layer in made.layers:
+    model = cnn(NetworkRecipe("cnn", "small", size=128, depth=5))
+    for layer in model.layers:
         if isinstance(layer, keras.layers.Dense):
             layer.set_weights([np.abs(weights) for weights in layer.get_weights()])
-    return made
+    return model
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +65,8 @@ def test_a_saturated_network_still_gives_a_map(network, slices) -> None:
 
 @pytest.mark.parametrize("method", GRADIENT_METHODS)
 def test_every_method_gives_a_map_of_the_slice(network, slices, method) -> None:
-    found = slice_map(source_of(network, slices), 0, method)
-    assert found.shape == (128, 128)
-    assert found.dtype == np.float32
-    assert found.min() >= 0
-    assert np.isfinite(found).all()
+    heat_map = slice_map(source_of(network, slices), 0, method)
+    assert heat_map.shape == (128, 128)
+    assert heat_map.dtype == np.float32
+    assert heat_map.min() >= 0
+    assert np.isfinite(heat_map).all()

@@ -84,7 +84,7 @@ def test_a_map_is_in_register_with_a_slice_that_is_not_square() -> None:
 def test_attention_lies_at_its_rows() -> None:
     weights = np.full(244, 0.5 / 243, np.float32)
     weights[61] = 0.5
-    shown = in_register(attention_maps(weights[None])[0], (512, 512))
-    assert abs(int(shown[:, 0].argmax()) - 61.5 * 512 / 244) < 3
-    assert shown.max() <= 1
-    np.testing.assert_array_equal(shown[:, 0], shown[:, 511])
+    heat_map = in_register(attention_maps(weights[None])[0], (512, 512))
+    assert abs(int(heat_map[:, 0].argmax()) - 61.5 * 512 / 244) < 3
+    assert heat_map.max() <= 1
+    np.testing.assert_array_equal(heat_map[:, 0], heat_map[:, 511])

@@ -1,4 +1,4 @@
-"""What the figures carry: traces, what a click gives, ranges, and colours one can tell apart."""
+"""What the figures hold: traces, data for a click, ranges, and colours that can be told apart."""
 
 from itertools import combinations
 
@@ -47,9 +47,9 @@ def test_every_point_of_every_family_carries_the_index_of_its_slice(slices):
 
 
 def test_probabilities_are_drawn_in_percent_over_the_whole_range():
-    given = probabilities(30)
-    figure = slice_probabilities(given, HALF, current=0)
-    assert figure.data[2].y == pytest.approx(100 * given["cnn"])
+    by_family = probabilities(30)
+    figure = slice_probabilities(by_family, HALF, current=0)
+    assert figure.data[2].y == pytest.approx(100 * by_family["cnn"])
     low, high = figure.layout.yaxis.range
     assert low <= 0
     assert high >= 100
@@ -79,15 +79,15 @@ def test_thresholds_of_their_own_are_drawn_and_named_for_each_family():
 
 
 def test_a_slice_at_its_threshold_is_called_suspicious_in_words():
-    given = {"cnn": np.array([0.3, 0.7], np.float32)}
-    figure = slice_probabilities(given, {"cnn": 0.7}, current=0)
+    by_family = {"cnn": np.array([0.3, 0.7], np.float32)}
+    figure = slice_probabilities(by_family, {"cnn": 0.7}, current=0)
     assert list(figure.data[0].text) == ["not suspicious", "suspicious"]
 
 
 def test_a_family_that_was_not_run_leaves_no_trace():
-    given = probabilities(4)
-    del given["rnn"]
-    figure = slice_probabilities(given, HALF, current=0)
+    by_family = probabilities(4)
+    del by_family["rnn"]
+    figure = slice_probabilities(by_family, HALF, current=0)
     assert len(figure.data) == 4
     assert "RNN" not in [trace.name for trace in figure.data]
 
@@ -135,8 +135,8 @@ PROTANOPIA = np.array(
 
 @pytest.mark.parametrize("vision", [np.eye(3), DEUTERANOPIA, PROTANOPIA])
 def test_family_colours_differ_with_and_without_red_and_green_vision(vision):
-    seen = [vision @ linear_rgb(style.colour) for style in FAMILY_STYLE.values()]
-    lab = [oklab(np.clip(colour, 0, 1)) for colour in seen]
+    colours = [vision @ linear_rgb(style.colour) for style in FAMILY_STYLE.values()]
+    lab = [oklab(np.clip(colour, 0, 1)) for colour in colours]
     assert min(np.linalg.norm(a - b) for a, b in combinations(lab, 2)) > 0.06
 
 
@@ -195,8 +195,8 @@ def test_a_difference_cell_gives_both_models_and_counts_what_only_the_row_has_ri
     a, b = np.array([True, True, False, True]), np.array([False, True, True, True])
     counts = {("svm", "cnn"): agreement(labels, a, b), ("cnn", "svm"): agreement(labels, b, a)}
     (cells,) = difference_matrix(counts, {"svm": "SVM", "cnn": "CNN"}).data
-    shown = dict(zip(map(tuple, cells.customdata), cells.text, strict=True))
-    assert shown == {("svm", "cnn"): "<b>2</b>", ("cnn", "svm"): "<b>0</b>"}
+    cell_texts = dict(zip(map(tuple, cells.customdata), cells.text, strict=True))
+    assert cell_texts == {("svm", "cnn"): "<b>2</b>", ("cnn", "svm"): "<b>0</b>"}
     assert list(zip(cells.x, cells.y, strict=True)) == [(1, 0), (0, 1)]
 
 
@@ -206,14 +206,14 @@ def test_the_learning_curve_shows_both_measures_and_the_epoch_kept():
     assert ("Training", "x", [0.7, 0.5, 0.3]) in by_axis
     assert ("Validation", "x", [0.7, 0.6, 0.8]) in by_axis
     assert ("Training", "x2", [50, 70, 90]) in by_axis
-    kept = [trace for trace in figure.data if trace.name == "Epoch kept"]
-    assert [(list(trace.x), list(trace.y)) for trace in kept] == [([2], [0.6])]
+    kept_epochs = [trace for trace in figure.data if trace.name == "Epoch kept"]
+    assert [(list(trace.x), list(trace.y)) for trace in kept_epochs] == [([2], [0.6])]
 
 
 def test_several_folds_share_one_legend():
     folds = pd.concat([HISTORY.assign(fold=number) for number in range(3)])
-    shown = [trace.name for trace in learning_curve(folds).data if trace.showlegend]
-    assert sorted(shown) == ["Epoch kept", "Training", "Validation"]
+    legend = [trace.name for trace in learning_curve(folds).data if trace.showlegend]
+    assert sorted(legend) == ["Epoch kept", "Training", "Validation"]
 
 
 def test_a_training_whose_loss_was_never_finite_keeps_no_epoch():

@@ -1,4 +1,4 @@
-"""What is no head CT in a brain window is stopped; what can be repaired is; the rest is cautioned."""
+"""Input that is no head CT in a brain window is repaired or stopped; a doubtful one has a caution."""
 
 from __future__ import annotations
 
@@ -130,9 +130,9 @@ def test_contrast_in_the_header_is_cautioned() -> None:
 
 
 def test_a_gap_between_slices_is_named() -> None:
-    kept = [n for n in range(31) if n not in (12, 13, 20)]
-    heights = [positions()[n] for n in kept]
-    (caution,) = checked_study(study([HEAD[n] for n in kept], heights=heights)).cautions
+    remaining = [n for n in range(31) if n not in (12, 13, 20)]
+    heights = [positions()[n] for n in remaining]
+    (caution,) = checked_study(study([HEAD[n] for n in remaining], heights=heights)).cautions
     assert "between slices 12 and 13 (15.0 mm), between slices 18 and 19 (10.0 mm)" in caution
     assert "the others are 5.0 mm apart" in caution
 
@@ -172,7 +172,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_cases_that_went_wrong_are_right(name: str) -> None:
+def test_cases_that_once_went_wrong_are_checked_rightly(name: str) -> None:
     file = SHARED / "cases" / f"{name}.zip"
     if not file.is_file():
         pytest.skip("the cases are not beside the repository (shared/cases)")

@@ -70,9 +70,9 @@ def test_a_map_is_trained_where_blood_is_known_and_asked_for_where_it_must_be() 
     assert float(map_loss(hint, maps)[0]) == pytest.approx(0, abs=1e-6)
     hint[0, :4, :4, 2] = 1  # blood must be in the corner
     demanded = float(map_loss(hint, maps)[0])
-    found = maps.copy()
-    found[0, 2, 2] = 0.99
-    assert float(map_loss(hint, found)[0]) < 0.1 * demanded
+    in_corner = maps.copy()
+    in_corner[0, 2, 2] = 0.99
+    assert float(map_loss(hint, in_corner)[0]) < 0.1 * demanded
     elsewhere = maps.copy()
     elsewhere[0, 20, 20] = 0.99
     assert float(map_loss(hint, elsewhere)[0]) == pytest.approx(demanded, rel=1e-5)
@@ -120,10 +120,10 @@ def test_a_training_that_was_cut_off_ends_where_a_whole_one_does(
 def test_a_slice_without_a_head_is_the_least_suspicious() -> None:
     grey = drawn_series(9, 1)
     grey[8] = 0
-    found = BloodModel(blood_network()).findings(standard_series(grey))
-    assert found.logits.argmin() == 8
-    assert found.features[8, :6].max() == -9
-    assert found.maps.shape == (9, 24, 24)
+    findings = BloodModel(blood_network()).findings(standard_series(grey))
+    assert findings.logits.argmin() == 8
+    assert findings.features[8, :6].max() == -9
+    assert findings.maps.shape == (9, 24, 24)
 
 
 def test_a_study_s_logit_is_that_of_few_slices_and_of_none_outside_the_brain() -> None:

@@ -53,9 +53,9 @@ def _flattened(grey: np.ndarray) -> np.ndarray:
 def test_svm_equals_the_direct_fit(slices, direct, kernel: str) -> None:
     train, labels, test = slices
     expected = SVC(kernel=kernel, tol=1e-6).fit(direct[0], labels).decision_function(direct[1])
-    found = exact_svm(train, labels, kernel, 1.0, tol=1e-6).decisions(test)
-    np.testing.assert_allclose(found, expected, atol=1e-3)
-    np.testing.assert_array_equal(found > 0, expected > 0)
+    decisions = exact_svm(train, labels, kernel, 1.0, tol=1e-6).decisions(test)
+    np.testing.assert_allclose(decisions, expected, atol=1e-3)
+    np.testing.assert_array_equal(decisions > 0, expected > 0)
 
 
 def test_logistic_regression_equals_the_direct_fit(slices, direct) -> None:
@@ -67,9 +67,9 @@ def test_logistic_regression_equals_the_direct_fit(slices, direct) -> None:
     recipe = replace(recipe_named("logistic", "paper"), max_iter=50_000)
     coefficients, intercept, _ = row_space_fit(gram_matrix(standardised), labels, recipe, tol=1e-10)
     weights = CHANNELS * (standardised.T @ coefficients)
-    found = scale.standardised(test) @ weights + intercept
-    np.testing.assert_allclose(found, expected, atol=1e-3)
-    np.testing.assert_array_equal(found > 0, expected > 0)
+    decisions = scale.standardised(test) @ weights + intercept
+    np.testing.assert_allclose(decisions, expected, atol=1e-3)
+    np.testing.assert_array_equal(decisions > 0, expected > 0)
 
 
 def test_all_components_lose_nothing(slices) -> None:
@@ -95,23 +95,23 @@ def test_a_saved_model_predicts_what_it_did_before(slices, tmp_path: Path, famil
     fit = fit_slices(training, settings, Run(tmp_path, report=lambda _: None))
     fit.model.save(tmp_path)
     again = load_model(tmp_path, settings)
-    found = again.predict(test).slices
-    assert found.dtype == np.float32
-    assert 0 <= found.min() <= found.max() <= 1
-    np.testing.assert_allclose(found, fit.model.predict(test).slices, atol=1e-5)
+    probabilities = again.predict(test).slices
+    assert probabilities.dtype == np.float32
+    assert 0 <= probabilities.min() <= probabilities.max() <= 1
+    np.testing.assert_allclose(probabilities, fit.model.predict(test).slices, atol=1e-5)
 
 
 def test_calibration_never_mixes_units_and_never_turns_a_model_round() -> None:
     labels = np.tile([0, 1], 30)
     units = np.repeat(np.arange(15), 4)
-    seen: list[tuple[set[int], set[int]]] = []
+    splits: list[tuple[set[int], set[int]]] = []
 
     def worse_than_chance(train: np.ndarray, test: np.ndarray) -> np.ndarray:
-        seen.append((set(units[train]), set(units[test])))
+        splits.append((set(units[train]), set(units[test])))
         return 1.0 - 2.0 * labels[test]
 
     sigmoid = calibrated(labels, units, worse_than_chance, seed=0)
-    assert seen
-    assert all(not train & test for train, test in seen)
+    assert splits
+    assert all(not train & test for train, test in splits)
     assert sigmoid.slope > 0
     np.testing.assert_allclose(sigmoid.probabilities(np.zeros(1)), 0.5, atol=0.01)

@@ -41,11 +41,11 @@ def test_a_tuned_network_has_the_depth_dropout_and_penalty_that_were_asked_for(f
 
 
 def test_attention_weights_of_the_rows_sum_to_one() -> None:
-    found = _network("attention_rnn").predict(_slices(244, 3))
-    assert found.slices.shape == (3,)
-    assert found.row_attention is not None
-    assert found.row_attention.shape == (3, 244)
-    np.testing.assert_allclose(found.row_attention.sum(axis=1), 1, rtol=1e-5)
+    prediction = _network("attention_rnn").predict(_slices(244, 3))
+    assert prediction.slices.shape == (3,)
+    assert prediction.row_attention is not None
+    assert prediction.row_attention.shape == (3, 244)
+    np.testing.assert_allclose(prediction.row_attention.sum(axis=1), 1, rtol=1e-5)
 
 
 def test_a_batch_that_is_not_full_changes_no_answer() -> None:
@@ -111,9 +111,9 @@ def _network(family: str) -> NetworkModel:
 
 
 def _recipe(family: str) -> NetworkRecipe:
-    found = recipe_named(family, "paper")
-    assert isinstance(found, NetworkRecipe)
-    return found
+    recipe = recipe_named(family, "paper")
+    assert isinstance(recipe, NetworkRecipe)
+    return recipe
 
 
 def _slices(size: int, n: int) -> np.ndarray:

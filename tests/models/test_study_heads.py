@@ -1,4 +1,4 @@
-"""Every family's head finds what the findings show, and is the same after it was saved."""
+"""The head of every family learns what the findings show, and is the same after saving."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from hemodetect.training.head_training import HeadSeries, fitted_head, fitted_sc
 def series(seed: int, bleeding: bool, slices: int = 40, labelled: bool = False) -> HeadSeries:
     """Findings whose first three of ten values rise in the bleeding middle of the series."""
     random = np.random.default_rng(seed)
-    shown = np.zeros(slices, bool)
-    shown[slices // 3 : slices // 2] = bleeding
+    bleeds = np.zeros(slices, bool)
+    bleeds[slices // 3 : slices // 2] = bleeding
     features = random.normal(0, 1, (slices, 10)).astype(np.float32)
-    features[shown, :3] += 6
-    evidence = (random.normal(-2, 1, slices) + 4 * shown).astype(np.float32)
+    features[bleeds, :3] += 6
+    evidence = (random.normal(-2, 1, slices) + 4 * bleeds).astype(np.float32)
     nothing = np.zeros((0, 0, 0), np.float32)
     findings = SliceFindings(evidence, features, *2 * [np.ones(slices, bool)], nothing)
-    labels = shown.astype(int) if labelled else np.full(slices, int(bleeding))
+    labels = bleeds.astype(int) if labelled else np.full(slices, int(bleeding))
     return HeadSeries(
         findings, labels, labelled, slices >= 8, "labelled" if labelled else "folders"
     )
@@ -90,8 +90,8 @@ def test_a_slice_and_its_study_have_scales_of_their_own() -> None:
     head = fitted_head([], recipe("cnn"), seed=0)
     findings = series(1, True).findings
     (answers,), evidence = study_predictions([findings], head, scale), head.logits(findings)
-    own = 2 * evidence.slices - 1
-    np.testing.assert_allclose(answers.slices, 1 / (1 + np.exp(-own)), rtol=1e-5)
+    logits = 2 * evidence.slices - 1
+    np.testing.assert_allclose(answers.slices, 1 / (1 + np.exp(-logits)), rtol=1e-5)
     assert answers.patient == pytest.approx(1 / (1 + np.exp(-evidence.study)), rel=1e-5)
 
 
@@ -99,7 +99,7 @@ def test_a_slice_and_its_study_have_scales_of_their_own() -> None:
 def test_a_slice_s_probability_never_contains_the_study_s_verdict(
     family: str, heads: dict[str, StudyHead]
 ) -> None:
-    """The same slice among bleeding ones and among normal ones has one probability."""
+    """A slice has the same probability among bleeding slices and among normal ones."""
     scale = StudyScale(Sigmoid(1.0, 0.0), Sigmoid(1.0, 0.0))
     findings = [series(seed, bleeding).findings for seed, bleeding in ((1, True), (2, False))]
     alone = [
@@ -125,7 +125,7 @@ def test_many_series_at_once_are_answered_as_one_by_one(
 
 
 def test_a_scale_rests_on_studies_of_both_kinds_and_on_slices_with_own_labels() -> None:
-    """A set whose patients all bleed has no say in the study's scale, folders none in the slices'."""
+    """No set whose patients all bleed sets the study's scale; no folders' labels set the slices'."""
     head = fitted_head([], recipe("cnn"), seed=0)
     both = [series(s, s % 2 == 1, labelled=True) for s in range(12)]
     folders = [series(20 + s, s % 2 == 1) for s in range(12)]
@@ -144,7 +144,7 @@ def test_a_sigmoid_never_turns_a_model_round() -> None:
     assert fitted_sigmoid(evidence, labels, np.ones(4)).slope > 0
 
 
-def test_of_slices_without_a_head_nothing_is_said() -> None:
+def test_slices_without_a_head_are_not_judged() -> None:
     scale = StudyScale(Sigmoid(1.0, 0.0), Sigmoid(1.0, 0.0))
     head, findings = fitted_head([], recipe("cnn"), seed=0), series(1, True).findings
     blind, seen_but_one = study_predictions(
@@ -169,7 +169,7 @@ def named(family: str, training: list[HeadSeries]) -> SliceHead:
 
 
 def test_a_study_is_judged_by_its_maps_too() -> None:
-    """Blood that the maps show and the slices' logits do not: the mean of logits cannot tell."""
+    """The maps show blood and the slices' logits do not: the mean of the logits is not enough."""
 
     def shown_by_maps(seed: int) -> HeadSeries:
         one = series(seed, seed % 2 == 1)

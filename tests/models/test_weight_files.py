@@ -1,4 +1,4 @@
-"""Weights in half their size come back, and a shared file of weights is found by its content."""
+"""Weights are stored at half their size, and a shared file of weights is found by its content."""
 
 from __future__ import annotations
 

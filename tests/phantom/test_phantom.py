@@ -1,4 +1,4 @@
-"""The head-CT phantom: tissue, bleeds, pose, and what a reader gets of its files."""
+"""The head-CT phantom: tissue, bleeds, pose, and what is read from its files."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def quiet(seed: int) -> Phantom:
 
 @cache
 def vault(*bleeds: Bleed, seed: int = 0) -> Phantom:
-    """The head from the sella upwards, where bleeds lie; its base takes most of the time."""
+    """The head from the sella upwards, where bleeds lie; the base would take most of the time."""
     return head_phantom(bleeds, seed=seed, **COARSE | {"slices": 15})
 
 

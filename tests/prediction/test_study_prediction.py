@@ -36,7 +36,7 @@ class Brightness:
     """A model whose probability is the mean grey; it attends to the bright rows."""
 
     size: int
-    seen: list[np.ndarray] = field(default_factory=list)
+    inputs: list[np.ndarray] = field(default_factory=list)
 
     def probabilities(self, grey: np.ndarray) -> np.ndarray:
         return (grey.mean(axis=(1, 2)) / 255).astype(np.float32)
@@ -49,7 +49,7 @@ class Brightness:
         raise NoHeatMaps("It has no convolutions.")
 
     def predict(self, grey: np.ndarray, cache: SeriesCache | None = None) -> SeriesPrediction:
-        self.seen.append(grey)
+        self.inputs.append(grey)
         rows = grey.mean(axis=2) + 1
         weights = (rows / rows.sum(axis=1, keepdims=True)).astype(np.float32)
         return mean_prediction(self.probabilities(grey), weights)
@@ -68,7 +68,7 @@ def released(family: str, fitted: FittedModel, threshold: float = 0.5) -> Releas
 
 
 def study_of(*greys: int) -> Study:
-    """Even grey slices of 24 x 20, one a value."""
+    """Slices of 24 x 20 pixels, one for each value; a slice has that value everywhere."""
     slices = tuple(
         Slice(np.full((24, 20), grey, np.uint8), "grey", f"{i}.png") for i, grey in enumerate(greys)
     )
@@ -88,16 +88,16 @@ def svm() -> SvmModel:
 
 def test_every_model_answers_for_every_slice_and_the_patient_is_the_mean(svm: SvmModel) -> None:
     models = {"svm": released("svm", svm), "rnn": released("rnn", Brightness(8), 0.3)}
-    found = predict_study(study_of(30, 60, 200, 210), models)
-    assert list(found.families) == ["svm", "rnn"]
-    for family, answer in found.families.items():
+    prediction = predict_study(study_of(30, 60, 200, 210), models)
+    assert list(prediction.families) == ["svm", "rnn"]
+    for family, answer in prediction.families.items():
         assert answer.probabilities.shape == (4,)
         assert answer.probabilities.dtype == np.float32
         assert answer.patient == pytest.approx(answer.probabilities.mean())
         assert answer.threshold == models[family].card.threshold
         assert answer.version == models[family].card.version
-    assert found.families["svm"].row_attention is None
-    attention = found.families["rnn"].row_attention
+    assert prediction.families["svm"].row_attention is None
+    attention = prediction.families["rnn"].row_attention
     assert attention is not None
     assert attention.shape == (4, 8)
     np.testing.assert_allclose(attention.sum(axis=1), 1, rtol=1e-5)
@@ -114,16 +114,16 @@ def test_models_of_one_size_share_one_input() -> None:
     first, second, other = Brightness(8), Brightness(8), Brightness(12)
     fitted = zip(("cnn", "rnn", "attention_rnn"), (first, second, other), strict=True)
     predict_study(study_of(10, 20), {family: released(family, model) for family, model in fitted})
-    assert first.seen[0] is second.seen[0]
-    assert first.seen[0].shape == (2, 8, 8)
-    assert other.seen[0].shape == (2, 12, 12)
+    assert first.inputs[0] is second.inputs[0]
+    assert first.inputs[0].shape == (2, 8, 8)
+    assert other.inputs[0].shape == (2, 12, 12)
 
 
 def test_only_the_chosen_series_is_read() -> None:
     study = study_of(10, 20)
     study = Study("S", (*study.series, *study_of(30, 40, 50).series)).choosing(1)
-    found = predict_study(study, {"cnn": released("cnn", Brightness(8))}).families["cnn"]
-    np.testing.assert_allclose(found.probabilities, np.array([30, 40, 50]) / 255, rtol=1e-5)
+    prediction = predict_study(study, {"cnn": released("cnn", Brightness(8))}).families["cnn"]
+    np.testing.assert_allclose(prediction.probabilities, np.array([30, 40, 50]) / 255, rtol=1e-5)
 
 
 def test_progress_counts_the_models_done() -> None:
@@ -143,9 +143,9 @@ def test_the_studys_top_slices_follow_the_mean_of_the_models() -> None:
         "cnn": FamilyPrediction(np.array([0.9, 0.6, 0.0], np.float32), 0.5, 0.5, "v"),
         "rnn": FamilyPrediction(np.array([0.1, 0.6, 0.2], np.float32), 0.3, 0.5, "v"),
     }
-    found = StudyPrediction(study_of(1, 2, 3), families)
-    assert found.top_slices() == (1, 0, 2)
-    assert found.calls == {"cnn": "hemorrhage", "rnn": "no hemorrhage"}
+    prediction = StudyPrediction(study_of(1, 2, 3), families)
+    assert prediction.top_slices() == (1, 0, 2)
+    assert prediction.calls == {"cnn": "hemorrhage", "rnn": "no hemorrhage"}
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_the_studys_top_slices_follow_the_mean_of_the_models() -> None:
         (0.75, (0.6, 0.7), False),
     ],
 )
-def test_a_model_tells_only_where_range_and_threshold_agree(patient, limits, undecided) -> None:
+def test_a_model_decides_only_where_range_and_threshold_agree(patient, limits, undecided) -> None:
     answer = FamilyPrediction(
         np.full(8, patient, np.float32), patient, 0.5, "v", cannot_tell=limits
     )
@@ -225,7 +225,7 @@ def test_a_stopped_study_runs_no_model() -> None:
     )
     assert prediction.stopped
     assert prediction.families == {}
-    assert model.seen == []
+    assert model.inputs == []
 
 
 def test_a_probability_at_the_threshold_is_called_everywhere() -> None:

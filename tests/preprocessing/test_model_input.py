@@ -16,9 +16,7 @@ RIGHT, FRONT = (-1.0, 0.0, 0.0), (0.0, -1.0, 0.0)
 
 def head(row: Vector, column: Vector, values: np.ndarray) -> list[Slice]:
     x, y, z = (float(value) for value in np.cross(row, column))
-    geometry = SliceGeometry(
-        0.0, (x, y, z), 0.5, 0.5, row_direction=row, column_direction=column
-    )
+    geometry = SliceGeometry(0.0, (x, y, z), 0.5, 0.5, row_direction=row, column_direction=column)
     return [
         Slice(values, "HU", f"{number}.dcm", replace(geometry, position_mm=5.0 * number))
         for number in range(2)

@@ -30,7 +30,7 @@ def card_of(files: dict[str, str], **changes: object) -> Card:
     return Card(**{**values, **changes})
 
 
-def made(folder: Path, **changes: object) -> Card:
+def bundle_at(folder: Path, **changes: object) -> Card:
     """A bundle of one small file at `folder`."""
     return write_bundle(
         folder,
@@ -40,7 +40,7 @@ def made(folder: Path, **changes: object) -> Card:
 
 
 def test_a_bundle_reads_back_as_written(tmp_path: Path) -> None:
-    written = made(tmp_path / "b")
+    written = bundle_at(tmp_path / "b")
     assert read_card(tmp_path / "b") == written
 
 
@@ -55,20 +55,20 @@ def test_a_failure_while_writing_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_bundle_is_never_written_over(tmp_path: Path) -> None:
-    made(tmp_path / "b")
+    bundle_at(tmp_path / "b")
     with pytest.raises(BundleError, match="exists already"):
-        made(tmp_path / "b")
+        bundle_at(tmp_path / "b")
 
 
 def test_an_altered_file_is_refused_by_name(tmp_path: Path) -> None:
-    made(tmp_path / "b")
+    bundle_at(tmp_path / "b")
     (tmp_path / "b" / "history.csv").write_text("epoch\n1\n")
     with pytest.raises(BundleError, match=r"history\.csv: its SHA-256 is not the one in card"):
         read_card(tmp_path / "b")
 
 
 def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
-    made(tmp_path / "b")
+    bundle_at(tmp_path / "b")
     (tmp_path / "b" / "history.csv").unlink()
     with pytest.raises(BundleError, match=r"history\.csv: missing"):
         read_card(tmp_path / "b")
@@ -76,7 +76,7 @@ def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["../history.csv", "/etc/passwd", "a/b", ".hidden", ""])
 def test_a_card_cannot_reach_outside_its_bundle(tmp_path: Path, name: str) -> None:
-    made(tmp_path / "b")
+    bundle_at(tmp_path / "b")
     path = tmp_path / "b" / CARD
     card = json.loads(path.read_text())
     path.write_text(json.dumps({**card, "files": {name: "0" * 64}}))
@@ -98,7 +98,7 @@ def test_a_card_cannot_reach_outside_its_bundle(tmp_path: Path, name: str) -> No
 def test_a_strange_card_is_refused(
     tmp_path: Path, change: dict[str, object], sentence: str
 ) -> None:
-    made(tmp_path / "b")
+    bundle_at(tmp_path / "b")
     path = tmp_path / "b" / CARD
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(BundleError, match=sentence):
@@ -129,16 +129,16 @@ def test_a_card_that_is_no_card_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_a_bundle_of_a_paper_split_is_never_loaded(tmp_path: Path) -> None:
-    made(tmp_path / "b", split="paper")
+    bundle_at(tmp_path / "b", split="paper")
     with pytest.raises(BundleError, match="those of a paper split leak"):
         load_bundle(tmp_path / "b")
 
 
 def test_a_family_without_release_is_named_and_the_rest_is_loaded(tmp_path: Path) -> None:
-    found = load_releases(tmp_path)
-    assert found.models == {}
-    assert set(found.missing) == {"svm", "logistic", "cnn", "rnn", "attention_rnn"}
-    assert "no bundle here" in found.missing["cnn"]
+    releases = load_releases(tmp_path)
+    assert releases.models == {}
+    assert set(releases.missing) == {"svm", "logistic", "cnn", "rnn", "attention_rnn"}
+    assert "no bundle here" in releases.missing["cnn"]
 
 
 def test_a_probability_that_is_not_a_number_is_never_a_call(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_a_probability_that_is_not_a_number_is_never_a_call(tmp_path: Path) -> N
         def predict(self, grey: np.ndarray, cache: SeriesCache | None = None) -> SeriesPrediction:
             return mean_prediction(np.full(len(grey), np.nan, np.float32))
 
-    model = ReleasedModel(made(tmp_path / "b"), Diverged())
+    model = ReleasedModel(bundle_at(tmp_path / "b"), Diverged())
     with pytest.raises(BundleError, match="not a number"):
         model.predict_inputs(np.zeros((2, 8, 8), np.uint8))
 
@@ -160,7 +160,7 @@ def test_a_card_of_strange_values_is_refused_and_the_others_are_loaded(
     tmp_path: Path, changes: dict
 ) -> None:
     folder = tmp_path / "releases" / "svm"
-    made(folder)
+    bundle_at(folder)
     card = json.loads((folder / CARD).read_text())
     (folder / CARD).write_text(json.dumps({**card, **changes}))
     with pytest.raises(BundleError):
@@ -173,7 +173,7 @@ def test_a_model_of_the_wrong_shape_is_missing_and_no_traceback(tmp_path: Path) 
     wrong = {"mean": np.zeros(3), "scale": np.ones(3)}
 
     def card(files: dict[str, str]) -> Card:
-        return replace(made(tmp_path / "other"), files=files)
+        return replace(bundle_at(tmp_path / "other"), files=files)
 
     write_bundle(folder, lambda f: write_arrays(f / "model.skops", wrong), card)
     assert "svm" in load_releases(tmp_path).missing
@@ -182,7 +182,7 @@ def test_a_model_of_the_wrong_shape_is_missing_and_no_traceback(tmp_path: Path) 
 def test_a_bundle_that_is_exchanged_while_it_is_read_is_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Never the card of one and the weights of another."""
+    """The card and the weights are never of two different bundles."""
     folder = tmp_path / "svm"
     cards = iter(["old", "new", "new", "new"])
 

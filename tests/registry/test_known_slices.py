@@ -1,4 +1,4 @@
-"""A training patient is known by the pixels, and gets answers of models that had not seen it."""
+"""A training patient is known by the pixels, and is judged by models that had not seen it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PEOPLE = 6
 
 
 def head(person: int, shift: float = 0.0) -> np.ndarray:
-    """(31, 128, 128) uint8 of a head with a bleed at a place of its own."""
+    """(31, 128, 128) uint8 of a head; the place of the bleed depends on `person`."""
     rows, columns = np.mgrid[:64, :64]
     images = []
     for z in positions():
@@ -36,7 +36,7 @@ def head(person: int, shift: float = 0.0) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def known(tmp_path_factory: pytest.TempPathFactory) -> KnownSlices:
-    """Of a bundle whose predictions say which person and slice they are of."""
+    """Slices of a bundle whose probabilities say which person and slice they are of."""
     folder = tmp_path_factory.mktemp("bundle")
     parts = [
         pd.DataFrame({

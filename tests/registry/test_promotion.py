@@ -1,4 +1,4 @@
-"""A bundle is in use whole or not at all, by whom and why is kept, and going back is possible."""
+"""A bundle is put into use whole or not at all; who did it and why is kept; it can be undone."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def bundle(folder: Path, weights: bytes, name: str = "model.skops", split: str =
 
 
 @pytest.fixture
-def two(tmp_path: Path) -> tuple[Path, Path]:
+def two_bundles(tmp_path: Path) -> tuple[Path, Path]:
     for name in ("a", "b"):
         bundle(tmp_path / name, name.encode() * 1000)
     return tmp_path / "a", tmp_path / "b"
@@ -55,23 +55,25 @@ def in_use(artifacts: Path) -> str:
     return read_card(artifacts / RELEASES / "svm").version
 
 
-def test_a_promoted_bundle_is_in_use_and_the_old_one_can_come_back(two, tmp_path: Path) -> None:
-    artifacts, (a, b) = tmp_path / "artifacts", two
+def test_a_promoted_bundle_is_in_use_and_the_old_one_can_come_back(
+    two_bundles, tmp_path: Path
+) -> None:
+    artifacts, (a, b) = tmp_path / "artifacts", two_bundles
     first, second = promote(a, artifacts, **NEW), promote(b, artifacts, **NEW)
     assert (first.old, second.old) == (None, first.new)
     assert in_use(artifacts) == second.new == read_card(b).version
-    back = rollback("svm", artifacts, who=local_person("bo"), why="missed a bleed")
-    assert in_use(artifacts) == back.new == first.new
+    returned = rollback("svm", artifacts, who=local_person("bo"), why="missed a bleed")
+    assert in_use(artifacts) == returned.new == first.new
     assert [p.action for p in promotions(artifacts)] == ["promote", "promote", "rollback"]
     assert {f.name for f in (artifacts / EARLIER / "svm").iterdir()} == {first.new, second.new}
 
 
-def test_the_state_of_the_releases_changes_with_a_promotion(two, tmp_path: Path) -> None:
+def test_the_state_of_the_releases_changes_with_a_promotion(two_bundles, tmp_path: Path) -> None:
     artifacts = tmp_path / "artifacts"
-    promote(two[0], artifacts, **NEW)
+    promote(two_bundles[0], artifacts, **NEW)
     before = release_state(artifacts)
     assert before == release_state(artifacts)
-    promote(two[1], artifacts, **NEW)
+    promote(two_bundles[1], artifacts, **NEW)
     assert before != release_state(artifacts)
 
 
@@ -88,22 +90,22 @@ def test_what_cannot_be_used_is_refused(change, match, tmp_path: Path) -> None:
         promote(tmp_path / "c", tmp_path / "artifacts", **NEW)
 
 
-def test_a_promotion_needs_a_reason_and_changes_something(two, tmp_path: Path) -> None:
+def test_a_promotion_needs_a_reason_and_changes_something(two_bundles, tmp_path: Path) -> None:
     artifacts = tmp_path / "artifacts"
     with pytest.raises(BundleError, match="reason"):
-        promote(two[0], artifacts, who=local_person("ada"), why=" ", check=read_card)
-    promote(two[0], artifacts, **NEW)
+        promote(two_bundles[0], artifacts, who=local_person("ada"), why=" ", check=read_card)
+    promote(two_bundles[0], artifacts, **NEW)
     with pytest.raises(BundleError, match="in use already"):
-        promote(two[0], artifacts, **NEW)
+        promote(two_bundles[0], artifacts, **NEW)
     with pytest.raises(BundleError, match="no release was in use before"):
         rollback("svm", artifacts, **WHY)
     with pytest.raises(BundleError, match="no earlier release"):
         rollback("svm", artifacts, version="../../a", **WHY)
 
 
-def test_a_changed_or_missing_entry_is_found(two, tmp_path: Path) -> None:
+def test_a_changed_or_missing_entry_is_found(two_bundles, tmp_path: Path) -> None:
     artifacts = tmp_path / "artifacts"
-    for one in two:
+    for one in two_bundles:
         promote(one, artifacts, **NEW)
     trail = artifacts / TRAIL
     lines = trail.read_text().splitlines()
@@ -115,20 +117,22 @@ def test_a_changed_or_missing_entry_is_found(two, tmp_path: Path) -> None:
         promotions(artifacts)
 
 
-def test_a_bundle_that_never_got_its_entry_is_dropped(two, tmp_path: Path) -> None:
+def test_a_bundle_that_never_got_its_entry_is_dropped(two_bundles, tmp_path: Path) -> None:
     artifacts = tmp_path / "artifacts"
-    promote(two[0], artifacts, **NEW)
-    two[1].rename(artifacts / RELEASES / ".svm.incoming")
+    promote(two_bundles[0], artifacts, **NEW)
+    two_bundles[1].rename(artifacts / RELEASES / ".svm.incoming")
     settle(artifacts)
     assert [f.name for f in (artifacts / RELEASES).iterdir()] == ["svm"]
-    assert in_use(artifacts) == read_card(two[0]).version
+    assert in_use(artifacts) == read_card(two_bundles[0]).version
 
 
 @pytest.mark.long
-def test_a_kill_at_any_moment_leaves_one_release_and_a_whole_trail(two, tmp_path: Path) -> None:
+def test_a_kill_at_any_moment_leaves_one_release_and_a_whole_trail(
+    two_bundles, tmp_path: Path
+) -> None:
     artifacts = tmp_path / "artifacts"
-    promote(two[0], artifacts, **NEW)
-    versions = {read_card(one).version for one in two}
+    promote(two_bundles[0], artifacts, **NEW)
+    versions = {read_card(one).version for one in two_bundles}
     code = (
         "import sys; from pathlib import Path\n"
         "from hemodetect.registry.promotion import promote\n"
@@ -148,7 +152,7 @@ def test_a_kill_at_any_moment_leaves_one_release_and_a_whole_trail(two, tmp_path
     delays = random.Random(5)
     for _ in range(20):
         process = subprocess.Popen(
-            [sys.executable, "-c", code, str(artifacts), *map(str, two)],
+            [sys.executable, "-c", code, str(artifacts), *map(str, two_bundles)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
@@ -161,7 +165,7 @@ def test_a_kill_at_any_moment_leaves_one_release_and_a_whole_trail(two, tmp_path
         settle(artifacts)
         assert in_use(artifacts) in versions
     # The next change puts right the rest: partial copies and a line cut off in the trail.
-    other = next(one for one in two if read_card(one).version != in_use(artifacts))
+    other = next(one for one in two_bundles if read_card(one).version != in_use(artifacts))
     promote(other, artifacts, **NEW)
     trail = promotions(artifacts)
     assert trail[-1].new == in_use(artifacts)
@@ -170,29 +174,29 @@ def test_a_kill_at_any_moment_leaves_one_release_and_a_whole_trail(two, tmp_path
     assert all(json.loads(line) for line in (artifacts / TRAIL).read_text().splitlines())
 
 
-def test_a_model_that_cannot_be_used_is_not_promoted(two, tmp_path: Path) -> None:
+def test_a_model_that_cannot_be_used_is_not_promoted(two_bundles, tmp_path: Path) -> None:
     def broken(folder: Path) -> None:
         raise BundleError(f"{folder}: cannot be asked")
 
     with pytest.raises(BundleError, match="cannot be asked"):
-        promote(two[0], tmp_path / "artifacts", **WHY, check=broken)
+        promote(two_bundles[0], tmp_path / "artifacts", **WHY, check=broken)
     assert not (tmp_path / "artifacts" / RELEASES).exists()
 
 
-def test_a_damaged_release_can_be_replaced(two, tmp_path: Path) -> None:
+def test_a_damaged_release_can_be_replaced(two_bundles, tmp_path: Path) -> None:
     artifacts = tmp_path / "artifacts"
-    promote(two[0], artifacts, **NEW)
+    promote(two_bundles[0], artifacts, **NEW)
     (artifacts / RELEASES / "svm" / "model.skops").write_bytes(b"damaged")
-    assert promote(two[1], artifacts, **NEW).old is None
-    assert in_use(artifacts) == read_card(two[1]).version
+    assert promote(two_bundles[1], artifacts, **NEW).old is None
+    assert in_use(artifacts) == read_card(two_bundles[1]).version
 
 
-def test_only_what_the_card_lists_comes_along(two, tmp_path: Path) -> None:
+def test_only_what_the_card_lists_comes_along(two_bundles, tmp_path: Path) -> None:
     artifacts, secret = tmp_path / "artifacts", tmp_path / "secret"
     secret.write_text("not for the release")
-    (two[0] / "link").symlink_to(secret)
-    (two[0] / "more").mkdir()
-    promote(two[0], artifacts, **NEW)
+    (two_bundles[0] / "link").symlink_to(secret)
+    (two_bundles[0] / "more").mkdir()
+    promote(two_bundles[0], artifacts, **NEW)
     assert {f.name for f in (artifacts / RELEASES / "svm").iterdir()} == {
         "card.json",
         "model.skops",
@@ -200,10 +204,10 @@ def test_only_what_the_card_lists_comes_along(two, tmp_path: Path) -> None:
 
 
 def test_there_is_a_release_at_every_moment_of_a_promotion(
-    two, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    two_bundles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     artifacts = tmp_path / "artifacts"
-    promote(two[0], artifacts, **NEW)
+    promote(two_bundles[0], artifacts, **NEW)
     missing = []
     rename = Path.rename
 
@@ -213,20 +217,20 @@ def test_there_is_a_release_at_every_moment_of_a_promotion(
         return moved
 
     monkeypatch.setattr(Path, "rename", watched)
-    promote(two[1], artifacts, **NEW)
+    promote(two_bundles[1], artifacts, **NEW)
     assert missing
     assert not any(missing)
-    assert in_use(artifacts) == read_card(two[1]).version
+    assert in_use(artifacts) == read_card(two_bundles[1]).version
 
 
 def test_the_old_release_is_kept_where_a_kill_came_right_after_the_exchange(
-    two, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    two_bundles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Killed(Exception):
         pass
 
     artifacts = tmp_path / "artifacts"
-    first = promote(two[0], artifacts, **NEW).new
+    first = promote(two_bundles[0], artifacts, **NEW).new
     exchange = promotion._exchange
 
     def killed(one: Path, other: Path) -> None:
@@ -236,24 +240,24 @@ def test_the_old_release_is_kept_where_a_kill_came_right_after_the_exchange(
     with monkeypatch.context() as patch:
         patch.setattr(promotion, "_exchange", killed)
         with pytest.raises(Killed):
-            promote(two[1], artifacts, **NEW)
+            promote(two_bundles[1], artifacts, **NEW)
     settle(artifacts)
-    assert in_use(artifacts) == read_card(two[1]).version
+    assert in_use(artifacts) == read_card(two_bundles[1]).version
     assert read_card(artifacts / EARLIER / "svm" / first).version == first
     assert rollback("svm", artifacts, **WHY).new == first
 
 
 def test_where_folders_cannot_be_exchanged_they_change_places_all_the_same(
-    two, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    two_bundles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def absent(*_: object, **__: object) -> object:
         raise OSError("no such library")
 
     monkeypatch.setattr(promotion.ctypes, "CDLL", absent)
     artifacts = tmp_path / "artifacts"
-    for one in two:
+    for one in two_bundles:
         promote(one, artifacts, **NEW)
-    assert in_use(artifacts) == read_card(two[1]).version
+    assert in_use(artifacts) == read_card(two_bundles[1]).version
 
 
 def test_releases_that_rest_on_one_network_share_its_file(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A model in use is known to have been trained on a patient by the slices that its bundle lists."""
+"""The slices that a bundle lists show whether its model was trained on a patient."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def test_the_released_models_know_their_patients_and_their_backbone_s() -> None:
 
 def test_a_patient_of_the_same_name_elsewhere_was_not_trained_on() -> None:
     patient, slices = listed(PREDICTIONS)
-    strange = [f"other/{n}.jpg" for n in range(len(slices))]
-    for name, given in (
-        (patient, strange), (patient, [slices[0], *strange]), ("nobody", slices), (patient, []),
+    unlisted = [f"other/{n}.jpg" for n in range(len(slices))]
+    for name, names in (
+        (patient, unlisted), (patient, [slices[0], *unlisted]), ("nobody", slices), (patient, []),
     ):  # fmt: skip
-        told = trained_on(ROOT / "artifacts", name, given)
-        assert len(told) == 5
-        assert not any(told.values())
+        answers = trained_on(ROOT / "artifacts", name, names)
+        assert len(answers) == 5
+        assert not any(answers.values())
 
 
 def test_a_bundle_that_cannot_be_read_tells_nothing(tmp_path: Path) -> None:

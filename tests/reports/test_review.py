@@ -1,4 +1,4 @@
-"""A session's results as CSV and PDF, and its readers over the models' curves."""
+"""A session's results as CSV and PDF, and its readers as points over the models' curves."""
 
 from __future__ import annotations
 

@@ -175,8 +175,8 @@ def test_a_session_that_nobody_has_read_has_results_without_anything_in_them(mak
 
 def test_a_rating_runs_from_surely_none_to_surely_hemorrhage() -> None:
     def of(call: str, confidence: int) -> float:
-        answered = Answer(call, confidence)  # type: ignore[arg-type]
-        return rating(Read(1, "Ada", "blind", answered, 1.0, None))  # type: ignore[arg-type]
+        answer = Answer(call, confidence)  # type: ignore[arg-type]
+        return rating(Read(1, "Ada", "blind", answer, 1.0, None))  # type: ignore[arg-type]
 
     scale = [of("none", n) for n in (5, 4, 3, 2, 1)] + [of("unsure", 3)]
     scale += [of("hemorrhage", n) for n in (1, 2, 3, 4, 5)]

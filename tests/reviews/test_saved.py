@@ -1,4 +1,4 @@
-"""A saved study comes back without names, and goes when its time is over."""
+"""A saved study comes back without names, and is deleted when its time is over."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ def study() -> Study:
 
 def test_a_study_comes_back_pixel_by_pixel_and_without_its_files_names(study: Study) -> None:
     key = save_study(study, local_person("Lena"))
-    back = saved_study(key)
-    assert back.id == study.id
-    assert len(back.slices) == len(study.slices)
-    for was, now in zip(study.slices, back.slices, strict=True):
-        np.testing.assert_array_equal(was.values, now.values)
-        assert (was.values.dtype, was.units, was.geometry) == (
-            now.values.dtype, now.units, now.geometry,
+    loaded = saved_study(key)
+    assert loaded.id == study.id
+    assert len(loaded.slices) == len(study.slices)
+    for before, after in zip(study.slices, loaded.slices, strict=True):
+        np.testing.assert_array_equal(before.values, after.values)
+        assert (before.values.dtype, before.units, before.geometry) == (
+            after.values.dtype, after.units, after.geometry,
         )  # fmt: skip
-    assert [image.source for image in back.slices[:2]] == ["slice 1", "slice 2"]
+    assert [image.source for image in loaded.slices[:2]] == ["slice 1", "slice 2"]
     (file,) = saved_studies().iterdir()
     assert NAME.encode() not in file.read_bytes()
 
@@ -104,9 +104,10 @@ def test_a_saved_study_keeps_what_the_check_and_the_models_need(database: str) -
         "series-1", "1 picture", (image,), cautions=("It covers 40 mm.",), is_ordered=False,
         contrast=True, numbers=(4711.0,),
     )  # fmt: skip
-    kept = saved_study(
+    loaded = saved_study(
         save_study(Study("study-0123456789", (series,)), local_person("Lena"))
     ).series[0]
-    assert (kept.cautions, kept.is_ordered, kept.contrast) == (("It covers 40 mm.",), False, True)
-    assert kept.slices[0].is_coloured
-    assert kept.numbers == ()  # of file names, which may be a hospital's
+    assert loaded.cautions == ("It covers 40 mm.",)
+    assert (loaded.is_ordered, loaded.contrast) == (False, True)
+    assert loaded.slices[0].is_coloured
+    assert loaded.numbers == ()  # of file names, which may be a hospital's

@@ -1,4 +1,4 @@
-"""Studies of a session open again, and nothing on the screen tells their label."""
+"""Studies of a session open again, and nothing on the screen shows their label."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("database")
 
 
 def forced(statement: str) -> None:
-    """What somebody with the rights of the database's owner can do."""
+    """Runs a statement with the rights of the database's owner, who can switch off its protection."""
     with engine().begin() as connection:
         if connection.dialect.name == "sqlite":
             connection.execute(sql.text("drop trigger if exists audit_trail_no_update"))
@@ -76,7 +76,7 @@ def test_a_trail_cut_off_at_its_end_is_found_by_its_seal(three: list[str]) -> No
         verify(seal=three[2])
 
 
-def test_an_entry_falls_with_what_it_belongs_to(three: list[str]) -> None:
+def test_an_entry_is_undone_with_the_change_that_it_belongs_to(three: list[str]) -> None:
     def fail() -> None:
         with writing() as connection:
             record("ada", "read", "study-2", connection=connection)

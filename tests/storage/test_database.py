@@ -1,4 +1,4 @@
-"""Migrations make the tables that the code expects, once, whoever comes first."""
+"""Migrations make the tables that the code expects, and make them once, whatever opens them first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A chain names the entry that was changed, and digests written by earlier versions still fit."""
+"""A chain names the entry that was changed, and digests of earlier versions are still valid."""
 
 from __future__ import annotations
 

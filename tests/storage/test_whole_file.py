@@ -82,7 +82,7 @@ def test_many_writers_at_once_leave_one_whole_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_of_many_who_write_once_all_read_the_same(tmp_path: Path) -> None:
+def test_many_who_write_once_all_read_the_same(tmp_path: Path) -> None:
     path = tmp_path / "id"
 
     def write(number: int) -> str:

@@ -20,19 +20,19 @@ def blobs(blob_folder: Path) -> Dataset:
 
 
 def bundle(folder: Path, dataset: Dataset, right: float, seed: int, **card: object) -> Path:
-    """Of a model that is right for this share of the patients."""
+    """A bundle of a model that is right for the share `right` of the patients."""
     alone = {patient: patient for patient in dataset.slices["patient"]}
     table = dataset.slices[["patient", "slice", "label"]].reset_index(drop=True)
     patients = table["patient"].unique()
     wrong = set(np.random.default_rng(seed).permutation(patients)[round(right * len(patients)) :])
-    told = np.where(table["patient"].isin(wrong), 1 - table["label"], table["label"])
-    table = table.assign(probability=(0.1 + 0.8 * told).astype(np.float32))
+    calls = np.where(table["patient"].isin(wrong), 1 - table["label"], table["label"])
+    table = table.assign(probability=(0.1 + 0.8 * calls).astype(np.float32))
 
     def fill(into: Path) -> None:
         table.sample(frac=1, random_state=seed).to_parquet(into / PREDICTIONS, index=False)
         patient_split(dataset, alone, seed=seed).write(into / SPLIT)
 
-    def made(files: dict[str, str]) -> Card:
+    def card_of(files: dict[str, str]) -> Card:
         values = {
             "family": "svm", "recipe": "paper", "split": "patient", "counts": {}, "seed": 0,
             "fingerprint": dataset.fingerprint, "epochs": None, "threshold": 0.5, "metrics": {},
@@ -41,18 +41,20 @@ def bundle(folder: Path, dataset: Dataset, right: float, seed: int, **card: obje
         } | card  # fmt: skip
         return Card(files=files, **values)
 
-    write_bundle(folder, fill, made)
+    write_bundle(folder, fill, card_of)
     return folder
 
 
 def test_the_better_bundle_is_found_to_be_better(blobs: Dataset, tmp_path: Path) -> None:
     good, bad = bundle(tmp_path / "a", blobs, 1.0, 1), bundle(tmp_path / "b", blobs, 0.25, 2)
-    found = compare_with_release(good, bad)
-    assert found["patient"].accuracy.value == pytest.approx(0.75)
-    assert found["patient"].accuracy.low > 0
-    assert found["slice"].accuracy.value == pytest.approx(0.75)
-    back = compare_with_release(bad, good)
-    assert back["slice"].auroc.value == pytest.approx(-found["slice"].auroc.value)
+    differences = compare_with_release(good, bad)
+    assert differences["patient"].accuracy.value == pytest.approx(0.75)
+    assert differences["patient"].accuracy.low > 0
+    assert differences["slice"].accuracy.value == pytest.approx(0.75)
+    reversed_differences = compare_with_release(bad, good)
+    assert reversed_differences["slice"].auroc.value == pytest.approx(
+        -differences["slice"].auroc.value
+    )
 
 
 def test_two_alike_have_no_difference(blobs: Dataset, tmp_path: Path) -> None:

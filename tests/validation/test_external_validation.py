@@ -55,12 +55,12 @@ def bundles(training_set: Dataset, tmp_path_factory: pytest.TempPathFactory) -> 
 def test_on_the_training_set_the_predictions_are_out_of_fold(
     training_set: Dataset, bundles: list[Path]
 ) -> None:
-    found = compare_bundles(bundles, [training_set])
-    own = pd.read_parquet(bundles[0] / PREDICTIONS).set_index("slice")["probability"]
-    slices = found.slices.set_index("slice")
-    assert np.array_equal(slices["svm"], own.reindex(slices.index))
-    assert found.model("svm").origins == {training_set.root.name: "out-of-fold"}
-    assert set(found.slices["fold"]) == set(range(5))
+    comparison = compare_bundles(bundles, [training_set])
+    predictions = pd.read_parquet(bundles[0] / PREDICTIONS).set_index("slice")["probability"]
+    slices = comparison.slices.set_index("slice")
+    assert np.array_equal(slices["svm"], predictions.reindex(slices.index))
+    assert comparison.model("svm").origins == {training_set.root.name: "out-of-fold"}
+    assert set(comparison.slices["fold"]) == set(range(5))
     in_sample = load_bundle(bundles[0]).fitted.probabilities(training_set.grey(128))
     assert not np.allclose(slices["svm"].reindex(training_set.slices["slice"]), in_sample)
 
@@ -68,15 +68,15 @@ def test_on_the_training_set_the_predictions_are_out_of_fold(
 def test_on_an_external_set_the_model_of_the_bundle_predicts(
     training_set: Dataset, external_set: Dataset, bundles: list[Path]
 ) -> None:
-    found = compare_bundles(bundles, [training_set, external_set])
-    external = found.slices[found.slices["set"] == "hospital"]
+    comparison = compare_bundles(bundles, [training_set, external_set])
+    external = comparison.slices[comparison.slices["set"] == "hospital"]
     model = load_bundle(bundles[1]).fitted
     expected = pd.Series(model.probabilities(external_set.grey(128)), external_set.slices["slice"])
     assert np.allclose(external["logistic"], expected.reindex(external["slice"]), atol=1e-6)
     assert set(external["fold"]) == {NO_FOLD}
-    assert found.model("logistic").origins["hospital"] == "outside"
+    assert comparison.model("logistic").origins["hospital"] == "outside"
     assert external["group"].str.startswith("hospital/").all()
-    splits = {row.split for row in evaluated_models(found)}
+    splits = {row.split for row in evaluated_models(comparison)}
     assert splits == {"patient", "external: hospital"}
 
 

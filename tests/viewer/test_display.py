@@ -138,7 +138,7 @@ def test_a_sagittal_series_is_not_turned_and_has_its_own_letters() -> None:
 
 @pytest.mark.parametrize("row", [LEFT, against(LEFT)])
 @pytest.mark.parametrize("downwards", [False, True])
-def test_the_way_to_the_head_is_told_by_the_patient_not_by_the_normal(
+def test_the_direction_to_the_head_comes_from_the_patient_not_from_the_normal(
     row: Vector, downwards: bool
 ) -> None:
     """Mirrored rows turn the normal round: its positions then fall from the feet to the head."""

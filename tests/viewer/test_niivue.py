@@ -1,4 +1,4 @@
-"""NiiVue is fetched once, checked, and its absence has a sentence."""
+"""NiiVue is fetched once, checked, and a sentence says when it is missing."""
 
 from __future__ import annotations
 

@@ -25,8 +25,8 @@ def client() -> Iterator[TestClient]:
         *viewer_routes(),
     ]
     app = Starlette(routes=routes, middleware=[Middleware(BrowserCookie)])
-    with TestClient(app) as made:
-        yield made
+    with TestClient(app) as test_client:
+        yield test_client
 
 
 def opened(owner: str) -> OpenStudy:
@@ -38,10 +38,10 @@ def opened(owner: str) -> OpenStudy:
 
 def test_a_page_gives_a_secret_once_and_nothing_else_does(client: TestClient) -> None:
     assert COOKIE not in client.get("/health").headers.get("set-cookie", "")
-    given = client.get("/").headers["set-cookie"]
-    assert given.startswith(f"{COOKIE}=")
-    assert "HttpOnly" in given
-    assert "SameSite=Strict" in given
+    cookie = client.get("/").headers["set-cookie"]
+    assert cookie.startswith(f"{COOKIE}=")
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
     assert "set-cookie" not in client.get("/").headers
     assert len(client.cookies[COOKIE]) > 40
 
@@ -54,9 +54,9 @@ def test_the_owner_gets_pixels_and_maps_that_nobody_may_keep(client: TestClient)
     maps = client.get(f"/viewer/{study.token}/maps/m")
     assert maps.headers["X-Map-Shape"] == "3,4"
     assert maps.content == bytes([255] * 24)
-    for found in (answer, maps):
-        assert found.headers["Cache-Control"] == "no-store"
-        assert found.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    for response in (answer, maps):
+        assert response.headers["Cache-Control"] == "no-store"
+        assert response.headers["Cross-Origin-Resource-Policy"] == "same-origin"
 
 
 def test_everybody_else_gets_nothing(client: TestClient) -> None:

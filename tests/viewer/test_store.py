@@ -18,8 +18,8 @@ MIRRORED = SliceGeometry(
 
 
 def study(*slices: np.ndarray, units: str = "HU", geometry: SliceGeometry | None = None):
-    made = tuple(Slice(values, units, str(n), geometry) for n, values in enumerate(slices))
-    return OpenStudy(made, "owner")
+    images = tuple(Slice(values, units, str(n), geometry) for n, values in enumerate(slices))
+    return OpenStudy(images, "owner")
 
 
 def test_hounsfield_units_come_as_int16_in_order() -> None:

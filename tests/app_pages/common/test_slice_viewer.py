@@ -1,4 +1,4 @@
-"""What a browser may say to the viewer's page: only what is true of the study is taken."""
+"""The viewer's page takes from a browser only places that the study has."""
 
 from __future__ import annotations
 
