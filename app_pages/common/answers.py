@@ -11,7 +11,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from app_pages.common.audit import record_event
 from app_pages.common.inference_queue import slot
-from app_pages.common.loaded_models import missing_reasons, releases
+from app_pages.common.loaded_models import missing_reasons, published, releases
 from app_pages.common.text import counted
 from hemodetect.errors import HemodetectError
 from hemodetect.explain.heat_maps import blood_maps, study_maps
@@ -31,6 +31,7 @@ from hemodetect.registry.releases import ReleasedModel, Releases
 from hemodetect.reports.words import (
     CANNOT_TELL,
     NO_HOUNSFIELD_UNITS,
+    PUBLISHED_CAUTION,
     STOPPED,
     agreement_sentence,
     no_head_sentence,
@@ -66,21 +67,36 @@ class Answers:
         return self.loaded.models.get("cnn")
 
 
-def known_answers(prefix: str) -> Answers | None:
+OURS, AS_PUBLISHED = "Ours", "As published"
+"""The models in use, and the study's own."""
+
+
+def known_answers(prefix: str, models: str = OURS) -> Answers | None:
     """The answers for the open study, once `work_out_answers` has them."""
-    return st.session_state.get(f"{prefix}_answers")
+    return st.session_state.get(_answers_key(prefix, models))
 
 
-def work_out_answers(study: Study, prefix: str, place: DeltaGenerator) -> None:
+def forget_answers(prefix: str) -> None:
+    """Drops all answers for the open study."""
+    for models in (OURS, AS_PUBLISHED):
+        st.session_state.pop(_answers_key(prefix, models), None)
+
+
+def _answers_key(prefix: str, models: str) -> str:
+    return f"{prefix}_answers" if models == OURS else f"{prefix}_published_answers"
+
+
+def work_out_answers(study: Study, prefix: str, place: DeltaGenerator, models: str = OURS) -> None:
     """Lets the models read the study, and keeps their answers in the session under `prefix`.
 
     Args:
         study: its chosen series is read.
         prefix: of the page's state.
         place: where the progress is shown.
+        models: `OURS` or `AS_PUBLISHED`.
     """
     place.caption(":material/hourglass: Loading the models")
-    loaded = releases()
+    loaded = releases() if models == OURS else published()
     for family, reason in loaded.missing.items():
         log.warning("no release of %s: %s", family, reason)
     if not loaded.models:
@@ -96,7 +112,9 @@ def work_out_answers(study: Study, prefix: str, place: DeltaGenerator) -> None:
     place.empty()
     bundles = [answer.version for answer in prediction.families.values()]
     record_event("open", study.id, {"slices": len(study.slices), "bundles": bundles})
-    st.session_state[f"{prefix}_answers"] = Answers(prediction, maps, loaded)
+    if models == AS_PUBLISHED:
+        prediction = prediction.with_caution(PUBLISHED_CAUTION)
+    st.session_state[_answers_key(prefix, models)] = Answers(prediction, maps, loaded)
 
 
 def _waiting(place: DeltaGenerator, ahead: int) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from hemodetect.registry.promotion import release_state
+from hemodetect.registry.promotion import PUBLISHED, release_state
 from hemodetect.settings import settings
 
 if TYPE_CHECKING:
@@ -24,6 +25,16 @@ def releases() -> Releases:
     return _loading(release_state(settings().artifacts)).result()
 
 
+def has_published_models() -> bool:
+    """Whether the study's own models lie beside the releases."""
+    return any((settings().artifacts / PUBLISHED).glob("*/card.json"))
+
+
+def published() -> Releases:
+    """The study's own models, loaded when they are first asked for."""
+    return _published(settings().artifacts)
+
+
 def missing_reasons(loaded: Releases) -> dict[str, str]:
     """Why a family has no model, without the server's own path."""
     artifacts = f"{settings().artifacts}/"
@@ -34,6 +45,17 @@ def missing_reasons(loaded: Releases) -> dict[str, str]:
 def _loading(state: tuple[tuple[str, int, int], ...]) -> Future[Releases]:
     # Keyed by the state of the releases, so that a promotion needs no restart.
     return ThreadPoolExecutor(1, thread_name_prefix="models").submit(_loaded)
+
+
+@st.cache_resource(show_spinner=False, max_entries=1)
+def _published(artifacts: Path) -> Releases:
+    from app_pages.common.streamlit_cleanup import never_clear_keras, spare_loaded_models
+    from hemodetect.registry.published import load_published
+
+    never_clear_keras()
+    loaded = load_published(artifacts)
+    spare_loaded_models()
+    return loaded
 
 
 def _loaded() -> Releases:

@@ -14,6 +14,7 @@ from hemodetect.explain.heat_maps import one_slice_map
 from hemodetect.explain.overlay import attention_maps
 from hemodetect.figures.reading import slice_probabilities, slice_weights
 from hemodetect.figures.theme import CHART_CONFIG
+from hemodetect.imaging.orientation import Turn, turn_of
 from hemodetect.imaging.study import Study
 from hemodetect.imaging.windows import FULL_GREY, WINDOWS_HU, Window
 from hemodetect.models.families import FAMILY_NAMES
@@ -261,16 +262,18 @@ def _heat_maps(
 ) -> dict[str, HeatMaps]:
     """What may be laid over the slices, the best first."""
     found: dict[str, HeatMaps] = {}
+    # With the version: the browser keeps the maps of other models under their own names.
+    version = "" if cnn is None else f"-{cnn.card.version[-6:]}"
     for method, values in maps.items():
         if method == BLOOD_MAP:
             full, scale = 1.0, "blood 100 %"
         else:
             full, scale = float(values.max()) or 1.0, "strongest in this study"
-        found[_key(method)] = HeatMaps(method, scale, partial(np.divide, values, full))
+        found[_key(method) + version] = HeatMaps(method, scale, partial(np.divide, values, full))
     methods = () if cnn is None or not maps else cnn.fitted.abilities.heat_maps
     for method in methods:
         if method not in maps and cnn is not None:
-            found[_key(method)] = HeatMaps(
+            found[_key(method) + version] = HeatMaps(
                 method, "strongest in this slice", one_slice=_one_slice(study, cnn, method)
             )
     attention_rnn = prediction.families.get("attention_rnn")
@@ -278,9 +281,15 @@ def _heat_maps(
         found[_ROWS] = HeatMaps(
             "Attention RNN: weight of the rows",
             "3 even shares or more",
-            partial(attention_maps, attention_rnn.row_attention),
+            partial(_row_maps, attention_rnn.row_attention, turn_of(study.slices)),
         )
     return found
+
+
+def _row_maps(weights: np.ndarray, turn: Turn) -> np.ndarray:
+    """Weights of the rows that the model saw, over the slices as the files hold them."""
+    maps = attention_maps(weights)
+    return maps if turn.is_none else np.stack([turn.stored(one) for one in maps])
 
 
 def _key(method: str) -> str:

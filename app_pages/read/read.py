@@ -8,10 +8,13 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile as StreamlitFile
 
 from app_pages.common.answers import (
+    AS_PUBLISHED,
+    OURS,
     Answers,
     about_the_models,
     calls_row,
     cautions_line,
+    forget_answers,
     known_answers,
     no_calls_row,
     stopped,
@@ -21,6 +24,7 @@ from app_pages.common.arriving_files import count_arriving_files
 from app_pages.common.audit import record_event
 from app_pages.common.example import example_files
 from app_pages.common.exports import export_button
+from app_pages.common.loaded_models import has_published_models
 from app_pages.common.slice_viewer import close_viewer, preload_viewer, viewer
 from app_pages.common.uploads import forget_uploads
 from hemodetect.errors import HemodetectError
@@ -108,7 +112,8 @@ def _forget() -> None:
 def _study_page(study: Study) -> None:
     if len(study.series) > 1:
         study = study.choosing(st.session_state.get("read_series", study.chosen))
-    found = known_answers("read")
+    models = st.session_state.get("read_models") or OURS
+    found = known_answers("read", models)
     # All that stands above the slices is one element: were their place to change, they would be
     # fetched and drawn again.
     above = st.container(key="above_slices")
@@ -121,7 +126,7 @@ def _study_page(study: Study) -> None:
             place = no_calls_row("The models are about to read the study.")
         viewer(study, "read", silent=True)
         # The images are on their way to the browser while the models read.
-        work_out_answers(study, "read", place)
+        work_out_answers(study, "read", place, models)
         st.rerun()
     prediction = found.prediction
     if prediction.stopped:
@@ -152,6 +157,16 @@ def _head(study: Study, found: Answers | None) -> None:
             "Back to the comparison", icon=":material/arrow_back:", key="read_back_to"
         ):
             st.switch_page("app_pages/compare/compare.py")
+        if has_published_models():
+            st.segmented_control(
+                "Models",
+                [OURS, AS_PUBLISHED],
+                default=OURS,
+                required=True,
+                key="read_models",
+                label_visibility="collapsed",
+                help="The models in use, or the study's five models as they were published.",
+            )
         if found is not None and not found.prediction.stopped:
             with st.popover("Export", icon=":material/download:"):
                 _exports(found)
@@ -195,7 +210,8 @@ def _series_choice(study: Study) -> None:
         return f"{index + 1}: {series.description}{note}"
 
     def choose() -> None:
-        for key in ("read_answers", "read_slice", "read_order"):
+        forget_answers("read")
+        for key in ("read_slice", "read_order"):
             st.session_state.pop(key, None)
 
     st.selectbox(

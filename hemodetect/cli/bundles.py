@@ -1,4 +1,4 @@
-"""Commands about bundles: evaluate, promote, rollback."""
+"""Commands about bundles: evaluate, promote, rollback, publish."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def add_commands(subparsers: Subparsers) -> None:
-    """Adds the commands evaluate, promote and rollback."""
+    """Adds the commands evaluate, promote, rollback and publish."""
     evaluate_parser = command(
         subparsers, "evaluate", evaluate, "table of the scores of bundles, with intervals"
     )
@@ -53,6 +53,24 @@ def add_commands(subparsers: Subparsers) -> None:
             "--why", required=True, help="reason, recorded in the trail of promotions"
         )
         change.add_argument("--who", default=None, help="default: the user of this machine")
+
+    keep = command(
+        subparsers,
+        "publish",
+        publish,
+        "keep a bundle of the study's recipe and split as the model shown as published",
+    )
+    keep.add_argument("bundle", type=Path, metavar="BUNDLE", help="folder of the bundle")
+
+
+def publish(options: argparse.Namespace) -> int:
+    """Keeps a bundle under the published models."""
+    from hemodetect.registry.published import publish
+    from hemodetect.settings import settings
+
+    card = publish(options.bundle, settings().artifacts)
+    print(f"{FAMILY_NAMES[card.family]} {card.version} is shown as published.")
+    return 0
 
 
 def evaluate(options: argparse.Namespace) -> int:

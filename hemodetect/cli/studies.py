@@ -32,18 +32,27 @@ def add_commands(subparsers: Subparsers) -> None:
         "--series", type=int, metavar="N",
         help="read the Nth series of each study, as numbered in the output, not the proposed one",
     )  # fmt: skip
+    predict_parser.add_argument(
+        "--models",
+        choices=["ours", "published"],
+        default="ours",
+        help="ours: the models in use (default); published: the study's own, for comparison",
+    )
     command(subparsers, "sweep", sweep, "remove saved studies that have expired")
 
 
 def predict(options: argparse.Namespace) -> int:
-    """Prints what the released models predict for each study; 1 where one was not."""
+    """Prints what the models predict for each study; 1 where one was not."""
     from hemodetect.imaging import read_study
     from hemodetect.prediction.study_prediction import predict_study
+    from hemodetect.registry.published import load_published
     from hemodetect.registry.releases import load_releases
     from hemodetect.reports.predictions import prediction_json, prediction_text
+    from hemodetect.reports.words import PUBLISHED_CAUTION
     from hemodetect.settings import settings
 
-    releases = load_releases(settings().artifacts)
+    published = options.models == "published"
+    releases = (load_published if published else load_releases)(settings().artifacts)
     for family, reason in releases.missing.items():
         print(f"hemodetect: no {FAMILY_NAMES[family]}: {reason}", file=sys.stderr)
     if not releases.models:
@@ -55,6 +64,8 @@ def predict(options: argparse.Namespace) -> int:
             if options.series is not None:
                 study = _with_series(study, options.series)
             prediction = predict_study(study, releases.models)
+            if published:
+                prediction = prediction.with_caution(PUBLISHED_CAUTION)
         except HemodetectError as error:
             print(f"hemodetect: {path}: {error}", file=sys.stderr)
             failures += 1

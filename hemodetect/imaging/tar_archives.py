@@ -84,7 +84,6 @@ def tar_entries(archive: bytes, limits: Settings) -> list[TarEntry]:
     try:
         with tarfile.open(fileobj=BytesIO(archive), mode="r:") as opened:
             for info in opened:
-                opened.members = []  # tarfile keeps every entry otherwise
                 if info.isdir():
                     continue
                 if len(entries) >= limits.max_files:

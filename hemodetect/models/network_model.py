@@ -16,12 +16,19 @@ from hemodetect.models.interface import (
     SeriesPrediction,
     mean_prediction,
 )
-from hemodetect.models.networks import LAST_CONVOLUTION, network_input
+from hemodetect.models.networks import BUILDERS, LAST_CONVOLUTION, network_input
 from hemodetect.models.recipes import NetworkRecipe
 from hemodetect.models.series_cache import SeriesCache
-from hemodetect.models.weight_files import read_network, write_network
+from hemodetect.models.weight_files import (
+    read_half,
+    read_network,
+    write_half,
+    write_network,
+)
 
 WEIGHTS = "model.keras"
+HALF_WEIGHTS = "model.skops"
+"""Weights in half of their size; such a bundle has no `WEIGHTS`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +39,9 @@ class NetworkModel:
 
     @classmethod
     def load(cls, folder: Path, recipe: NetworkRecipe) -> NetworkModel:
-        """What `save` wrote; raises `BundleError` where it is unsafe or damaged."""
+        """What `save` or `save_half` wrote; raises `BundleError` where it is unsafe or damaged."""
+        if (folder / HALF_WEIGHTS).is_file():
+            return cls(read_half(folder / HALF_WEIGHTS, BUILDERS[recipe.family](recipe)))
         return cls(read_network(folder / WEIGHTS))
 
     @property
@@ -71,6 +80,10 @@ class NetworkModel:
     def save(self, folder: Path) -> None:
         """Writes the weights into an existing folder."""
         write_network(folder / WEIGHTS, self.keras_model)
+
+    def save_half(self, folder: Path) -> None:
+        """Writes the weights rounded to half of their size."""
+        write_half(folder / HALF_WEIGHTS, self.keras_model)
 
 
 def network_outputs(model: keras.Model, grey: np.ndarray, batch: int = 32) -> list[np.ndarray]:

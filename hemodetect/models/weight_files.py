@@ -70,14 +70,80 @@ def write_half(path: Path, network: keras.Model) -> None:
     )
 
 
+def write_quarter(path: Path, network: keras.Model) -> None:
+    """Writes the weights of a network in a quarter of their size.
+
+    Kernels have 8 bits a weight and a scale a channel; vectors stay float32. What that costs is measured
+    by `benchmarks/quarter_weights.py`.
+    """
+    values = [np.asarray(weight) for weight in network.weights]
+    kernels = [array for array in values if array.ndim > 1]
+    scales = [_channel_scales(array) for array in kernels]
+    rounded = [np.rint(k / s) for k, s in zip(kernels, scales, strict=True)]
+    write_arrays(
+        path,
+        {
+            "rounded": np.concatenate([array.ravel() for array in rounded]).astype(np.int8),
+            "scales": np.concatenate([array.ravel() for array in scales]).astype(np.float32),
+            "vectors": np.concatenate([a.ravel() for a in values if a.ndim < 2]).astype(np.float32),
+        },
+    )
+
+
+def _channel_scales(kernel: np.ndarray) -> np.ndarray:
+    """Largest weight of each output channel over 127, in a shape that divides `kernel`."""
+    channel = _channel_axis(kernel.shape)
+    others = tuple(axis for axis in range(kernel.ndim) if axis != channel)
+    largest = np.abs(kernel).max(axis=others, keepdims=True)
+    return np.where(largest > 0, largest, 1) / np.float32(127)
+
+
+def _channel_axis(shape: tuple[int, ...]) -> int:
+    """The last axis; the one before it for a depthwise convolution, whose last has length 1."""
+    return len(shape) - (1 if shape[-1] > 1 else 2)
+
+
+def _unrounded(arrays: dict[str, np.ndarray], network: keras.Model) -> dict[str, np.ndarray]:
+    """The arrays of `write_quarter` as those of `write_half`."""
+    rounded, scales = arrays["rounded"], arrays["scales"]
+    pieces, place, scale_place = [], 0, 0
+    for weight in network.weights:
+        shape = tuple(weight.shape)
+        if len(shape) < 2:
+            continue
+        axis = _channel_axis(shape)
+        spread = [1] * len(shape)
+        spread[axis] = shape[axis]
+        kernel = rounded[place : place + math.prod(shape)]
+        of_channels = scales[scale_place : scale_place + shape[axis]]
+        if len(kernel) < math.prod(shape) or len(of_channels) < shape[axis]:
+            return {}
+        pieces.append((kernel.reshape(shape) * of_channels.reshape(spread)).ravel())
+        place, scale_place = place + math.prod(shape), scale_place + shape[axis]
+    if (place, scale_place) != (len(rounded), len(scales)):
+        return {}
+    return {"kernels": np.concatenate(pieces), "vectors": arrays["vectors"]}
+
+
 def read_half(path: Path, network: keras.Model) -> keras.Model:
-    """The network with the weights of `write_half`; raises `BundleError` where they do not fit."""
+    """The network with the weights of `write_half` or `write_quarter`.
+
+    Raises:
+        BundleError: they do not fit.
+    """
     arrays = read_arrays(path)
-    types = {"kernels": np.float16, "vectors": np.float32}
+    types: dict[str, type] = {"kernels": np.float16, "vectors": np.float32}
+    if "rounded" in arrays:
+        types = {"rounded": np.int8, "scales": np.float32, "vectors": np.float32}
     if set(arrays) != set(types) or any(
         array.dtype != types[name] or array.ndim != 1 for name, array in arrays.items()
     ):
         raise BundleError(f"{path}: holds no weights of a network.")
+    if "rounded" in arrays:
+        arrays = _unrounded(arrays, network)
+        if not arrays:
+            raise BundleError(f"{path}: holds the weights of another network.")
+        types = {"kernels": np.float32, "vectors": np.float32}
     names = ["kernels" if len(weight.shape) > 1 else "vectors" for weight in network.weights]
     place = dict.fromkeys(types, 0)
     weights = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -114,6 +114,10 @@ class StudyPrediction:
     def calls(self) -> dict[str, Call]:
         """Each family's call."""
         return {family: answer.call for family, answer in self.families.items()}
+
+    def with_caution(self, sentence: str) -> StudyPrediction:
+        """The same with a sentence before the other cautions."""
+        return replace(self, cautions=(sentence, *self.cautions))
 
     def top_slices(self) -> tuple[int, ...]:
         """Indices of the slices that are suspicious by the models' mean, highest first."""

@@ -36,6 +36,8 @@ from hemodetect.storage.whole_file import left_over, whole_file, whole_folder
 
 RELEASES = "releases"
 """Folder under `settings().artifacts`; one bundle a family, named by its key."""
+PUBLISHED = "published"
+"""Folder under `settings().artifacts` of the study's own models, which are never in use."""
 EARLIER = "earlier"
 TRAIL = "promotions.jsonl"
 _HERE, _RENAME_EXCHANGE = -100, 2  # AT_FDCWD and the flag of renameat2

@@ -23,6 +23,13 @@ NO_HOUNSFIELD_UNITS = (
 )
 """Of a study whose units are "grey"."""
 
+PUBLISHED_CAUTION = (
+    "These are the study's five models, repeated as published. On patients they had never seen they"
+    " were no better than always answering “no hemorrhage”. They are here for comparison, not for"
+    " reading."
+)
+"""Of the answers of the published models."""
+
 _NAMED_SERIES = 4
 _NUMBERS = ("none", "one", "two", "three", "four", "five")
 
@@ -87,6 +94,8 @@ def reliability_sentence(cards: Mapping[str, Card]) -> str:
     useful = [family for family, card in cards.items() if beats_baseline(card)]
     if not cards:
         return "No model is in use."
+    if all(card.split == "paper" for card in cards.values()):
+        return "Do not rely on these calls."
     if not useful:
         return (
             "On patients held out of training, none of these models was shown to be more accurate than"
@@ -167,6 +176,13 @@ def beats_baseline(card: Card) -> bool:
 
 def track_record(card: Card) -> str:
     """Accuracy on held-out patients, the majority-class baseline, and the remarks of the card."""
+    if card.split == "paper":
+        by_slice = card.metrics["slice"]
+        return (
+            f"Accuracy on the study's test slices: {by_slice['accuracy']['value']:.0%}, where always"
+            f" answering “no hemorrhage” has {by_slice['majority_baseline']:.0%}. Their patients were"
+            " in training too."
+        )
     by_patient = card.metrics["patient"]
     accuracy = by_patient["accuracy"]
     return (

@@ -13,6 +13,7 @@ set but the backbone's, that is the target set too, and its own folds are those 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -204,6 +205,11 @@ class StudyTrainer:
         folds = StratifiedGroupKFold(
             self._recipe.inner_folds, shuffle=True, random_state=self._seed
         )
+        if max(Counter(strata).values(), default=0) < self._recipe.inner_folds:
+            raise DatasetError(
+                f"{self._dataset.root.name}: too few patients to train on; each fold needs at least"
+                f" {self._recipe.inner_folds} with and {self._recipe.inner_folds} without a hemorrhage."
+            )
         logits: dict[int, StudyLogits] = {}
         for train, test in folds.split(strata, strata, persons):
             inner = fitted_head([training[i] for i in train], self._recipe, self._seed)

@@ -16,6 +16,7 @@ from hemodetect.models.weight_files import (
     shared_file,
     write_arrays,
     write_half,
+    write_quarter,
 )
 
 DIGEST = "a" * 64
@@ -82,3 +83,17 @@ def test_a_link_is_no_shared_file(tmp_path: Path) -> None:
 def test_a_bundle_without_a_card_has_no_shared_file(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="missing; get the bundle again"):
         network_file(tmp_path, "blood.skops")
+
+
+def test_weights_in_a_quarter_of_their_size_are_the_same_within_a_step(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(0)
+    model, other = network(), network()
+    write_quarter(tmp_path / "q.skops", model)
+    read_half(tmp_path / "q.skops", other)
+    for before, after in zip(model.get_weights(), other.get_weights(), strict=True):
+        if before.ndim < 2:
+            np.testing.assert_array_equal(before, after)
+        else:
+            assert np.abs(before - after).max() <= np.abs(before).max() / 250
+    with pytest.raises(BundleError, match="another network"):
+        read_half(tmp_path / "q.skops", network(channels=5))
