@@ -73,8 +73,8 @@ def write_half(path: Path, network: keras.Model) -> None:
 def write_quarter(path: Path, network: keras.Model) -> None:
     """Writes the weights of a network in a quarter of their size.
 
-    Kernels have 8 bits a weight and a scale a channel; vectors stay float32. What that costs is measured
-    by `benchmarks/quarter_weights.py`.
+    Kernels have 8 bits a weight and a scale a channel; vectors stay float32. What that costs, says
+    `benchmarks/quarter_weights.py`.
     """
     values = [np.asarray(weight) for weight in network.weights]
     kernels = [array for array in values if array.ndim > 1]
