@@ -135,6 +135,17 @@ def backbone_sets() -> dict[Path, str]:
     return found | {folder: folder.name for folder in labelled_sets()}
 
 
+def audit_stops(root: Path) -> list[str]:
+    """Why this set must not be trained on, as far as its audit, or its labels, say."""
+    if st.session_state.get("train_audited") != str(root):
+        return []
+    try:
+        dataset = open_dataset(root)
+        return list(_audited(dataset.fingerprint, dataset).stops())
+    except HemodetectError as error:
+        return [str(error)]
+
+
 @st.cache_resource(show_spinner=False, max_entries=4)
 def _audited(fingerprint: str, _dataset: Dataset) -> Audit:
     return audit(_dataset)

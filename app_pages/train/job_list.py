@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from pathlib import Path
 
 import pandas as pd
 import streamlit as st
@@ -64,7 +65,7 @@ def job_list() -> None:
         if job.plan.task == "search":
             _searched(job)
         else:
-            promotion_form(job.bundle, "train")
+            promotion_form(job.bundle, "train", Path(job.plan.data))
 
 
 def _searched(job: Job) -> None:

@@ -9,6 +9,7 @@ import streamlit as st
 from app_pages.common.metrics_table import metrics_table
 from app_pages.common.sign_in import ask_person
 from app_pages.common.text import plain
+from hemodetect.dataset.cache import open_dataset
 from hemodetect.errors import BundleError, HemodetectError
 from hemodetect.evaluation.differences import difference_sentence
 from hemodetect.evaluation.levels import Level
@@ -17,13 +18,20 @@ from hemodetect.registry.bundle import Card, read_card
 from hemodetect.registry.promotion import RELEASES, promote
 from hemodetect.reports.words import beats_baseline
 from hemodetect.settings import settings
-from hemodetect.validation.compare_with_release import ReleaseComparison, compare_with_release
+from hemodetect.validation.compare_with_release import (
+    ReleaseComparison,
+    compare_with_release,
+    measured_with_release,
+)
 
 
-def promotion_form(bundle: Path, prefix: str) -> None:
+def promotion_form(bundle: Path, prefix: str, data: Path | None = None) -> None:
     """Figures of `bundle`, its comparison with the release, and the button that puts it into use.
 
-    Keys of widgets begin with `prefix`.
+    Args:
+        bundle: its folder.
+        prefix: of the keys of widgets.
+        data: the set that it was trained on, where that is on this server.
     """
     try:
         card = read_card(bundle)
@@ -34,25 +42,29 @@ def promotion_form(bundle: Path, prefix: str) -> None:
     st.subheader(f"{FAMILY_NAMES[card.family]} {card.version}")
     current = _in_use(release)
     metrics_table({"new": card} | ({"in use": current} if current else {}))
+    worse = ""
     if current is None:
         st.caption(f"No {FAMILY_NAMES[card.family]} is in use.")
     elif current.version == card.version:
         st.markdown(":material/check_circle: In use.")
         return
     else:
-        _comparison(bundle, release, card, current)
+        worse = _comparison(bundle, release, card, current, data)
     if card.split == "paper":
         st.caption(
             ":material/block: Slices of one patient were on both sides of the split, so these figures"
             " are too high for new patients. It cannot be put into use."
         )
         return
+    doubts = [worse] if worse else []
     if not beats_baseline(card):
-        st.caption(
-            ":material/warning: On patients held out of training, this model was not shown to be more"
-            " accurate than the majority-class baseline."
+        doubts.append(
+            "On patients held out of training, this model was not shown to be more accurate than the"
+            " majority-class baseline."
         )
-    _step(bundle, card, prefix)
+    for doubt in doubts:
+        st.caption(f":material/warning: {doubt}")
+    _step(bundle, card, prefix, confirm=bool(doubts))
 
 
 def _in_use(release: Path) -> Card | None:
@@ -62,16 +74,24 @@ def _in_use(release: Path) -> Card | None:
         return None
 
 
-def _comparison(bundle: Path, release: Path, card: Card, current: Card) -> None:
+def _comparison(bundle: Path, release: Path, card: Card, current: Card, data: Path | None) -> str:
+    """Shows by how much the new bundle differs from the one in use; returns how it is worse, or ""."""
     try:
-        differences = _release_comparison(bundle, release, card.version, current.version)
+        if card.fingerprint == current.fingerprint or data is None:
+            differences = _release_comparison(bundle, release, card.version, current.version)
+        else:
+            differences = _measured(bundle, release, card.version, current.version, data)
     except HemodetectError as error:
         st.caption(f":material/info: {plain(error)}")
-        return
+        return ""
     for level, difference in differences.items():
         for metric, metric_name in ((difference.auroc, "AUROC"), (difference.accuracy, "accuracy")):
             sentence = difference_sentence("the new bundle", "the one in use", metric, metric_name)
             st.markdown(f"- By {level}: {sentence[0].lower()}{sentence[1:]}")
+    by_patient = differences["patient"]
+    if by_patient.auroc.value < 0 or by_patient.accuracy.value < 0:
+        return "By patient, the new model is worse than the one in use."
+    return ""
 
 
 @st.cache_data(show_spinner="Comparing the new model with the model in use", max_entries=8)
@@ -82,7 +102,25 @@ def _release_comparison(
     return compare_with_release(bundle, release)
 
 
-def _step(bundle: Path, card: Card, prefix: str) -> None:
+@st.cache_data(
+    show_spinner="Measuring the new model and the model in use on the same patients", max_entries=8
+)
+def _measured(
+    bundle: Path, release: Path, version: str, current: str, data: Path
+) -> dict[Level, ReleaseComparison]:
+    """The models were trained on different data: the one in use reads the set of the new one."""
+    return measured_with_release(bundle, release, open_dataset(data))
+
+
+def _step(bundle: Path, card: Card, prefix: str, *, confirm: bool) -> None:
+    """The reason, the name and the button; where there are doubts, the version must be typed too."""
+    confirmed = True
+    if confirm:
+        typed = st.text_input(
+            f"To use this model all the same, type its version: {card.version}",
+            key=f"{prefix}_confirm",
+        )
+        confirmed = typed.strip() == card.version
     reason, name, button = st.columns([4, 3, 2], vertical_alignment="bottom")
     why = reason.text_input("Reason", key=f"{prefix}_why")
     person = ask_person(name, f"{prefix}_promoter")
@@ -92,6 +130,7 @@ def _step(bundle: Path, card: Card, prefix: str) -> None:
         icon=":material/publish:",
         key=f"{prefix}_promote",
         width="stretch",
+        disabled=not confirmed,
     ):
         return
     # Imports TensorFlow, which takes seconds; the page needs it only here.

@@ -14,6 +14,8 @@ from hemodetect.dataset.groups import PICTURES, Join, patient_grouping
 from hemodetect.dataset.shortcuts import Shortcut, shortcuts
 from hemodetect.imaging.study import RefusedFile
 
+FOLDS = 5
+"""Folds of a split by patient, where nobody chooses."""
 _LISTED = 12  # lines of one kind on the terminal; the JSON has them all
 
 
@@ -77,6 +79,31 @@ class Audit:
     shared: tuple[SharedSlices, ...]
     refused: tuple[RefusedFile, ...]
     shortcuts: tuple[Shortcut, ...]
+
+    def stops(self, folds: int = FOLDS) -> tuple[str, ...]:
+        """Why a training by patient must not start: sentences that say what to do.
+
+        Args:
+            folds: of the split.
+        """
+        sentences = [
+            f"The set has {count.groups} of the {folds} persons with the label {count.name} that"
+            f" {folds} folds need; add patients, or choose fewer folds."
+            for count in self.classes
+            if count.groups < folds
+        ]
+        by_folder = all(folder.hemorrhagic in (0, folder.slices) for folder in self.folders)
+        labels: dict[str, set[bool]] = {}
+        for folder in self.folders:
+            labels.setdefault(folder.group, set()).add(folder.hemorrhagic > 0)
+        for group, both in labels.items():
+            if by_folder and len(both) == 2:
+                names = " and ".join(f.patient for f in self.folders if f.group == group)
+                sentences.append(
+                    f"{names} count as one person and have different labels; correct the label, or"
+                    " remove one of the folders."
+                )
+        return tuple(sentences)
 
     def to_json(self) -> dict[str, Any]:
         """The same as nested dictionaries and lists."""

@@ -9,6 +9,8 @@ from typing import get_args
 
 import pandas as pd
 
+from hemodetect.dataset.cache import Dataset
+from hemodetect.dataset.groups import patient_groups
 from hemodetect.evaluation.differences import (
     PairedDifference,
     accuracy_difference,
@@ -25,6 +27,7 @@ from hemodetect.evaluation.levels import (
 )
 from hemodetect.evaluation.metrics import group_codes, judged
 from hemodetect.registry.bundle import PREDICTIONS, SPLIT, Card, read_card
+from hemodetect.validation.external_validation import Progress, compare_bundles
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,50 @@ def compare_with_release(new: Path, release: Path) -> dict[Level, ReleaseCompari
     tables = [pd.read_parquet(folder / PREDICTIONS) for folder in (new, release)]
     groups = json.loads((new / SPLIT).read_text())["groups"]
     return {level: _differences(level, tables, cards, groups) for level in get_args(Level)}
+
+
+def measured_with_release(
+    new: Path, release: Path, dataset: Dataset, progress: Progress = lambda _: None
+) -> dict[Level, ReleaseComparison]:
+    """The same on one data set for bundles that were trained on different data.
+
+    A bundle that was trained on the set answers out-of-fold, any other by its model.
+
+    Args:
+        new, release: folders of two bundles of the patient split.
+        dataset: what both are measured on.
+        progress: takes a line of text.
+
+    Raises:
+        BundleError: a bundle is missing or damaged, or has no model.
+        EvaluationError: a bundle knows patients of the set and has no out-of-fold answers for them.
+    """
+    # One at a time: both may be of one family and recipe, which one comparison does not hold twice.
+    comparisons = [compare_bundles([folder], [dataset], progress) for folder in (new, release)]
+    models = [comparison.models[0] for comparison in comparisons]
+    groups = patient_groups(dataset)
+    found: dict[Level, ReleaseComparison] = {}
+    for level in get_args(Level):
+        tables = [comparison.cases(level) for comparison in comparisons]
+        cases = tables[0]
+        labels = cases["label"].to_numpy()
+        codes = group_codes(cases["patient"], groups)
+        probabilities = [
+            table[model.key].to_numpy() for table, model in zip(tables, models, strict=True)
+        ]
+        limits = [
+            model.threshold
+            if level == "patient" or model.slice_threshold is None
+            else model.slice_threshold
+            for model in models
+        ]
+        drawn = judged(level, labels, probabilities[0], codes).drawn
+        calls = [called(p, limit) for p, limit in zip(probabilities, limits, strict=True)]
+        found[level] = ReleaseComparison(
+            auroc=auroc_difference(labels, probabilities[0], probabilities[1], codes, drawn),
+            accuracy=accuracy_difference(labels, calls[0], calls[1], codes, drawn),
+        )
+    return found
 
 
 def _differences(

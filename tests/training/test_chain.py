@@ -87,14 +87,14 @@ def test_one_command_trains_the_blood_network_and_five_heads(
     sets = [
         write_by_slice(tmp_path / "a", 0, 4),
         write_by_slice(tmp_path / "b", 100, 4),
-        write_by_patient(tmp_path / "c", 200, 8),
+        write_by_patient(tmp_path / "c", 200, 12),
     ]
     command = ["train", *(f"--data={folder}" for folder in sets), "--model=all"]
     command += ["--recipe=study", "--folds=2", f"--out={tmp_path / 'out'}"]
     assert main(command) == 0
     for family in ("svm", "logistic", "cnn", "rnn", "attention_rnn"):
         card = load_bundle(tmp_path / "out" / family).card
-        assert card.counts["slices"] == 8 * SLICES
+        assert card.counts["slices"] == 12 * SLICES
         assert set(card.backbone_parts) == {"a", "b"}
     capsys.readouterr()
     assert main(command) == 0

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from hemodetect.dataset.cache import Dataset, open_dataset
 from hemodetect.dataset.splits import patient_split
 from hemodetect.evaluation.levels import EvaluationError
+from hemodetect.models.recipes import recipe_named
 from hemodetect.registry.bundle import PREDICTIONS, SPLIT, Card, write_bundle
-from hemodetect.validation.compare_with_release import compare_with_release
+from hemodetect.training.train import train_bundle
+from hemodetect.validation.compare_with_release import compare_with_release, measured_with_release
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +79,31 @@ def test_what_was_not_measured_alike_is_not_compared(
     other = bundle(tmp_path / "b", blobs, 1.0, 1, **change)
     with pytest.raises(EvaluationError, match=match):
         compare_with_release(good, other)
+
+
+@pytest.mark.training
+def test_bundles_of_different_data_are_measured_on_the_same_patients(
+    blobs: Dataset, tmp_path: Path
+) -> None:
+    """The release was trained with wrong labels, on other patients; it reads the new bundle's set."""
+    other = tmp_path / "other"
+    for file in blobs.slices["file"]:
+        label, patient, name = Path(file).parts
+        wrong = "NORMAL" if label == "Hemorrhagic" else "Hemorrhagic"
+        target = other / wrong / f"Q{patient}" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with Image.open(blobs.root / file) as image:
+            image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(target)
+    recipe = recipe_named("logistic", "paper")
+    folders = []
+    for name, dataset in (("new", blobs), ("release", open_dataset(other))):
+        alone = {patient: patient for patient in dataset.slices["patient"]}
+        folders.append(tmp_path / name)
+        train_bundle(
+            dataset, patient_split(dataset, alone), recipe, folders[-1], report=lambda _: None
+        )
+    with pytest.raises(EvaluationError, match="different data"):
+        compare_with_release(*folders)
+    differences = measured_with_release(*folders, blobs)
+    assert differences["patient"].auroc.value > 0.3
+    assert differences["slice"].accuracy.value > 0.2

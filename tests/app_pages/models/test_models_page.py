@@ -1,4 +1,4 @@
-"""The Models page: one table, the way back to an earlier release, damage, and the record of changes."""
+"""The Models page: table, details, the way back to an earlier release, damage, record of changes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app_pages.common.text import plain
 from hemodetect.models.families import FAMILY_NAMES
 from hemodetect.models.weight_files import BLOOD_NETWORK, SHARED, network_file
 from hemodetect.registry.bundle import read_card
@@ -59,18 +60,40 @@ def promote_another_svm(artifacts: Path) -> tuple[str, str]:
 
 def test_one_table_lists_all_models_in_use(artifacts: Path) -> None:
     table = opened().dataframe[0].value
-    assert list(table["Model"]) == list(FAMILY_NAMES.values())
-    assert list(table["In use"]) == [
+    assert list(table["", "Model"]) == list(FAMILY_NAMES.values())
+    assert list(table["", "In use"]) == [
         read_card(artifacts / RELEASES / family).version for family in FAMILY_NAMES
     ]
-    assert set(table["Baseline by patient"]) == {"60.0%"}
+    assert set(table["By patient", "Baseline"]) == {"60.0%"}
+
+
+def test_the_details_have_every_figure_of_both_levels(artifacts: Path) -> None:
+    card = read_card(artifacts / RELEASES / "rnn")
+    table = with_details(opened(), "rnn").dataframe[1].value.set_index(("", "Figure"))
+    for level in ("slice", "patient"):
+        figures, scores = table["In use", f"By {level}"], card.metrics[level]
+        assert figures["Number of slices or patients"] == f"{scores['n']:,}"
+        assert figures["Majority-class baseline"] == f"{scores['majority_baseline']:.1%}"
+        for name in ("Accuracy", "Balanced accuracy", "Sensitivity", "Specificity"):
+            value = scores[name.lower().replace(" ", "_")]["value"]
+            assert figures[name].startswith(f"{value:.1%} (")
+        assert figures["AUROC"].startswith(f"{scores['auroc']['value']:.2f} (")
+
+
+def test_an_earlier_release_stands_beside_the_one_in_use(artifacts: Path) -> None:
+    before, _ = promote_another_svm(artifacts)
+    page = with_details(opened(), "svm")
+    groups = page.dataframe[1].value.columns.get_level_values(0)
+    assert list(dict.fromkeys(groups)) == ["", "In use", before]
+    facts = next(text.value for text in page.markdown if "Previous version" in text.value)
+    assert f"Previous version: {plain(before)}" in facts
 
 
 def test_an_earlier_release_can_be_used_again(artifacts: Path) -> None:
     before, after = promote_another_svm(artifacts)
     assert before != after
     page = opened()
-    assert page.dataframe[0].value.loc[0, ["In use", "Previous"]].tolist() == [after, before]
+    assert page.dataframe[0].value.loc[0, ("", "In use")] == after
     with_details(page, "svm")
     assert page.selectbox(key="models_version_svm").options == [before]
     page.text_input(key="models_who_svm").input("Ada")
@@ -80,7 +103,8 @@ def test_an_earlier_release_can_be_used_again(artifacts: Path) -> None:
     page.button(key="models_back_svm").click().run()
     assert not page.error
     assert read_card(artifacts / RELEASES / "svm").version == before
-    changes = page.dataframe[-1].value
+    assert page.selectbox(key="models_version_svm").options == [after]
+    changes = page.table[0].value
     assert list(changes["Action"]) == ["rollback", "promote"]
     assert list(changes["Reason"]) == ["it was better", "a better threshold"]
     assert list(changes["Who"]) == ["Ada", "ada"]
@@ -96,7 +120,7 @@ def test_a_damaged_bundle_gets_a_sentence_and_the_others_are_listed(artifacts: P
     (artifacts / RELEASES / "cnn" / "card.json").write_text("{")
     page = opened()
     table = page.dataframe[0].value
-    assert list(table["In use"] == "none") == [family == "cnn" for family in FAMILY_NAMES]
+    assert list(table["", "In use"] == "none") == [family == "cnn" for family in FAMILY_NAMES]
     sentence = next(c.value for c in page.caption if "CNN: not in use" in c.value)
     assert str(artifacts) not in sentence
     with_details(page, "cnn")
