@@ -189,7 +189,7 @@ def _training_plan(
     recipe_settings = RECIPES.get((family, recipe))
     needs_backbone = recipe_settings is not None and recipe_settings.needs_backbone
     # Without the settings that the recipe does not have: one form serves all families.
-    chosen = {name: values[name] for name in _settings_of(family, recipe)}
+    chosen = {name: values[name] for name in _settings_of(family, recipe) if name in values}
     return TrainingPlan(
         data=str(data),
         family=family,

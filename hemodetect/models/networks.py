@@ -77,7 +77,7 @@ def attention_rnn(recipe: NetworkRecipe) -> keras.Model:
     x = layers.LSTM(64, kernel_regularizer=l2, return_sequences=True)(x)
     states = layers.Dropout(recipe.dropout)(x)
     energy = layers.Dense(1, use_bias=False)(layers.Dense(64, activation="tanh")(states))
-    weights = layers.Softmax(name=ATTENTION_OUTPUT)(layers.Flatten()(energy))
+    weights = layers.Softmax(name=ATTENTION_OUTPUT, dtype="float32")(layers.Flatten()(energy))
     context = layers.Dot(axes=(1, 1))([weights, states])
     x = layers.Dense(128, activation="relu", kernel_regularizer=l2)(context)
     x = layers.Dropout(0.3)(x)
@@ -89,7 +89,10 @@ def _penalty(recipe: NetworkRecipe) -> regularizers.L2 | None:
 
 
 def _probability(x: keras.KerasTensor, l2: regularizers.L2 | None = None) -> keras.KerasTensor:
-    return layers.Dense(1, activation="sigmoid", kernel_regularizer=l2, name="probability")(x)
+    # In float32 whatever the precision: a probability near 1 would lose its last digits.
+    return layers.Dense(
+        1, activation="sigmoid", kernel_regularizer=l2, name="probability", dtype="float32"
+    )(x)
 
 
 BUILDERS: dict[str, Callable[[NetworkRecipe], keras.Model]] = {

@@ -86,6 +86,7 @@ class NetworkRecipe(NamedRecipe):
         plateau_patience: epochs without gain before the learning rate is halved (ours).
         stop_patience: epochs without gain before training stops, and the best epoch is kept (ours); 0:
             every epoch is trained and the last one kept, as the study did.
+        precision: "float32", or "bfloat16": products in half of the bits, weights and sums in float32.
         clip_norm: longest gradient. Ours, for the RNN alone: as published, its ReLU LSTMs' loss grew
             to 4.6e15 in the fifth epoch.
     """
@@ -98,6 +99,7 @@ class NetworkRecipe(NamedRecipe):
         "l2",
         "depth",
         "stop_patience",
+        "precision",
     )
 
     size: int
@@ -110,6 +112,7 @@ class NetworkRecipe(NamedRecipe):
     validation_share: float = 0.15
     plateau_patience: int = 3
     stop_patience: int = 10
+    precision: str = "float32"
     clip_norm: float | None = None
     threshold: float = 0.5
     augmentation: Augmentation = Augmentation()

@@ -84,7 +84,7 @@ class Card:
     files: dict[str, str]
     backbone_fingerprint: str | None = None
     cannot_tell: tuple[float, float] | None = None
-    changed: dict[str, float] = field(default_factory=dict)
+    changed: dict[str, float | str] = field(default_factory=dict)
     backbone_parts: dict[str, str] = field(default_factory=dict)
     slice_threshold: float | None = None
     pointing: dict[str, dict[str, Any]] = field(default_factory=dict)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import keras
@@ -149,7 +150,8 @@ def fit_network(
     states = EpochStates(work)
     with data_parallel(parallel):
         keras.utils.set_random_seed(seed)
-        model = BUILDERS[recipe.family](recipe)
+        with _precision(recipe):
+            model = BUILDERS[recipe.family](recipe)
         trained = keras.Model(model.inputs, model.outputs[0])
         trained.compile(
             optimizer=keras.optimizers.Adam(recipe.learning_rate, clipnorm=recipe.clip_norm),
@@ -201,7 +203,26 @@ def fit_network(
             f"{recipe.family}, recipe {recipe.name}: the loss became infinite in epoch "
             f"{len(history)}; try a lower learning rate."
         )
+    if recipe.precision != "float32":
+        # Predictions are made in float32, so that a bundle answers the same on every machine.
+        whole = BUILDERS[recipe.family](recipe)
+        whole.set_weights(model.get_weights())
+        model = whole
     return model, history
+
+
+@contextmanager
+def _precision(recipe: NetworkRecipe) -> Iterator[None]:
+    """Layers made inside multiply in the recipe's precision."""
+    if recipe.precision == "float32":
+        yield
+        return
+    previous = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(f"mixed_{recipe.precision}")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(previous)
 
 
 def _counts() -> list[keras.metrics.Metric]:

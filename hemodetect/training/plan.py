@@ -24,6 +24,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "seed": (0, 2**31 - 1),
 }
 """Smallest and largest value of every number in a plan."""
+PRECISIONS = ("float32", "bfloat16")
 TUNED = ("learning_rate", "dropout", "l2", "depth")
 """Settings of a network that a search chooses."""
 
@@ -43,6 +44,7 @@ class TrainingPlan:
         folds: of the patient split.
         epochs, batch, learning_rate, dropout, l2, depth: replace the recipe's (networks trained
             on slices only).
+        precision: "float32" or "bfloat16" (networks trained on slices only).
         stop_patience: 0 trains every epoch and keeps the last one (networks trained on slices only).
         trials: settings that a search tries in each fold (networks only).
         seed: of everything drawn at random.
@@ -67,6 +69,7 @@ class TrainingPlan:
     l2: float | None = None
     depth: int | None = None
     stop_patience: int | None = None
+    precision: str | None = None
     trials: int = 20
     seed: int = 0
     device: str = "cpu"
@@ -89,6 +92,10 @@ class TrainingPlan:
             raise PlanError(
                 f"The device is {self.device!r}; expected cpu, gpu, gpu:<number> or gpus."
             )
+        if self.precision not in (None, *PRECISIONS):
+            raise PlanError(
+                f"The precision is {self.precision!r}; expected {' or '.join(PRECISIONS)}."
+            )
         recipe = recipe_named(self.family, self.recipe)
         if self.task == "search" and (self.recipe != "paper" or self.split == "paper"):
             raise PlanError("A search takes the recipe paper, and a split by patient.")
@@ -99,7 +106,7 @@ class TrainingPlan:
             )
         changed = {
             name: getattr(self, name)
-            for name in ("batch", "stop_patience", *TUNED)
+            for name in ("batch", "stop_patience", "precision", *TUNED)
             if getattr(self, name) is not None
         }
         if not changed:
@@ -135,6 +142,7 @@ class TrainingPlan:
             "--l2": self.l2,
             "--depth": self.depth,
             "--stop-patience": self.stop_patience,
+            "--precision": self.precision,
             "--seed": self.seed,
             "--device": self.device,
             "--backbone": self.backbone,

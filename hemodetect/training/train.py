@@ -247,7 +247,7 @@ def _epochs(recipe: Recipe, epochs: int | None) -> int | None:
     return (epochs or recipe.epochs) if "epochs" in recipe.adjustable else None
 
 
-def _changed(recipe: Recipe) -> dict[str, float]:
+def _changed(recipe: Recipe) -> dict[str, float | str]:
     """Settings that differ from those of the recipe of this name."""
     named = recipe_named(recipe.family, recipe.name)
     return {name: value for name, value in vars(recipe).items() if value != vars(named)[name]}

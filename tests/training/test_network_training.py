@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -105,6 +106,20 @@ def test_without_early_stopping_every_epoch_is_trained_and_the_last_one_kept(
     network.load_weights(tmp_path / "whole" / f"epoch-{EPOCHS}.weights.h5")
     last_epoch = np.concatenate([w.ravel() for w in network.get_weights()])
     np.testing.assert_array_equal(weights, last_epoch)
+
+
+def test_a_network_trained_in_half_of_the_bits_predicts_in_float32(tmp_path: Path) -> None:
+    assert isinstance(RECIPE, NetworkRecipe)
+    recipe = replace(recipe_named("cnn", "paper"), size=32, depth=1, precision="bfloat16", batch=8)
+    random = np.random.default_rng(0)
+    labels = np.tile([0, 1], 20).astype(np.int8)
+    grey = random.integers(0, 100, (40, 32, 32)).astype(np.uint8)
+    model, history = fit_network(
+        recipe, grey, labels, np.arange(40) % 5 == 0, epochs=1, seed=5, work=tmp_path
+    )
+    assert np.isfinite(history["loss"]).all()
+    assert {layer.compute_dtype for layer in model.layers} == {"float32"}
+    assert keras.config.dtype_policy().name == "float32"
 
 
 def test_under_the_paper_split_the_test_slices_are_watched_and_none_set_aside(
