@@ -22,13 +22,13 @@ from hemodetect.models.series_cache import SeriesCache
 from hemodetect.models.weight_files import (
     read_half,
     read_network,
-    write_half,
     write_network,
+    write_rounded,
 )
 
 WEIGHTS = "model.keras"
-HALF_WEIGHTS = "model.skops"
-"""Weights in half of their size; such a bundle has no `WEIGHTS`."""
+ROUNDED_WEIGHTS = "model.skops"
+"""Weights rounded to 10 bits; such a bundle has no `WEIGHTS`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,9 +39,9 @@ class NetworkModel:
 
     @classmethod
     def load(cls, folder: Path, recipe: NetworkRecipe) -> NetworkModel:
-        """What `save` or `save_half` wrote; raises `BundleError` where it is unsafe or damaged."""
-        if (folder / HALF_WEIGHTS).is_file():
-            return cls(read_half(folder / HALF_WEIGHTS, BUILDERS[recipe.family](recipe)))
+        """What `save` or `save_rounded` wrote; raises `BundleError` where it is unsafe or damaged."""
+        if (folder / ROUNDED_WEIGHTS).is_file():
+            return cls(read_half(folder / ROUNDED_WEIGHTS, BUILDERS[recipe.family](recipe)))
         return cls(read_network(folder / WEIGHTS))
 
     @property
@@ -81,9 +81,9 @@ class NetworkModel:
         """Writes the weights into an existing folder."""
         write_network(folder / WEIGHTS, self.keras_model)
 
-    def save_half(self, folder: Path) -> None:
-        """Writes the weights rounded to half of their size."""
-        write_half(folder / HALF_WEIGHTS, self.keras_model)
+    def save_rounded(self, folder: Path) -> None:
+        """Writes the weights rounded to 10 bits."""
+        write_rounded(folder / ROUNDED_WEIGHTS, self.keras_model)
 
 
 def network_outputs(model: keras.Model, grey: np.ndarray, batch: int = 32) -> list[np.ndarray]:

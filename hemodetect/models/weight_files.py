@@ -20,6 +20,7 @@ BLOOD_NETWORK = "blood.skops"
 """File of the network that a model of the recipe ``study`` rests on."""
 SHARED = "networks"
 """Folder of files that several bundles share."""
+_LEVELS = 511  # of a rounded weight, to either side of 0
 _HEIGHTS = 3  # folders above a bundle that are searched for it
 
 TRUSTED: list[str] = []
@@ -70,20 +71,23 @@ def write_half(path: Path, network: keras.Model) -> None:
     )
 
 
-def write_quarter(path: Path, network: keras.Model) -> None:
-    """Writes the weights of a network in a quarter of their size.
+def write_rounded(path: Path, network: keras.Model) -> None:
+    """Writes the weights of a network in less than a third of their size: kernels rounded to 10 bits.
 
-    Kernels have 8 bits a weight and a scale a channel; vectors stay float32. What that costs, says
-    `benchmarks/quarter_weights.py`.
+    Each channel of a kernel has its own scale; vectors stay float32. `benchmarks/rounded_weights.py`
+    measures what that costs.
     """
     values = [np.asarray(weight) for weight in network.weights]
     kernels = [array for array in values if array.ndim > 1]
     scales = [_channel_scales(array) for array in kernels]
-    rounded = [np.rint(k / s) for k, s in zip(kernels, scales, strict=True)]
+    whole = [np.rint(k / s).ravel() for k, s in zip(kernels, scales, strict=True)]
+    rounded = np.concatenate(whole).astype(np.int16)
     write_arrays(
         path,
         {
-            "rounded": np.concatenate([array.ravel() for array in rounded]).astype(np.int8),
+            # The two bytes apart: the upper ones are nearly all alike, and pack well.
+            "low": (rounded & 0xFF).astype(np.uint8),
+            "high": (rounded >> 8).astype(np.int8),
             "scales": np.concatenate([array.ravel() for array in scales]).astype(np.float32),
             "vectors": np.concatenate([a.ravel() for a in values if a.ndim < 2]).astype(np.float32),
         },
@@ -91,11 +95,11 @@ def write_quarter(path: Path, network: keras.Model) -> None:
 
 
 def _channel_scales(kernel: np.ndarray) -> np.ndarray:
-    """Largest weight of each output channel over 127, in a shape that divides `kernel`."""
+    """Largest weight of each channel over 511, in a shape that divides `kernel`."""
     channel = _channel_axis(kernel.shape)
     others = tuple(axis for axis in range(kernel.ndim) if axis != channel)
     largest = np.abs(kernel).max(axis=others, keepdims=True)
-    return np.where(largest > 0, largest, 1) / np.float32(127)
+    return np.where(largest > 0, largest, 1) / np.float32(_LEVELS)
 
 
 def _channel_axis(shape: tuple[int, ...]) -> int:
@@ -104,8 +108,11 @@ def _channel_axis(shape: tuple[int, ...]) -> int:
 
 
 def _unrounded(arrays: dict[str, np.ndarray], network: keras.Model) -> dict[str, np.ndarray]:
-    """The arrays of `write_quarter` as those of `write_half`."""
-    rounded, scales = arrays["rounded"], arrays["scales"]
+    """The arrays of `write_rounded` as those of `write_half`; none where they are another network's."""
+    low, high, scales = arrays["low"], arrays["high"], arrays["scales"]
+    if len(low) != len(high):
+        return {}
+    rounded = (high.astype(np.int16) << 8) | low
     pieces, place, scale_place = [], 0, 0
     for weight in network.weights:
         shape = tuple(weight.shape)
@@ -126,20 +133,21 @@ def _unrounded(arrays: dict[str, np.ndarray], network: keras.Model) -> dict[str,
 
 
 def read_half(path: Path, network: keras.Model) -> keras.Model:
-    """The network with the weights of `write_half` or `write_quarter`.
+    """The network with the weights of `write_half` or `write_rounded`.
 
     Raises:
         BundleError: they do not fit.
     """
     arrays = read_arrays(path)
     types: dict[str, type] = {"kernels": np.float16, "vectors": np.float32}
-    if "rounded" in arrays:
-        types = {"rounded": np.int8, "scales": np.float32, "vectors": np.float32}
+    rounded = "low" in arrays
+    if rounded:
+        types = {"low": np.uint8, "high": np.int8, "scales": np.float32, "vectors": np.float32}
     if set(arrays) != set(types) or any(
         array.dtype != types[name] or array.ndim != 1 for name, array in arrays.items()
     ):
         raise BundleError(f"{path}: holds no weights of a network.")
-    if "rounded" in arrays:
+    if rounded:
         arrays = _unrounded(arrays, network)
         if not arrays:
             raise BundleError(f"{path}: holds the weights of another network.")

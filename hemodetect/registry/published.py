@@ -36,7 +36,7 @@ def load_published(artifacts: Path) -> Releases:
 
 
 def publish(bundle: Path, artifacts: Path) -> Card:
-    """Keeps a bundle as the published model of its family, networks in half of their size.
+    """Keeps a bundle as the published model of its family, networks with rounded weights.
 
     Args:
         bundle: trained with the recipe ``paper`` under the paper split.
@@ -53,14 +53,15 @@ def publish(bundle: Path, artifacts: Path) -> Card:
         )
 
     from hemodetect.models.network_model import NetworkModel  # brings Keras, which takes 3 s
+    from hemodetect.models.svm import SvmModel
 
     def fill(folder: Path) -> None:
         for name in (PREDICTIONS, HISTORY):
             if name in card.files:
                 shutil.copyfile(bundle / name, folder / name)
         model = load_model(bundle, card.recipe_settings)
-        if isinstance(model, NetworkModel):
-            model.save_half(folder)
+        if isinstance(model, NetworkModel | SvmModel):
+            model.save_rounded(folder)
         else:
             model.save(folder)
 
