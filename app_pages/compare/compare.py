@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from app_pages.common.answers import AS_PUBLISHED, OURS
 from app_pages.common.charts import chart_config
 from app_pages.common.text import plain
 from app_pages.compare.gallery import gallery
@@ -29,12 +30,28 @@ from hemodetect.settings import settings
 RELEASED, SAME_FOR_ALL = "as released", "same for all"
 YOUDEN, SENSITIVITY, COST = "balanced (Youden)", "target sensitivity", "cost of a miss"
 UPLOAD = "Upload a file"
+PUBLISHED_FILE = "as-published.parquet"
+"""Out-of-fold predictions of the study's recipes."""
 
 
 def _comparison() -> tuple[Comparison, str]:
     """The comparison in view, and a name that only it has."""
     folder = settings().artifacts / "comparisons"
     files = sorted(folder.glob("[!.]*.parquet")) if folder.is_dir() else []
+    if (published := folder / PUBLISHED_FILE) in files:
+        files.remove(published)
+        models = st.segmented_control(
+            "Models",
+            [OURS, AS_PUBLISHED],
+            default=OURS,
+            required=True,
+            key="compare_models",
+            on_change=_other_file,
+            help="The models in use and others of ours, or the study's five models as published, on"
+            " patients that they had not seen.",
+        )
+        if models == AS_PUBLISHED:
+            return _read(published, published.stat().st_mtime_ns), str(published)
     chosen = st.selectbox(
         "Predictions",
         [*files, UPLOAD],

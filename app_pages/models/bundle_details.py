@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
+from app_pages.common.figures_table import figures_table
 from app_pages.common.sign_in import ask_person
 from app_pages.common.text import plain
-from app_pages.models.figures_table import figures_table
 from hemodetect.errors import BundleError, HemodetectError
 from hemodetect.models.families import FAMILY_NAMES
 from hemodetect.registry.bundle import Card, read_card

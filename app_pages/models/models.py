@@ -5,10 +5,9 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from app_pages.common.metrics_table import with_interval
+from app_pages.common.figures_table import LEVELS, with_interval
 from app_pages.common.text import plain
 from app_pages.models.bundle_details import bundle_details
-from app_pages.models.figures_table import LEVELS
 from hemodetect.errors import BundleError
 from hemodetect.models.families import FAMILY_NAMES
 from hemodetect.registry.bundle import Card, read_card

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from app_pages.common.metrics_table import metrics_table
+from app_pages.common.figures_table import figures_table
 from app_pages.common.sign_in import ask_person
 from app_pages.common.text import plain
 from hemodetect.dataset.cache import open_dataset
@@ -41,7 +41,7 @@ def promotion_form(bundle: Path, prefix: str, data: Path | None = None) -> None:
     release = settings().artifacts / RELEASES / card.family
     st.subheader(f"{FAMILY_NAMES[card.family]} {card.version}")
     current = _in_use(release)
-    metrics_table({"new": card} | ({"in use": current} if current else {}))
+    figures_table({"New": card} | ({"In use": current} if current else {}))
     worse = ""
     if current is None:
         st.caption(f"No {FAMILY_NAMES[card.family]} is in use.")

@@ -282,3 +282,25 @@ def test_no_byte_of_a_model_reaches_a_reader_before_the_first_call(
         page.get_by_text("All studies of this session are read").wait_for()
         page.get_by_text("Marked places").wait_for()
         page.context.close()
+
+
+def test_the_published_models_answer_on_the_same_study(page, viewer: Viewer) -> None:
+    calls = page.locator(".st-key-calls")
+    ours = calls.inner_text()
+    page.get_by_role("radio", name="As published").click()
+    page.get_by_text("They are here for comparison, not for reading").wait_for()
+    wait_for_calls(page)
+    assert calls.inner_text() != ours
+    # Grad-CAM of the published CNN, and the weights of the rows of the published attention RNN.
+    menu = viewer.root.get_by_label("Heat map", exact=True)
+    names = menu.locator("option").all_inner_texts()
+    assert "Grad-CAM" in names
+    assert "Blood map" not in names
+    for name, key in (("Grad-CAM", "grad-cam-"), ("Attention RNN: weight of the rows", "rows")):
+        menu.select_option(label=name)
+        viewer.until("map", re.compile(f"^{key}"))
+        viewer.until("map-drawn", re.compile(r"^(grad-cam-\w+|rows)/\d+$"))
+    page.get_by_role("radio", name="Ours").click()
+    page.get_by_text("They are here for comparison, not for reading").wait_for(state="detached")
+    assert calls.inner_text() == ours
+    assert "Blood map" in menu.locator("option").all_inner_texts()

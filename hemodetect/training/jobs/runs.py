@@ -222,7 +222,11 @@ def _ray_client() -> Any:
 def _ray_errors() -> Iterator[None]:
     try:
         yield
-    except (ConnectionError, RuntimeError, ValueError, ImportError) as error:
+    except Exception as error:
+        # Ray's own errors (a missing token, for one) have no common class outside its package.
+        known = (ConnectionError, RuntimeError, ValueError, ImportError)
+        if not isinstance(error, known) and not type(error).__module__.startswith("ray."):
+            raise
         cause = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RunError(
             f"The Ray cluster of HEMODETECT_RAY_ADDRESS does not take the job ({cause})."

@@ -19,8 +19,9 @@ from job_processes import ADA, ended, epochs_done, running, supervisor, until
 
 from hemodetect.registry.bundle import read_card
 from hemodetect.settings import settings
-from hemodetect.training.jobs import control
+from hemodetect.training.jobs import control, runs
 from hemodetect.training.jobs.rows import Job, JobError
+from hemodetect.training.jobs.runs import RunError
 from hemodetect.training.plan import TrainingPlan
 from hemodetect.training.search_results import GridSearch
 
@@ -31,6 +32,10 @@ def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
+
+
+class TokenMissing(Exception):
+    """As Ray raises it: of no class that Python has."""
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +131,19 @@ def test_a_cluster_that_does_not_answer_fails_the_job_with_a_sentence(
     job = ended(control.start(plan, ADA))
     assert job.state == "failed"
     assert "The Ray cluster of HEMODETECT_RAY_ADDRESS does not take the job" in job.reason
+
+
+@pytest.mark.parametrize(("module", "kind"), [("ray.exceptions", RunError), ("ours", TokenMissing)])
+def test_an_error_of_ray_is_told_and_one_of_ours_is_not_hidden(
+    monkeypatch: pytest.MonkeyPatch, module: str, kind: type[Exception]
+) -> None:
+    def client() -> None:
+        raise TokenMissing("no token")
+
+    monkeypatch.setattr(TokenMissing, "__module__", module)
+    monkeypatch.setattr(runs, "_ray_client", client)
+    with pytest.raises(kind, match="no token"):
+        runs.end_on_cluster(None)  # type: ignore[arg-type]
 
 
 def test_without_ray_it_says_what_to_install(

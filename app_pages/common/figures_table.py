@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app_pages.common.metrics_table import with_interval
 from hemodetect.registry.bundle import Card
 
 LEVELS = {"slice": "By slice", "patient": "By patient"}
@@ -37,3 +36,15 @@ def _figures(scores: Mapping[str, Any]) -> dict[str, str]:
         "Specificity": with_interval(scores["specificity"]),
         "AUROC": with_interval(scores["auroc"], percent=False),
     }
+
+
+def with_interval(metric: Mapping[str, float | None], percent: bool = True) -> str:
+    """A figure of a card and its 95 % interval, e.g. "86.2% (81-91)"; "-" where there is no figure."""
+    value, low, high = (metric[name] for name in ("value", "low", "high"))
+    if value is None or value != value:
+        return "-"
+    if low is None or high is None or low != low:
+        return f"{value:.1%}" if percent else f"{value:.2f}"
+    if percent:
+        return f"{value:.1%} ({100 * low:.0f}-{100 * high:.0f})"
+    return f"{value:.2f} ({low:.2f}-{high:.2f})"
