@@ -37,6 +37,7 @@ from hemodetect.figures.curves import (
 from hemodetect.figures.leakage import leakage_figure
 from hemodetect.models.families import FAMILY_NAMES
 from hemodetect.registry.bundle import read_card
+from hemodetect.registry.promotion import PUBLISHED
 from hemodetect.reports.comparison import comparison_csv
 from hemodetect.reports.comparison_pdf import comparison_pdf
 from hemodetect.settings import settings
@@ -248,7 +249,7 @@ def _gaps(artifacts: str) -> list[LeakageGap]:
         try:
             patient, paper = (
                 read_card(settings().artifacts / folder / family)
-                for folder in ("paper-recipe", "paper-split")
+                for folder in ("paper-recipe", PUBLISHED)
             )
         except BundleError:
             continue

@@ -64,7 +64,7 @@ def address(
 ) -> Iterator[str]:
     """Address of a running app with the released models and a comparison on the blobs."""
     artifacts = tmp_path_factory.mktemp("artifacts")
-    for folder in ("networks", "paper-recipe", "paper-split", "published"):
+    for folder in ("networks", "paper-recipe", "published"):
         (artifacts / folder).symlink_to(ROOT / "artifacts" / folder)
     # A copy: a promotion in a test must not reach the models of the repository.
     shutil.copytree(ROOT / "artifacts" / "releases", artifacts / "releases")
