@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import streamlit as st
-from streamlit.runtime.uploaded_file_manager import UploadedFile as StreamlitFile
 
 from app_pages.common.answers import (
     AS_PUBLISHED,
@@ -20,13 +19,12 @@ from app_pages.common.answers import (
     stopped,
     work_out_answers,
 )
-from app_pages.common.arriving_files import count_arriving_files
 from app_pages.common.audit import record_event
 from app_pages.common.example import example_files
 from app_pages.common.exports import export_button
 from app_pages.common.loaded_models import has_published_models
 from app_pages.common.slice_viewer import close_viewer, preload_viewer, viewer
-from app_pages.common.uploads import forget_uploads
+from app_pages.common.study_files import arrived_files, choose_study_files, forget_files
 from hemodetect.errors import HemodetectError
 from hemodetect.imaging import UploadedFile, read_study
 from hemodetect.imaging.study import Study
@@ -45,38 +43,14 @@ def _open_page(refused: str | None) -> None:
     )
     if refused:
         st.error(refused, icon=":material/error:")
-    folder_key, files_key = _upload_keys()
-    left, right = st.columns(2)
-    with left:
-        st.file_uploader("A folder of slices", accept_multiple_files="directory", key=folder_key)
-    with right:
-        st.file_uploader("Files, or a zip", accept_multiple_files=True, key=files_key)
+    choose_study_files("read")
     st.caption(
-        "DICOM, NIfTI, JPEG, PNG and TIFF; other files are ignored. A zip uploads much faster than"
-        " hundreds of single files. Images stay in this session's memory; patient names in headers"
-        " are dropped."
+        "DICOM, NIfTI, JPEG, PNG and TIFF, also in a zip or tar; other files are ignored. Images stay"
+        " in this session's memory; patient names in headers are dropped."
     )
-    count_arriving_files()
     preload_viewer()
     st.button("Open the example", icon=":material/science:", key="read_example")
     st.caption("The example is a synthetic phantom with a 30 ml bleed, not a patient.")
-
-
-def _upload_keys() -> tuple[str, str]:
-    # New keys after a failure: the uploads stay selected and would be read again in each run.
-    attempt = st.session_state.setdefault("read_attempt", 0)
-    return f"read_folder_{attempt}", f"read_files_{attempt}"
-
-
-def _uploads() -> list[StreamlitFile]:
-    """The files uploaded since the last run, read before the page is drawn.
-
-    The study is then shown in the same run, which saves one round trip to the browser.
-    """
-    for key in _upload_keys():
-        if uploads := st.session_state.get(key):
-            return list(uploads)
-    return []
 
 
 def _open(files: list[UploadedFile]) -> str | None:
@@ -92,7 +66,6 @@ def _open(files: list[UploadedFile]) -> str | None:
     try:
         study = read_study(files, progress=progress)
     except HemodetectError as error:
-        st.session_state["read_attempt"] += 1
         return str(error)
     finally:
         place.empty()
@@ -253,15 +226,14 @@ refusal = None
 # its fields on the screen until the models have read the study.
 opening = st.empty()
 if "read_study" not in st.session_state:
-    uploads = _uploads()
-    files = [UploadedFile(upload.name, upload.getvalue()) for upload in uploads]
+    # Before the page is drawn: the study is shown in the same run, which saves a way to the browser.
+    files = arrived_files("read")
     if st.session_state.get("read_example"):
         files = example_files()
     if files:
         with opening.container():
             refusal = _open(files)
-        # Not before the study is kept: a run may be cut short, and the next one needs the files.
-        forget_uploads(uploads)
+        forget_files("read")
 if "read_study" in st.session_state:
     opening.empty()
     _study_page(st.session_state["read_study"])

@@ -14,6 +14,7 @@ from app_pages.common.answers import (
     calls_row,
     cautions_line,
     known_answers,
+    no_calls_row,
     stopped,
     work_out_answers,
 )
@@ -41,6 +42,8 @@ _SHORTCUTS = {key: f"call: {CALLS[call].lower()}" for key, call in _CALL_KEYS.it
     "Shift+4": "sure: 4",
     "Shift+5": "sure: certain",
 }
+_HEIGHT = "max(440px, calc(100vh - 400px))"
+"""CSS height of the viewer below the calls and the form."""
 CONFIDENCES = {1: "1 (guess)", 2: "2", 3: "3", 4: "4", 5: "5 (certain)"}
 
 
@@ -82,8 +85,13 @@ def reading(review_session: ReviewSession, reader: Person, place: DeltaGenerator
             _form(review_session, assignment, reader)
         return
     found = known_answers("review_read")
+    # One element: were the place of the slices to change, they would be fetched and drawn again.
+    above = st.container(key="review_above_slices")
     if found is None:
-        work_out_answers(study, "review_read", st.empty())
+        with above:
+            progress = no_calls_row("The models are about to read the study.")
+        viewer(study, "review_read", marks=_marks(), height=_HEIGHT, silent=True)
+        work_out_answers(study, "review_read", progress)
         st.rerun()
     prediction = found.prediction
     if "review_read_bundles" not in st.session_state:
@@ -93,15 +101,15 @@ def reading(review_session: ReviewSession, reader: Person, place: DeltaGenerator
             family_prediction.version for family_prediction in prediction.families.values()
         )
         st.session_state["review_read_bundles"] = versions
-    if prediction.stopped:
-        stopped(prediction)
-    else:
-        cautions_line(
-            prediction, trained_on_sentence(prediction, st.session_state["review_read_trained_on"])
-        )
-        calls_row(found)
-    with st.container(border=True):
-        _form(review_session, assignment, reader)
+    with above:
+        if prediction.stopped:
+            stopped(prediction)
+        else:
+            trained_on = st.session_state["review_read_trained_on"]
+            cautions_line(prediction, trained_on_sentence(prediction, trained_on))
+            calls_row(found)
+        with st.container(border=True):
+            _form(review_session, assignment, reader)
     viewer(
         prediction.study,
         "review_read",
@@ -110,7 +118,7 @@ def reading(review_session: ReviewSession, reader: Person, place: DeltaGenerator
         cnn=found.cnn,
         markable=True,
         marks=_marks(),
-        height="max(440px, calc(100vh - 400px))",
+        height=_HEIGHT,
         shortcuts=_SHORTCUTS,
         on_shortcut=_shortcut(review_session, assignment, reader),
     )

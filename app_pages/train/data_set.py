@@ -12,10 +12,9 @@ from app_pages.common.sign_in import acting_person
 from app_pages.common.text import plain
 from hemodetect.dataset.audit import Audit, audit
 from hemodetect.dataset.cache import Dataset, open_dataset
-from hemodetect.dataset.files import listed_files
 from hemodetect.dataset.joined import SUFFIX, folders_of
 from hemodetect.dataset.lookup import data_folders
-from hemodetect.dataset.manifest import labelled_slices, uploaded_sets
+from hemodetect.dataset.manifest import is_labelled_set, uploaded_sets
 from hemodetect.dataset.upload import store_set
 from hemodetect.errors import HemodetectError
 from hemodetect.figures.thumbnails import png_bytes
@@ -111,12 +110,8 @@ def labelled_sets() -> list[Path]:
     """Folders on this server that contain a labelled set."""
     folders = []
     for parent in data_folders():
-        for root in sorted(p for p in parent.iterdir() if _may_be_a_set(p)):
-            try:
-                labelled_slices(root, listed_files(root))
-            except (HemodetectError, OSError):
-                continue
-            folders.append(root)
+        candidates = sorted(p for p in parent.iterdir() if _may_be_a_set(p))
+        folders += [root for root in candidates if is_labelled_set(root)]
     return folders
 
 

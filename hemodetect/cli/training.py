@@ -6,6 +6,7 @@ import argparse
 import shutil
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,8 +94,8 @@ def add_commands(subparsers: Subparsers) -> None:
     train_parser.add_argument(
         "--precision",
         choices=["float32", "bfloat16"],
-        help="of products in training (networks; default: float32). bfloat16 is faster on cards and"
-        " processors that have it",
+        help="of products in training (networks; default: bfloat16 on a card that has it, else"
+        " float32); bfloat16 is faster where it is built in",
     )
     train_parser.add_argument(
         "--seed", type=int, default=0, help="seed of all random numbers (default: 0)"
@@ -216,6 +217,11 @@ def _train_one(options: argparse.Namespace, family: str, out: Path) -> None:
         backbone_data=None if options.backbone_data is None else str(options.backbone_data),
     )
     recipe = plan.checked_recipe()  # before TensorFlow is imported, which takes seconds
+    if plan.precision is None and plan.device != "cpu" and "precision" in recipe.adjustable:
+        from hemodetect.training.jobs.gpus import cards_have_bfloat16
+
+        if cards_have_bfloat16():
+            recipe = replace(plan, precision="bfloat16").checked_recipe()
 
     from hemodetect.dataset.cache import open_dataset, open_together
     from hemodetect.dataset.joined import SUFFIX

@@ -17,8 +17,10 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from hemodetect.dataset.class_folders import class_label
-from hemodetect.dataset.files import FileStat, is_picture_name
-from hemodetect.dataset.layouts.choose import EXPECTED
+from hemodetect.dataset.files import FileStat, is_picture_name, listed_files
+from hemodetect.dataset.layouts import rsna
+from hemodetect.dataset.layouts.choose import EXPECTED, labelled_studies
+from hemodetect.dataset.layouts.study import dicom_files
 from hemodetect.dataset.slice_tables import has_public_names, labelled_by_slice
 from hemodetect.errors import DatasetError
 from hemodetect.imaging.naming import natural_key, series_and_number
@@ -76,6 +78,18 @@ def named_slices(root: Path, table: pd.DataFrame) -> pd.DataFrame:
         patient=[pseudonym("patient", name) for name in table["patient"]],
         slice=[pseudonym("slice", file) for file in table["file"]],
     )
+
+
+def is_labelled_set(root: Path) -> bool:
+    """Whether a folder has one of the layouts; no slice is decoded."""
+    try:
+        files = listed_files(root)
+        # The headers of 750,000 files are not read to find that out.
+        if (root / rsna.TABLE).is_file() and dicom_files(files):
+            return True
+        return bool(labelled_studies(root, files)) or not labelled_slices(root, files).empty
+    except (DatasetError, OSError):
+        return False
 
 
 def in_order(root: Path, table: pd.DataFrame) -> pd.DataFrame:

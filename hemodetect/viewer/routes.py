@@ -1,8 +1,8 @@
-"""What the viewer in a browser fetches: its own code, NiiVue, and pixels and maps of open studies.
+"""What a browser fetches and sends: the viewer's code, NiiVue, pixels and maps, and files of a study.
 
-Pixels belong to one browser. A cookie that scripts cannot read is set with the first page; the address
-of a study works together with that cookie only. Everything else is answered with 404, and no answer
-with pixels may be kept by the browser or by anything between.
+Pixels and files belong to one browser. The first page sets a cookie that scripts cannot read; the address
+of a study works only with that cookie. Everything else is answered with 404, and no answer with pixels
+may be kept by the browser or by anything between.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from http.cookies import CookieError, SimpleCookie
 from importlib import resources
 
 from starlette.datastructures import MutableHeaders
-from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from hemodetect.settings import settings
+from hemodetect.viewer.arrivals import ARRIVALS, RefusedArrival
 from hemodetect.viewer.niivue import niivue_file
 from hemodetect.viewer.store import OPEN_STUDIES, NothingToShow, OpenStudy
 
@@ -38,6 +40,7 @@ def viewer_routes() -> list[Route]:
     return [
         Route(f"{ADDRESS}/code/niivue.js", _niivue),
         Route(f"{ADDRESS}/code/{{name}}", _module),
+        Route(f"{ADDRESS}/{{token}}/files", _files, methods=["POST"]),
         Route(f"{ADDRESS}/{{token}}/slices/{{first:int}}-{{last:int}}", _slices),
         Route(f"{ADDRESS}/{{token}}/maps/{{method}}", _maps),
         Route(f"{ADDRESS}/{{token}}/maps/{{method}}/{{index:int}}", _maps),
@@ -60,6 +63,19 @@ def _module(request: Request) -> Response:
     kind = "text/css" if name.endswith(".css") else "text/javascript"
     content = (_FRONTEND / name).read_bytes()
     return Response(content, media_type=kind, headers={"Cache-Control": "no-cache"})
+
+
+async def _files(request: Request) -> Response:
+    arrival = ARRIVALS.get(request.path_params["token"], request.cookies.get(COOKIE, ""))
+    if arrival is None:
+        return _not_found()
+    try:
+        await arrival.receive(request.stream(), settings())
+    except RefusedArrival as refused:
+        return PlainTextResponse(str(refused), 400, _PRIVATE)
+    except ClientDisconnect:
+        return PlainTextResponse("The upload was broken off.", 400, _PRIVATE)
+    return Response(status_code=204, headers=_PRIVATE)
 
 
 def _slices(request: Request) -> Response:

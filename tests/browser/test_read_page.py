@@ -15,7 +15,12 @@ from pydicom import dcmread
 from viewer_page import wait_for_calls
 
 from hemodetect.models.families import FAMILY_NAMES
-from hemodetect.phantom.files import dicom_files, write_dicom_series, write_pictures
+from hemodetect.phantom.files import (
+    dicom_files,
+    picture_files,
+    write_dicom_series,
+    write_pictures,
+)
 from hemodetect.phantom.head import Bleed, head_phantom
 
 pytestmark = pytest.mark.browser
@@ -70,16 +75,52 @@ def test_a_folder_without_images_gets_a_sentence(page, tmp_path: Path) -> None:
     page.locator(".st-key-calls").get_by_text(re.compile(r"\d of 4 slices")).first.wait_for()
 
 
-def test_a_large_upload_says_how_much_has_arrived(page, tmp_path: Path) -> None:
+def test_a_folder_is_sent_in_one_request_and_the_page_says_so(page, tmp_path: Path) -> None:
     folder = tmp_path / "scan"
     folder.mkdir()
     for number in range(120):
         Image.fromarray(np.full((32, 32), number, np.uint8)).save(folder / f"{number}.png")
+    held: list[object] = []
+    page.route("**/viewer/*/files", held.append)
     page.locator("input[type=file]").first.set_input_files(folder)
-    page.get_by_role("status").get_by_text(
-        re.compile(r"Receiving (120 files|files: \d+ of 120)")
-    ).wait_for()
+    page.get_by_text("Sending 120 files").wait_for()
+    assert page.get_by_role("button", name="Choose a folder").is_disabled()
+    (request,) = held
+    request.continue_()
     page.get_by_text("120 pictures").first.wait_for()
+
+
+def test_files_that_are_dropped_are_read(page) -> None:
+    content = picture_files(head_phantom(slices=1, size=256, pixel_spacing_mm=0.9), ".png")[0][1]
+    page.evaluate(
+        """async (bytes) => {
+          const file = new File([new Uint8Array(bytes)], "dropped_1.png", {type: "image/png"});
+          const transfer = new DataTransfer();
+          transfer.items.add(file);
+          const find = (root) => {
+            const element = root.querySelector('[data-testid="study-sender"]');
+            if (element) return element;
+            for (const one of root.querySelectorAll("*")) {
+              const inside = one.shadowRoot && find(one.shadowRoot);
+              if (inside) return inside;
+            }
+          };
+          find(document).dispatchEvent(new DragEvent("drop", {dataTransfer: transfer, bubbles: true}));
+        }""",
+        list(content),
+    )
+    page.get_by_text("1 picture").first.wait_for()
+
+
+def test_an_upload_over_a_limit_says_what_to_do(page, address: str) -> None:
+    folder_input = page.locator("input[type=file]").nth(1)
+    page.route(
+        "**/viewer/*/files",
+        lambda route: route.continue_(post_data=(12).to_bytes(4, "big") + b'[["a", -1]]x'),
+    )
+    folder_input.set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": b"a"})
+    page.get_by_text("The list of files cannot be read").wait_for()
+    assert page.get_by_role("button", name="Choose a folder").is_enabled()
 
 
 def test_the_plain_head_is_read_beside_an_angiography_and_the_other_is_one_click(

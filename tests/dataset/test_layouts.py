@@ -13,6 +13,7 @@ import volume_sets as made
 
 from hemodetect.dataset.cache import Dataset, open_dataset
 from hemodetect.dataset.groups import patient_groups
+from hemodetect.dataset.manifest import is_labelled_set
 from hemodetect.dataset.slice_tables import BOXES, SUBTYPES
 from hemodetect.dataset.splits import paper_split, patient_split
 from hemodetect.errors import DatasetError
@@ -52,6 +53,7 @@ def test_every_slice_of_a_study_has_the_label_of_the_study(
     write: Callable[[Path], None], tmp_path: Path
 ) -> None:
     heads = heads_of(opened(write, tmp_path / "set"))
+    assert is_labelled_set(tmp_path / "set")
     assert {number: len(rows) for number, rows in heads.items()} == dict.fromkeys(heads, SLICES)
     assert {n for n, rows in heads.items() if rows["label"].all()} == {2, 4}
     assert {n for n, rows in heads.items() if not rows["label"].any()} == {1, 3}
@@ -60,6 +62,7 @@ def test_every_slice_of_a_study_has_the_label_of_the_study(
 @pytest.mark.parametrize("write", OF_SLICES)
 def test_every_slice_has_its_own_label(write: Callable[[Path], None], tmp_path: Path) -> None:
     heads = heads_of(opened(write, tmp_path / "set"))
+    assert is_labelled_set(tmp_path / "set")
     assert len(heads) == 4
     for number, rows in heads.items():
         head = made.heads()[number]
@@ -161,6 +164,7 @@ def test_a_table_that_cannot_be_used_says_why(text: str, reason: str, tmp_path: 
 
 def test_a_folder_without_labels_names_what_was_looked_for(tmp_path: Path) -> None:
     made.write(made.headers(1), tmp_path / "p1")
+    assert not is_labelled_set(tmp_path)
     with pytest.raises(DatasetError) as raised:
         open_dataset(tmp_path)
     for name in ("labels.csv", "stage_2_train.csv", "reads.csv", "masks", "ct_scans", "NORMAL"):

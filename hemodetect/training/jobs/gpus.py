@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from dataclasses import dataclass
 
+_AMPERE = 8.0
 _FIELDS = ("index", "name", "memory.total", "memory.used", "utilization.gpu")
 
 
@@ -28,13 +29,8 @@ class Gpu:
 
 def gpus() -> list[Gpu]:
     """The cards, none where there are none or the driver does not answer within five seconds."""
-    command = ["nvidia-smi", f"--query-gpu={','.join(_FIELDS)}", "--format=csv,noheader,nounits"]
-    try:
-        listing = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return []
     cards = []
-    for line in listing.stdout.splitlines():
+    for line in _asked(_FIELDS):
         values = [part.strip() for part in line.split(",")]
         try:
             index, name, memory, used, busy = values
@@ -43,3 +39,25 @@ def gpus() -> list[Gpu]:
         except ValueError:
             continue  # a card that the driver has lost has the values "[Unknown Error]"
     return cards
+
+
+def cards_have_bfloat16() -> bool:
+    """Whether every card multiplies bfloat16 itself: compute capability 8.0 (Ampere) or newer.
+
+    Source: NVIDIA, CUDA C++ Programming Guide, section "Arithmetic instructions".
+    """
+    lines = _asked(("compute_cap",))
+    try:
+        return bool(lines) and all(float(line) >= _AMPERE for line in lines)
+    except ValueError:
+        return False
+
+
+def _asked(fields: tuple[str, ...]) -> list[str]:
+    """A line a card; none without an answer within five seconds."""
+    command = ["nvidia-smi", f"--query-gpu={','.join(fields)}", "--format=csv,noheader,nounits"]
+    try:
+        listing = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return listing.stdout.splitlines()

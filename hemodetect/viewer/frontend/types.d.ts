@@ -68,6 +68,14 @@ export type Component = {
   setStateValue: (name: string, value: unknown) => void;
 };
 
+/** What the server sends to the sender of files (app_pages/common/study_files.py). */
+export type SenderComponent = {
+  /** Path that takes the files. */
+  data: { address: string };
+  parentElement: ShadowRoot | HTMLElement;
+  setStateValue: (name: string, value: unknown) => void;
+};
+
 /** How a slice lies in the view: millimetres (or pixels) from its middle, and a factor. */
 export type View = { zoom: number; panX: number; panY: number };
 

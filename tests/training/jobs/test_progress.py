@@ -17,7 +17,7 @@ from hemodetect.models.recipes import recipe_named
 from hemodetect.registry.bundle import COUNTS
 from hemodetect.settings import settings
 from hemodetect.training.estimate import estimated_seconds
-from hemodetect.training.jobs.gpus import Gpu, gpus
+from hemodetect.training.jobs.gpus import Gpu, cards_have_bfloat16, gpus
 from hemodetect.training.jobs.progress import confusion_of_last_epoch, log_tail, progress
 from hemodetect.training.jobs.rows import Job
 from hemodetect.training.plan import TrainingPlan
@@ -150,3 +150,22 @@ def test_cards_are_listed_by_name_and_memory(
     ]
     _fake_nvidia_smi(tmp_path, "echo 'No devices were found'; exit 6")
     assert gpus() == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("echo 9.0", True),
+        ("echo 8.0; echo 9.0", True),
+        ("echo 7.5", False),
+        ("echo 9.0; echo 7.5", False),
+        ("echo '[Unknown Error]'", False),
+        ("exit 6", False),
+    ],
+)
+def test_bfloat16_is_taken_only_where_every_card_has_it(
+    answer: str, expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/bin")
+    _fake_nvidia_smi(tmp_path, answer)
+    assert cards_have_bfloat16() is expected
