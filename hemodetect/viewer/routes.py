@@ -1,8 +1,8 @@
 """What a browser fetches and sends: the viewer's code, NiiVue, pixels and maps, and files of a study.
 
-Pixels and files belong to one browser. The first page sets a cookie that scripts cannot read; the address
-of a study works only with that cookie. Everything else is answered with 404, and no answer with pixels
-may be kept by the browser or by anything between.
+Pixels and files belong to one browser. The first page sets a cookie that scripts cannot read; a study's
+address works only with that cookie. Everything else is answered with 404, and no answer with pixels may
+be kept by the browser or by anything between.
 """
 
 from __future__ import annotations
