@@ -168,7 +168,17 @@ def test_letters_and_planes(page, viewer: Viewer) -> None:
     assert letters == ["R", "L", "A", "P"]
     page.keyboard.press("p")
     viewer.until("planes", "shown")
-    assert viewer.root.locator(".planes canvas").bounding_box()["width"] > 200
+    box = viewer.root.locator(".planes canvas").bounding_box()
+    assert box["width"] > 200
+    # A click in the coronal plane, above the middle of it, goes to a slice near the vertex.
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 0.12 * box["height"])
+    viewer.until("shown", re.compile("^(1[6-9]|2[0-4])$"))
+    before = viewer.root.locator(".planes canvas").screenshot()
+    page.keyboard.press("h")
+    viewer.until("planes-map", re.compile("^blood-map"))
+    assert viewer.root.locator(".planes canvas").screenshot() != before
+    page.keyboard.press("h")
+    viewer.until("planes-map", "")
     page.keyboard.press("p")
     viewer.until("planes", "")
 

@@ -65,8 +65,8 @@ export const MAP_GRADIENT = `linear-gradient(to right, ${SCALES.inferno.map((hex
 export const PROBABILITY_GRADIENT = `linear-gradient(to right, ${SCALES.cividis.map((hex) => `#${hex}`).join(",")})`;
 
 const SIGNED = 32768;
-const FAINTEST = 25;
 /** Levels of a map, of 255, up to which a place is left as it is: a veil over all hides the anatomy. */
+export const FAINTEST = 25;
 
 /** Grey level of each possible value, in a window. */
 export class GreyTable {

@@ -29,6 +29,7 @@ export class Overlay {
     if (!maps.some(({ key }) => key === this.key)) {
       this.key = maps[0]?.key ?? "";
       this.shown = false;
+      this.viewer.planes?.showMap();
     }
     mapBox.hidden = maps.length === 0;
     const off = element("option", { value: "", textContent: "off" });
@@ -43,6 +44,12 @@ export class Overlay {
     if (key) this.key = key;
     this.#tell();
     this.viewer.redraw();
+    this.viewer.planes.showMap();
+  }
+
+  /** What is shown; null where nothing is. */
+  get choice() {
+    return (this.shown && this.viewer.data.maps.find(({ key }) => key === this.key)) || null;
   }
 
   toggle() {
@@ -66,9 +73,9 @@ export class Overlay {
    * @param {number} columns
    */
   of(rows, columns) {
-    const { slice, data, root } = this.viewer;
-    const choice = data.maps.find(({ key }) => key === this.key);
-    if (!this.shown || !choice) return null;
+    const { slice, root } = this.viewer;
+    const { choice } = this;
+    if (!choice) return null;
     const key = `${choice.key}/${slice}`;
     if (this.enlarged?.key !== key) {
       const heat = this.maps.of(choice, slice);

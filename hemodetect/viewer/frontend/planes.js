@@ -1,6 +1,7 @@
 // @ts-check
 /** Coronal and sagittal planes of a whole series, by NiiVue. */
 
+import { FAINTEST } from "./colours.js";
 import { BARE } from "./renderers.js";
 import { element } from "./screen.js";
 
@@ -57,8 +58,55 @@ export class Planes {
     const towardsHead = data.upwards ? slices : [...slices].reverse();
     await renderer.open(towardsHead, rows, columns, distances, this.viewer.window);
     if (this.renderer !== renderer) return;
+    canvas.onpointerdown = (event) => {
+      canvas.setPointerCapture(event.pointerId);
+      this.#through(event);
+    };
+    canvas.onpointermove = (event) => {
+      if (event.buttons & 1) this.#through(event);
+    };
     root.dataset.planes = "shown";
     this.viewer.redraw(false);
+    await this.showMap();
+  }
+
+  /** Goes to the place under the pointer: the slice there, and the planes through it. @param {PointerEvent} event */
+  #through(event) {
+    const place = this.renderer?.placeOf(event);
+    if (!place) return;
+    const { data } = this.viewer;
+    this.centre = { right: place.right, down: place.down };
+    const up = Math.min(Math.floor(place.up * data.slices), data.slices - 1);
+    this.viewer.goTo(data.upwards ? up : data.slices - 1 - up);
+    this.viewer.redraw(false);
+  }
+
+  /** Lays the heat map of the slice over the planes too, where it has come for all slices. */
+  async showMap() {
+    const { renderer, viewer } = this;
+    const choice = viewer.overlay.choice;
+    if (!renderer) return;
+    if (!choice?.all) {
+      renderer.cover(null);
+      viewer.root.dataset.planesMap = "";
+      return;
+    }
+    try {
+      await viewer.overlay.maps.ask(choice, 0);
+    } catch (error) {
+      viewer.failed(error);
+      return;
+    }
+    if (this.renderer !== renderer || viewer.overlay.choice !== choice) return;
+    const maps = Array.from({ length: viewer.data.slices }, (_, slice) =>
+      viewer.overlay.maps.of(choice, slice),
+    );
+    if (!viewer.data.upwards) maps.reverse();
+    await renderer.cover(
+      /** @type {import("./pixels.js").HeatMap[]} */ (maps),
+      viewer.overlay.opacity,
+    );
+    viewer.root.dataset.planesMap = choice.key;
   }
 
   close() {
@@ -105,6 +153,10 @@ class PlanesRenderer {
     });
     /** @type {any} */
     this.volume = null;
+    /** The heat map over it. @type {any} */
+    this.overlay = null;
+    /** Sides of the whole series. @type {[number, number, number]} */
+    this.sides = [1, 1, 1];
   }
 
   /**
@@ -135,6 +187,7 @@ class PlanesRenderer {
       ...[0, 0, step[2], (-(slices.length - 1) / 2) * step[2]],
       ...[0, 0, 0, 1],
     ];
+    this.sides = [wide * step[0], high * step[1], slices.length * step[2]];
     const { NVImage, SLICE_TYPE } = this.library;
     const bytes = new Uint8Array(volume.buffer);
     const file = NVImage.createNiftiArray(
@@ -164,6 +217,55 @@ class PlanesRenderer {
     if (!this.volume) return;
     Object.assign(this.volume, ends(window));
     this.niivue.updateGLVolume();
+  }
+
+  /**
+   * Lays maps over the series, from the feet to the head; none with null.
+   *
+   * @param {import("./pixels.js").HeatMap[] | null} maps
+   * @param {number} [opacity]
+   */
+  async cover(maps, opacity = 1) {
+    if (this.overlay) this.niivue.removeVolume(this.overlay);
+    this.overlay = null;
+    if (!maps?.length || !this.volume) return;
+    const { rows, columns } = maps[0];
+    const levels = new Uint8Array(rows * columns * maps.length);
+    let at = 0;
+    for (const map of maps) {
+      for (let row = rows - 1; row >= 0; row--) {
+        for (let column = columns - 1; column >= 0; column--) levels[at++] = map.levels[row * columns + column];
+      }
+    }
+    const step = [this.sides[0] / columns, this.sides[1] / rows, this.sides[2] / maps.length];
+    const affine = [
+      ...[step[0], 0, 0, (-(columns - 1) / 2) * step[0]],
+      ...[0, step[1], 0, (-(rows - 1) / 2) * step[1]],
+      ...[0, 0, step[2], (-(maps.length - 1) / 2) * step[2]],
+      ...[0, 0, 0, 1],
+    ];
+    const { NVImage } = this.library;
+    const file = NVImage.createNiftiArray([columns, rows, maps.length], step, affine, UINT8, levels);
+    this.overlay = await NVImage.loadFromUrl({
+      url: "map.nii",
+      buffer: file.buffer,
+      colormap: "inferno",
+      opacity,
+      cal_min: FAINTEST,
+      cal_max: 255,
+      trustCalMinMax: true,
+    });
+    this.niivue.addVolume(this.overlay);
+  }
+
+  /** The place under the pointer, in parts of the series; null beside the planes. @param {PointerEvent} event */
+  placeOf(event) {
+    const { left, top, width, height } = this.canvas.getBoundingClientRect();
+    const x = ((event.clientX - left) * this.canvas.width) / width;
+    const y = ((event.clientY - top) * this.canvas.height) / height;
+    const [right, down, up] = this.niivue.canvasPos2frac([x, y]);
+    if (right < 0) return null;
+    return { right: 1 - right, down: 1 - down, up };
   }
 
   /** @param {number} right part from the image's left to right @param {number} down @param {number} up of the series */

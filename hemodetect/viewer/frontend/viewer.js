@@ -2,9 +2,9 @@
 /** The slice viewer. All that a reader does with slices happens here; the server hears of the slice at
  *  rest and of a mark, and of nothing else. */
 
+import { annotate, drawOver } from "./annotations.js";
 import { composed, GreyTable } from "./colours.js";
 import { listenToKeys } from "./keys.js";
-import { drawMark, drawMeasure, drawPlaneLines, ellipseStatistics, lengthText } from "./measures.js";
 import { listenToMouse } from "./mouse.js";
 import { Overlay } from "./overlay.js";
 import { Gone, Pixels } from "./pixels.js";
@@ -158,7 +158,7 @@ export class Viewer {
     place.replaceChildren(this.screen.root);
     listenToMouse(this);
     listenToKeys(this);
-    this.#annotate();
+    annotate(this);
   }
 
   /** @param {EventTarget} target @param {string} name @param {(event: any) => void} action @param {object} [options] */
@@ -278,7 +278,7 @@ export class Viewer {
   async #draw() {
     const { slice } = this;
     const values = this.pixels.slices[slice];
-    this.#annotate();
+    annotate(this);
     if (!this.renderer || this.closed) return;
     if (values === undefined) {
       this.screen.corners.sw.textContent += "\nloading";
@@ -308,42 +308,10 @@ export class Viewer {
       this.renderer.look(this.view);
     }
     if (this.closed) return;
-    this.#drawOver();
+    drawOver(this);
     this.drawn++;
     this.root.dataset.drawn = String(this.drawn);
     this.root.dataset.shown = String(slice + 1);
-  }
-
-  #annotate() {
-    const { data, slice, window } = this;
-    const position = data.positions.length ? `${data.positions[slice].toFixed(1)} mm` : "";
-    this.screen.corners.nw.textContent = [data.study, data.names[slice], data.turned && "turned for display"]
-      .filter(Boolean)
-      .join("\n");
-    this.screen.corners.ne.textContent = `W ${Math.round(window.width)}  L ${Math.round(window.level)}${this.inverted ? "\ninverted" : ""}`;
-    this.screen.corners.sw.textContent = `Slice ${slice + 1} of ${data.slices}${position ? `\n${position}` : ""}`;
-    this.screen.corners.nw.title = data.turned;
-    this.screen.sliderText.textContent = `Slice ${slice + 1} of ${data.slices}`;
-    this.screen.slider.value = String(slice + 1);
-    this.screen.slider.setAttribute("aria-valuetext", `Slice ${slice + 1} of ${data.slices}`);
-    this.strip.mark(slice);
-    this.root.dataset.slice = String(slice + 1);
-    this.root.dataset.window = `${Math.round(window.width)}/${Math.round(window.level)}`;
-    if (!this.screen.width.matches(":focus")) this.screen.width.value = String(Math.round(window.width));
-    if (!this.screen.level.matches(":focus")) this.screen.level.value = String(Math.round(window.level));
-    this.screen.presets.forEach((button, at) => {
-      const preset = data.presets[at];
-      button.ariaPressed = String(preset.width === window.width && preset.level === window.level);
-    });
-    this.screen.invert.ariaPressed = String(this.inverted);
-    for (const [name, button] of Object.entries(this.screen.tools))
-      button.ariaPressed = String(name === this.tool);
-    for (const button of /** @type {NodeListOf<HTMLButtonElement>} */ (
-      this.screen.thumbs.querySelectorAll("button")
-    )) {
-      button.ariaPressed = String(button.dataset.slice === String(slice));
-    }
-    this.planes.follow();
   }
 
   /** @returns {Layout} in CSS pixels */
@@ -355,43 +323,6 @@ export class Viewer {
       this.screen.stage.clientWidth,
       this.screen.stage.clientHeight,
     );
-  }
-
-  #drawOver() {
-    const ratio = devicePixelRatio || 1;
-    const context = /** @type {CanvasRenderingContext2D} */ (this.screen.over.getContext("2d"));
-    context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    context.clearRect(0, 0, this.screen.over.width, this.screen.over.height);
-    const layout = this.layout();
-    const shown = this.measures.filter(({ slice }) => slice === this.slice);
-    this.root.dataset.measures = shown.map((measure) => this.#measureText(measure)).join("; ");
-    for (const measure of this.drawing ? [...shown, this.drawing] : shown)
-      drawMeasure(context, layout, measure, this.#measureText(measure));
-    if (this.planes.shown) {
-      const [rows, columns] = this.pixels.shape(this.slice);
-      drawPlaneLines(
-        context,
-        layout,
-        this.planes.centre.down * rows - 0.5,
-        this.planes.centre.right * columns - 0.5,
-      );
-    }
-    for (const mark of this.data.marks) if (mark.slice === this.slice + 1) drawMark(context, layout, mark);
-  }
-
-  /** @param {Measure} measure */
-  #measureText(measure) {
-    if (measure.kind === "ruler") return lengthText(measure.from, measure.to, this.data.spacing);
-    const values = this.pixels.slices[measure.slice];
-    const [rows, columns] = this.pixels.shape(measure.slice);
-    if (!values) return "";
-    const { count, mean, deviation } = ellipseStatistics(values, rows, columns, measure.from, measure.to);
-    if (!count) return "";
-    const unit = this.data.pixelType === "int16" ? " HU" : " (grey level)";
-    const area = this.data.spacing
-      ? `, ${((count * this.data.spacing[0] * this.data.spacing[1]) / 100).toFixed(1)} cm²`
-      : `, ${count} pixels`;
-    return `${mean.toFixed(0)} ± ${deviation.toFixed(0)}${unit}${area}`;
   }
 
   // ---- windows ---------------------------------------------------------------------------------
@@ -443,7 +374,7 @@ export class Viewer {
   use(tool) {
     this.tool = this.tool === tool ? "window" : tool;
     this.root.dataset.tool = this.tool;
-    this.#annotate();
+    annotate(this);
   }
 
   /** @param {number} factor */
