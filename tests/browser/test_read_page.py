@@ -81,7 +81,7 @@ def test_a_folder_is_sent_in_one_request_and_the_page_says_so(page, tmp_path: Pa
     for number in range(120):
         Image.fromarray(np.full((32, 32), number, np.uint8)).save(folder / f"{number}.png")
     held: list[object] = []
-    page.route("**/viewer/*/files", held.append)
+    page.route("**/viewer/*/files", lambda route: held.append(route))
     page.locator("input[type=file]").first.set_input_files(folder)
     page.get_by_text("Sending 120 files").wait_for()
     assert page.get_by_role("button", name="Choose a folder").is_disabled()

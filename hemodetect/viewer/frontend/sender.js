@@ -133,9 +133,14 @@ class Sender {
 
 /** Every file under what was dropped. @param {DataTransferItem[]} items @returns {Promise<Named[]>} */
 async function dropped(items) {
-  // All entries first: the list of items is empty as soon as one is waited for.
-  const entries = items.map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
-  return (await Promise.all(entries.map(under))).flat();
+  // All entries first: the list of items is empty as soon as one is waited for. What another program
+  // drops may be a file without an entry.
+  const parts = items.filter(({ kind }) => kind === "file").map((item) => item.webkitGetAsEntry() ?? item.getAsFile());
+  const found = parts.map(async (part) => {
+    if (part === null) return [];
+    return part instanceof File ? [{ name: part.name, file: part }] : under(part);
+  });
+  return (await Promise.all(found)).flat();
 }
 
 /** @param {FileSystemEntry} entry @returns {Promise<Named[]>} */
