@@ -72,7 +72,7 @@ def _least(
     dataset: Dataset, rows: np.ndarray, recipe: NetworkRecipe, rounds: int
 ) -> dict[str, float]:
     """Seconds of the fastest epoch of each way."""
-    network = BUILDERS[recipe.family](recipe.size)
+    network = BUILDERS[recipe.family](recipe)
     model = keras.Model(network.inputs, network.outputs[0])
     model.compile(
         keras.optimizers.Adam(recipe.learning_rate, clipnorm=1.0),

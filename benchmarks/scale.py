@@ -55,7 +55,7 @@ def write_patient(root: str, patient: int) -> None:
 
 
 class PeakMemory(threading.Thread):
-    """The largest RssAnon of this process since `start_step`, looked at 50 times a second."""
+    """The largest RssAnon of this process since `peak` was set, looked at 50 times a second."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)

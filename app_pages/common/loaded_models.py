@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -32,7 +31,7 @@ def has_published_models() -> bool:
 
 def published() -> Releases:
     """The study's own models, loaded when they are first asked for."""
-    return _published(settings().artifacts)
+    return _published(release_state(settings().artifacts, PUBLISHED))
 
 
 def missing_reasons(loaded: Releases) -> dict[str, str]:
@@ -48,12 +47,12 @@ def _loading(state: tuple[tuple[str, int, int], ...]) -> Future[Releases]:
 
 
 @st.cache_resource(show_spinner=False, max_entries=1)
-def _published(artifacts: Path) -> Releases:
+def _published(state: tuple[tuple[str, int, int], ...]) -> Releases:
     from app_pages.common.streamlit_cleanup import never_clear_keras, spare_loaded_models
     from hemodetect.registry.published import load_published
 
     never_clear_keras()
-    loaded = load_published(artifacts)
+    loaded = load_published(settings().artifacts)
     spare_loaded_models()
     return loaded
 

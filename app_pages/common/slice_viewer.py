@@ -278,7 +278,7 @@ def _heat_maps(
             )
     attention_rnn = prediction.families.get("attention_rnn")
     if attention_rnn is not None and attention_rnn.row_attention is not None:
-        found[_ROWS] = HeatMaps(
+        found[f"{_ROWS}-{attention_rnn.version[-6:]}"] = HeatMaps(
             "Attention RNN: weight of the rows",
             "3 even shares or more",
             partial(_row_maps, attention_rnn.row_attention, turn_of(study.slices)),

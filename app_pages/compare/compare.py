@@ -51,12 +51,12 @@ def _comparison() -> tuple[Comparison, str]:
             " patients that they had not seen.",
         )
         if models == AS_PUBLISHED:
-            return _read(published, published.stat().st_mtime_ns), str(published)
+            files = [published]
     chosen = st.selectbox(
         "Predictions",
-        [*files, UPLOAD],
+        files if files == [published] else [*files, UPLOAD],
         format_func=lambda item: item if isinstance(item, str) else item.stem,
-        key="compare_file",
+        key="compare_published" if files == [published] else "compare_file",
         on_change=_other_file,
         help="A file with the predictions of several models. The command"
         " `hemodetect evaluate BUNDLE... --data DIR --out FILE` writes it.",

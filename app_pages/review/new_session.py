@@ -8,6 +8,7 @@ import streamlit as st
 
 from app_pages.common.text import plain
 from app_pages.train.data_set import labelled_sets
+from hemodetect.dataset.manifest import is_picture_set
 from hemodetect.errors import HemodetectError
 from hemodetect.imaging import UploadedFile, read_study
 from hemodetect.reports.review import MODES
@@ -82,9 +83,10 @@ def _drop_cases() -> None:
 
 
 def _patients_of_set() -> tuple[int, Callable[[], LabelledSources]]:
-    sets = labelled_sets()
+    # Sets of DICOM and NIfTI files are for training only.
+    sets = [folder for folder in labelled_sets() if is_picture_set(folder)]
     if not sets:
-        st.caption("There is no labelled data set on this server.")
+        st.caption("There is no labelled data set of pictures on this server.")
         return 0, list
     names = [folder.name for folder in sets]
     set_column, number_column, seed_column = st.columns([3, 2, 2])

@@ -130,15 +130,15 @@ def backbone_sets() -> dict[Path, str]:
     return found | {folder: folder.name for folder in labelled_sets()}
 
 
-def audit_stops(root: Path) -> list[str]:
-    """Why this set must not be trained on, as far as its audit, or its labels, say."""
+def last_audit(root: Path) -> Audit | None:
+    """The audit of this set, where it was asked for."""
     if st.session_state.get("train_audited") != str(root):
-        return []
+        return None
     try:
         dataset = open_dataset(root)
-        return list(_audited(dataset.fingerprint, dataset).stops())
-    except HemodetectError as error:
-        return [str(error)]
+        return _audited(dataset.fingerprint, dataset)
+    except HemodetectError:  # shown where the audit is
+        return None
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)

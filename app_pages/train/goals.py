@@ -9,6 +9,7 @@ import streamlit as st
 from app_pages.common.text import plain
 from app_pages.train.data_set import backbone_sets
 from app_pages.train.device import choose_device, why_this_device
+from hemodetect.dataset.joined import SUFFIX
 from hemodetect.errors import BundleError
 from hemodetect.models.families import FAMILY_NAMES
 from hemodetect.registry.bundle import Card, read_card
@@ -26,7 +27,7 @@ def goal_plans(goal: str, data: Path) -> list[TrainingPlan] | None:
 
 
 def _retrain(data: Path) -> list[TrainingPlan] | None:
-    sets = {folder: name for folder, name in backbone_sets().items() if folder.suffix}
+    sets = {folder: name for folder, name in backbone_sets().items() if folder.suffix == SUFFIX}
     st.write(
         f"The five models learn to judge studies from {plain(data.name)}, on what our network that"
         " looks for blood finds in them. They are measured on patients held out of training, and"

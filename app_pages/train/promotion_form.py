@@ -83,7 +83,7 @@ def _comparison(bundle: Path, release: Path, card: Card, current: Card, data: Pa
             differences = _measured(bundle, release, card.version, current.version, data)
     except HemodetectError as error:
         st.caption(f":material/info: {plain(error)}")
-        return ""
+        return "It could not be compared with the one in use."
     for level, difference in differences.items():
         for metric, metric_name in ((difference.auroc, "AUROC"), (difference.accuracy, "accuracy")):
             sentence = difference_sentence("the new bundle", "the one in use", metric, metric_name)

@@ -12,7 +12,7 @@ import streamlit as st
 from app_pages.common.sign_in import ask_person
 from app_pages.common.text import plain
 from app_pages.train.custom import custom_plans
-from app_pages.train.data_set import audit_stops, choose_data_set
+from app_pages.train.data_set import choose_data_set, last_audit
 from app_pages.train.goals import CUSTOM, GOALS, goal_plans
 from app_pages.train.job_list import job_list
 from hemodetect.errors import HemodetectError
@@ -35,15 +35,24 @@ def _plan(data: Path) -> None:
         key="train_goal",
         label_visibility="collapsed",
     )
-    stops = audit_stops(data)
     if goal == CUSTOM:
         custom = custom_plans(data)
         if custom is not None:
-            _start(*custom, stops)
+            _start(*custom, _stops(data, custom[0]))
         return
     plans = goal_plans(goal, data)
     if plans is not None:
-        _start(plans, None, stops)
+        _start(plans, None, _stops(data, plans))
+
+
+def _stops(data: Path, plans: list[TrainingPlan]) -> list[str]:
+    """Why these trainings must not start, as far as the audit of the set says."""
+    audit = last_audit(data)
+    if audit is None:
+        return []
+    # Patients on both sides are what the study's split is about.
+    folds = {plan.folds for plan in plans if plan.split == "patient"}
+    return list(dict.fromkeys(sentence for n in sorted(folds) for sentence in audit.stops(n)))
 
 
 def _start(

@@ -165,12 +165,19 @@ def train(options: argparse.Namespace) -> int:
 
 
 def _train_chain(options: argparse.Namespace, families: list[str]) -> int:
-    """Every step of the recipe study; the options of networks are those of the network for blood."""
+    """Every step of the recipe study; --epochs is that of the network for blood."""
     if options.split != "patient" or options.estimate:
         raise HemodetectError(
             "The recipe study without --backbone is trained under the split by patient, and its time"
             " is not estimated; leave out --split and --estimate."
         )
+    for name in ("batch", "learning_rate", "dropout", "l2", "depth", "stop_patience", "precision"):
+        if getattr(options, name) is not None:
+            raise HemodetectError(
+                f"The recipe study has no setting --{name.replace('_', '-')}; leave it out."
+            )
+    if options.backbone_data is not None:
+        raise HemodetectError("--backbone-data belongs to --backbone; give both or neither.")
     from hemodetect.training.chain import train_study_models
 
     bundles = train_study_models(

@@ -14,8 +14,6 @@ from hemodetect.dataset.groups import PICTURES, Join, patient_grouping
 from hemodetect.dataset.shortcuts import Shortcut, shortcuts
 from hemodetect.imaging.study import RefusedFile
 
-FOLDS = 5
-"""Folds of a split by patient, where nobody chooses."""
 _LISTED = 12  # lines of one kind on the terminal; the JSON has them all
 
 
@@ -80,7 +78,7 @@ class Audit:
     refused: tuple[RefusedFile, ...]
     shortcuts: tuple[Shortcut, ...]
 
-    def stops(self, folds: int = FOLDS) -> tuple[str, ...]:
+    def stops(self, folds: int) -> tuple[str, ...]:
         """Why a training by patient must not start: sentences that say what to do.
 
         Args:

@@ -3,8 +3,9 @@
 In the cache folder: ``datasets-3/<fingerprint>-<key>/`` (3: the version of this layout; key: a digest
 of the pseudonyms' key, because slices of private sets are named by pseudonyms) holds
 ``slices.parquet``, ``refused.json`` and one ``grey<size>.npy`` a size;
-``roots/<hash of the path>.json`` holds the name of that folder, and a digest of the pseudonyms' key
-and of the sizes and times of change that the set's files had then.
+``roots/<hash of the path>.json`` holds the name of that folder, a digest of the pseudonyms' key and of
+the sizes and times of change that the set's files had then, and the files that were refused: two
+folders with the same slices may have others.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,6 +29,7 @@ from hemodetect.dataset.joined import SUFFIX, folders_of, joined_fingerprint, jo
 from hemodetect.dataset.layouts.choose import labelled_studies
 from hemodetect.dataset.layouts.study import LabelledStudy
 from hemodetect.dataset.manifest import fingerprint, in_order, labelled_slices, named_slices
+from hemodetect.dataset.slice_tables import BOXES, SUBTYPES
 from hemodetect.dataset.study_slices import read_labelled
 from hemodetect.errors import DatasetError, UnreadableFile
 from hemodetect.imaging.pictures import (
@@ -46,6 +49,8 @@ SIZES = (128, 244)
 
 LAYOUT_VERSION = 3
 """Version of the folders' layout in the cache."""
+_OF_STUDIES = ("patient", "series", "number", BOXES, *SUBTYPES)
+"""Columns of a set of studies that a table of labels, or a mask, may change."""
 _COPIED = 256  # slices that are put in order at once
 
 Progress = Callable[[int, int], None]
@@ -103,14 +108,18 @@ def open_dataset(root: Path, progress: Progress | None = None) -> Dataset:
     state = _digest(json.dumps([_key_digest(), [(f.file, f.size, f.changed_ns) for f in files]]))
     earlier = _earlier_state(index)
     if earlier.get("state") == state and (_datasets() / earlier["folder"]).is_dir():
-        return _open_cached(root, earlier["folder"])
+        refused = tuple(RefusedFile(**one) for one in earlier["refused"])
+        return replace(_open_cached(root, earlier["folder"]), refused=refused)
     studies = labelled_studies(root, files)
     if studies is None:
         dataset = _decode(root, files, earlier.get("folder"), progress)
     else:
         dataset = _decode_studies(root, studies, progress)
     with whole_file(index) as partial:
-        partial.write_text(json.dumps({"state": state, "folder": dataset.folder.name}))
+        refusals = [vars(one) for one in dataset.refused]
+        partial.write_text(
+            json.dumps({"state": state, "folder": dataset.folder.name, "refused": refusals})
+        )
     return dataset
 
 
@@ -210,7 +219,8 @@ def _decode(
                 (Path(decoding) / f"all{size}.npy").unlink()
             slices.to_parquet(partial / "slices.parquet", index=False)
             (partial / "refused.json").write_text(json.dumps([vars(r) for r in refused]))
-    return _open_cached(root, name)
+    # A folder of the same slices may be there, with other refusals.
+    return replace(_open_cached(root, name), refused=tuple(refused))
 
 
 def _decode_studies(
@@ -226,7 +236,8 @@ def _decode_studies(
             streams = {size: stack.enter_context(file.open("wb")) for size, file in raw.items()}
             for done, study in enumerate(studies, start=1):
                 read = read_labelled(root, study, SIZES)
-                tables.append(read.table)
+                # With the study's number: a patient may have several, of one series each.
+                tables.append(read.table.assign(series=f"{done:06d}/" + read.table["series"]))
                 refused += read.refused
                 for size, stream in streams.items():
                     stream.write(read.grey[size].tobytes())
@@ -239,7 +250,7 @@ def _decode_studies(
         table["row"] = np.arange(len(table))
         table = in_order(root, named_slices(root, table))
         rows = table.pop("row").to_numpy()
-        name = f"{fingerprint(table)}-{_key_digest()}"
+        name = f"{fingerprint(table, _OF_STUDIES)}-{_key_digest()}"
         with (
             contextlib.suppress(FileExistsError),
             whole_folder(_datasets() / name) as partial,
@@ -255,7 +266,7 @@ def _decode_studies(
                 ordered.flush()
             table.to_parquet(partial / "slices.parquet", index=False)
             (partial / "refused.json").write_text(json.dumps([vars(r) for r in refused]))
-    return _open_cached(root, name)
+    return replace(_open_cached(root, name), refused=tuple(refused))
 
 
 @dataclass(frozen=True, eq=False)
@@ -340,11 +351,12 @@ def _key_digest() -> str:
     return pseudonym("key").partition("-")[2]
 
 
-def _earlier_state(index: Path) -> dict[str, str]:
+def _earlier_state(index: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads(index.read_text()))
+        earlier = dict(json.loads(index.read_text()))
     except (OSError, ValueError):
         return {}
+    return earlier if "refused" in earlier else {}
 
 
 def _digest(text: str) -> str:

@@ -12,11 +12,10 @@ PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff"})
 """File name suffixes of slices as pictures, in lower case."""
 DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".ima"})
 """Those of DICOM files; files without a suffix are DICOM where their content says so."""
-TABLES = frozenset({
-    "hemorrhage_diagnosis.csv", "hemorrhage_diagnosis_raw_ct.csv", "boxes.csv", "labels.csv",
-    "reads.csv", "stage_2_train.csv",
-})  # fmt: skip
-"""Names of tables of labels."""
+PICTURE_TABLES = frozenset({"hemorrhage_diagnosis.csv", "boxes.csv", "labels.csv"})
+"""Names of tables of labels in sets of pictures."""
+TABLES = PICTURE_TABLES | {"hemorrhage_diagnosis_raw_ct.csv", "reads.csv", "stage_2_train.csv"}
+"""Names of all tables of labels."""
 _MAGIC = slice(128, 132)
 
 
@@ -65,21 +64,16 @@ def is_dicom_name(file: str) -> bool:
     return path.suffix.lower() in DICOM_SUFFIXES or not path.suffix
 
 
-def is_table_name(file: str) -> bool:
-    """Whether a file is a table of labels."""
-    return PurePosixPath(file).name in TABLES
-
-
 def is_part_of_a_picture_set(name: str) -> bool:
-    """Whether a file of this name is a picture or a table of labels."""
-    return (is_picture_name(name) or is_table_name(name)) and not name.startswith(".")
+    """Whether a file of this name is a picture, or a table of labels of pictures."""
+    return (is_picture_name(name) or name in PICTURE_TABLES) and not name.startswith(".")
 
 
 def _belongs(path: Path) -> bool:
     name = path.name
     if name.startswith("."):
         return False
-    if is_part_of_a_picture_set(name) or is_nifti_name(name):
+    if is_picture_name(name) or name in TABLES or is_nifti_name(name):
         return True
     return path.suffix.lower() in DICOM_SUFFIXES or (not path.suffix and _is_dicom(path))
 

@@ -11,13 +11,19 @@ Sets of DICOM and NIfTI files have the layouts of `hemodetect.dataset.layouts`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
 from hemodetect.dataset.class_folders import class_label
-from hemodetect.dataset.files import FileStat, is_picture_name, listed_files
+from hemodetect.dataset.files import (
+    FileStat,
+    is_dicom_name,
+    is_nifti_name,
+    is_picture_name,
+    listed_files,
+)
 from hemodetect.dataset.layouts import rsna
 from hemodetect.dataset.layouts.choose import EXPECTED, labelled_studies
 from hemodetect.dataset.layouts.study import dicom_files
@@ -80,6 +86,13 @@ def named_slices(root: Path, table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def is_picture_set(root: Path) -> bool:
+    """Whether a labelled set consists of pictures, whose slices the pages can show."""
+    files = listed_files(root)
+    volumes = [f for f in files if is_dicom_name(f.file) or is_nifti_name(f.file)]
+    return any(is_picture_name(f.file) for f in files) and not volumes
+
+
 def is_labelled_set(root: Path) -> bool:
     """Whether a folder has one of the layouts; no slice is decoded."""
     try:
@@ -107,14 +120,17 @@ def in_order(root: Path, table: pd.DataFrame) -> pd.DataFrame:
     return table.iloc[order].reset_index(drop=True).astype({"label": "int8"})
 
 
-def fingerprint(slices: pd.DataFrame) -> str:
-    """Digest of the files' paths, contents and labels: 16 hexadecimal digits."""
-    lines = "\n".join(sorted(slices["file"] + "\t" + slices["sha256"] + "\t" + _labels(slices)))
-    return hashlib.sha256(lines.encode()).hexdigest()[:16]
+def fingerprint(slices: pd.DataFrame, more: Sequence[str] = ()) -> str:
+    """Digest of the files' paths, contents and labels: 16 hexadecimal digits.
 
-
-def _labels(slices: pd.DataFrame) -> pd.Series:
-    return slices["label"].astype(str)
+    Args:
+        slices: a row a slice.
+        more: other columns that count.
+    """
+    lines = slices["file"] + "\t" + slices["sha256"]
+    for column in ("label", *more):
+        lines = lines + "\t" + slices[column].astype(str)
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:16]
 
 
 def _by_class(root: Path, pictures: list[FileStat]) -> pd.DataFrame:

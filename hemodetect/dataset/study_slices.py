@@ -17,11 +17,13 @@ import pandas as pd
 from scipy import ndimage
 
 from hemodetect.dataset.files import FileStat
+from hemodetect.dataset.joined import UNKNOWN
 from hemodetect.dataset.layouts.study import LabelledStudy, SliceLabel
 from hemodetect.dataset.slice_tables import BOXES, SUBTYPES
 from hemodetect.errors import EmptyStudy, UnreadableFile
 from hemodetect.imaging.budget import Budget
 from hemodetect.imaging.dicom import read_header
+from hemodetect.imaging.kinds import HEAD_BYTES, content_kind
 from hemodetect.imaging.nifti import read_nifti
 from hemodetect.imaging.orientation import turn_of
 from hemodetect.imaging.read import read_study
@@ -32,8 +34,6 @@ from hemodetect.inputcheck.hounsfield import hounsfield_findings
 from hemodetect.preprocessing.model_input import resized
 from hemodetect.settings import settings
 
-UNKNOWN = -1
-"""Value of a kind of hemorrhage that nobody says."""
 _LEAST_BOX = 4  # outlined pixels: a stray voxel gets no box
 
 
@@ -72,6 +72,9 @@ def _read(root: Path, study: LabelledStudy, sizes: Sequence[int]) -> ReadStudy:
     # Numbered, because reading shortens and cleans names; the order of the files stays.
     named = {f"{place:06d}": file for place, file in enumerate(study.files)}
     content = {name: (root / file.file).read_bytes() for name, file in named.items()}
+    for name, data in content.items():
+        if content_kind(data[:HEAD_BYTES]) in ("zip", "tar"):
+            raise UnreadableFile(f"{named[name].file} is an archive; unpack it.")
     read = read_study([UploadedFile(name, data) for name, data in content.items()])
     refused = [RefusedFile(named[r.file.partition("#")[0]].file, r.reason) for r in read.refused]
     everything = bool(study.by_file)

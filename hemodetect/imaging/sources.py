@@ -108,6 +108,7 @@ class _FileCollector:
         self.entries: list[Entry] = []
         self.refused: list[RefusedFile] = []
         self.ignored = 0
+        self.inflated = 0  # bytes of tar archives, which stay in memory until the study is read
 
     def add_path(self, path: Path) -> None:
         if not path.exists():
@@ -164,7 +165,8 @@ class _FileCollector:
                 "The archive is larger than a study may be; pack one series alone, or raise"
                 " HEMODETECT_MAX_STUDY_BYTES."
             )
-        archive = inflated_tar(read(size), self.limits)
+        archive = inflated_tar(read(size), self.limits, self.limits.max_study_bytes - self.inflated)
+        self.inflated += len(archive)
         for entry in tar_entries(archive, self.limits):
             reader = part_reader(archive, entry)
             self.add(f"{name}/{entry.name}", entry.size, reader, depth + 1, entry.refusal)
@@ -175,7 +177,7 @@ class _FileCollector:
         if isinstance(read, _FileReader):
             stream = self.stack.enter_context(read.stream())
         else:
-            if size > self.limits.max_file_bytes:
+            if size > max(self.limits.max_file_bytes, self.limits.max_study_bytes):
                 raise UnreadableFile(too_large_file(size, self.limits))
             self.budget.take_bytes(size)
             stream = BytesIO(read(size))

@@ -39,16 +39,23 @@ class TarEntry:
     refusal: str | None
 
 
-def inflated_tar(data: bytes, limits: Settings) -> bytes:
+def inflated_tar(data: bytes, limits: Settings, most: int) -> bytes:
     """The archive without gzip.
+
+    Args:
+        data: the file.
+        limits: of a study.
+        most: bytes that may still be kept of the study's archives.
 
     Raises:
         UnreadableFile: damaged, or it inflates to more than a study may have, or far more than
             its size.
     """
+    cap = most
     if not data.startswith(GZIP):
+        if len(data) > cap:
+            raise UnreadableFile(_too_large(cap))
         return data
-    cap = limits.max_study_bytes
     if len(data) * limits.max_zip_ratio < cap:
         cap = max(len(data) * limits.max_zip_ratio, _RATIO_FLOOR_BYTES)
     inflater = zlib.decompressobj(wbits=31)
@@ -61,17 +68,20 @@ def inflated_tar(data: bytes, limits: Settings) -> bytes:
                 rest = inflater.unconsumed_tail
                 size += len(piece)
                 if size > cap:
-                    raise UnreadableFile(
-                        f"The archive inflates to more than {cap / MIB:,.0f} MiB, which is more than a"
-                        " study may have or than slices pack to; give it unpacked, or raise"
-                        " HEMODETECT_MAX_STUDY_BYTES."
-                    )
+                    raise UnreadableFile(_too_large(cap))
                 pieces.append(piece)
     except zlib.error:
         raise UnreadableFile(_DAMAGED) from None
     if not inflater.eof:
         raise UnreadableFile(_DAMAGED)
     return b"".join(pieces)
+
+
+def _too_large(cap: int) -> str:
+    return (
+        f"The archive inflates to more than {cap / MIB:,.0f} MiB, which is more than a study may have"
+        " or than slices pack to; give it unpacked, or raise HEMODETECT_MAX_STUDY_BYTES."
+    )
 
 
 def tar_entries(archive: bytes, limits: Settings) -> list[TarEntry]:

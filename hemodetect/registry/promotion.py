@@ -134,10 +134,10 @@ def promotions(artifacts: Path) -> list[Promotion]:
         ) from None
 
 
-def release_state(artifacts: Path) -> tuple[tuple[str, int, int], ...]:
-    """Changes when a release does; cheap enough to ask at every step."""
+def release_state(artifacts: Path, kind: str = RELEASES) -> tuple[tuple[str, int, int], ...]:
+    """Changes when a release does, or a published model; cheap enough to ask at every step."""
     states = []
-    for card in sorted((artifacts / RELEASES).glob("*/card.json")):
+    for card in sorted((artifacts / kind).glob("*/card.json")):
         try:
             stat = card.stat()
         except FileNotFoundError:  # being replaced at this moment

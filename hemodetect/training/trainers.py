@@ -82,7 +82,7 @@ class SliceTrainer:
     def fit(self, rows: np.ndarray, run: Run) -> Fit:
         """Trains on the slices of `rows`; the libraries of a family come when it is fitted."""
         training = training_set(self.dataset, self.split, self.recipe, rows, self._peer())
-        if self.split.name == "paper":
+        if self.split.name == "paper" and isinstance(self.recipe, NetworkRecipe):
             rest = training_set(self.dataset, self.split, self.recipe, ~rows)
             training = replace(training, watched=rest)
         return fit_slices(training, self.recipe, run)

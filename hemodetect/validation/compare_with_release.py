@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import pandas as pd
 
 from hemodetect.dataset.cache import Dataset
@@ -26,7 +27,9 @@ from hemodetect.evaluation.levels import (
     slice_level,
 )
 from hemodetect.evaluation.metrics import group_codes, judged
+from hemodetect.preprocessing.slice_hash import HASH_SIDE, slice_hashes
 from hemodetect.registry.bundle import PREDICTIONS, SPLIT, Card, read_card
+from hemodetect.registry.known_slices import KnownSlices
 from hemodetect.validation.external_validation import Progress, compare_bundles
 
 
@@ -85,9 +88,11 @@ def measured_with_release(
 
     Raises:
         BundleError: a bundle is missing or damaged, or has no model.
-        EvaluationError: a bundle knows patients of the set and has no out-of-fold answers for them.
+        EvaluationError: a bundle was trained on a part of the set's patients, by another set.
     """
     # One at a time: both may be of one family and recipe, which one comparison does not hold twice.
+    for folder in (new, release):
+        _check_unseen(folder, dataset)
     comparisons = [compare_bundles([folder], [dataset], progress) for folder in (new, release)]
     models = [comparison.models[0] for comparison in comparisons]
     groups = patient_groups(dataset)
@@ -113,6 +118,23 @@ def measured_with_release(
             accuracy=accuracy_difference(labels, calls[0], calls[1], codes, drawn),
         )
     return found
+
+
+def _check_unseen(folder: Path, dataset: Dataset) -> None:
+    """Raises `EvaluationError` where a bundle of another set knows patients of this one."""
+    card = read_card(folder)
+    trained_on = (card.fingerprint, card.backbone_fingerprint, *card.backbone_parts.values())
+    known = KnownSlices.of(folder, card)
+    if dataset.fingerprint in trained_on or known is None:
+        return
+    hashes = slice_hashes(dataset.grey(HASH_SIDE))
+    patients = dataset.slices["patient"].to_numpy()
+    shared = [p for p in np.unique(patients) if known.out_of_fold(hashes[patients == p])]
+    if shared:
+        raise EvaluationError(
+            f"{card.version} was trained on {len(shared)} patients of {dataset.root.name} in another"
+            " set, so the two cannot be compared on it."
+        )
 
 
 def _differences(

@@ -143,10 +143,11 @@ def _out_of_fold_files(card: Card, dataset: Dataset) -> _OutOfFold | None:
         return _OutOfFold(PREDICTIONS, SPLIT)
     parts = {fingerprint: name for name, fingerprint in card.backbone_parts.items()}
     if dataset.fingerprint in (card.backbone_fingerprint, *parts):
-        assert card.backbone_predictions is not None
-        assert card.backbone_split is not None
+        # A model without a set of its own has the predictions on its backbone's set as its own.
         return _OutOfFold(
-            card.backbone_predictions, card.backbone_split, parts.get(dataset.fingerprint)
+            card.backbone_predictions or PREDICTIONS,
+            card.backbone_split or SPLIT,
+            parts.get(dataset.fingerprint),
         )
     return None
 

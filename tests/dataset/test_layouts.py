@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -131,6 +133,88 @@ def test_a_mask_of_another_grid_is_refused(tmp_path: Path) -> None:
     dataset = open_dataset(tmp_path / "set")
     assert set(heads_of(dataset)) == {1, 3, 4}
     assert "one grid" in dataset.refused[0].reason
+
+
+def test_two_studies_of_one_patient_are_two_series(tmp_path: Path) -> None:
+    for number in (1, 2):
+        made.write(made.headers(number), tmp_path / "p1" / f"study{number}")
+    made.write(made.headers(3), tmp_path / "p3" / "study1")
+    rows = [
+        {"patient": "p1", "study": "study1", "label": 0},
+        {"patient": "p1", "study": "study2", "label": 1},
+        {"patient": "p3", "study": "study1", "label": 0},
+    ]
+    made.table(tmp_path / "labels.csv", rows)
+    slices = open_dataset(tmp_path).slices
+    assert slices["patient"].nunique() == 2
+    by_series = slices.groupby(["patient", "series"])
+    assert sorted(by_series.size()) == [SLICES] * 3
+    assert sorted(by_series["label"].max()) == [0, 0, 1]
+    for _, of_series in by_series:
+        assert list(of_series["number"]) == list(range(1, SLICES + 1))
+
+
+def test_volumes_of_one_name_in_several_folders_keep_their_own_masks(tmp_path: Path) -> None:
+    for number, head in made.heads().items():
+        made.nifti(head.hu, head, tmp_path / f"p{number}" / "ct.nii.gz")
+        mask = head.bleed_mask.astype(np.uint8)
+        made.nifti(mask, head, tmp_path / f"p{number}" / "ct_mask.nii.gz")
+    dataset = open_dataset(tmp_path)
+    assert dataset.slices["patient"].nunique() == 4
+    for number, rows in heads_of(dataset).items():
+        assert list(rows["label"]) == list(made.heads()[number].bleed_mask.any((1, 2)))
+
+
+def test_a_corrected_patient_counts_although_no_slice_changed(tmp_path: Path) -> None:
+    made.dicom_by_file(tmp_path)
+    assert open_dataset(tmp_path).slices["patient"].nunique() == 4
+    table = pd.read_csv(tmp_path / "labels.csv")
+    owners = table["file"].str[0].replace({"3": "1"})
+    table.assign(patient=owners).to_csv(tmp_path / "labels.csv", index=False)
+    assert open_dataset(tmp_path).slices["patient"].nunique() == 3
+
+
+def test_a_path_that_is_not_there_takes_no_other_file_of_that_name(tmp_path: Path) -> None:
+    head = made.heads()[1]
+    made.nifti(head.hu, head, tmp_path / "p1" / "scan.nii.gz")
+    rows = [{"file": f"p{n}/scan.nii.gz", "label": n % 2} for n in (1, 2, 3)]
+    made.table(tmp_path / "labels.csv", rows)
+    with pytest.raises(DatasetError, match="only hemorrhage slices"):
+        open_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        ([{"study": "ct", "label": 1}, {"study": "p1", "label": 0}], "fits two of its rows"),
+        ([{"study": "p1", "label": 1}, {"study": "p1", "label": 0}], "has both labels"),
+    ],
+)
+def test_rows_that_contradict_one_another_are_refused(
+    rows: list[dict[str, object]], reason: str, tmp_path: Path
+) -> None:
+    made.write(made.headers(1), tmp_path / "p1" / "ct")
+    made.table(tmp_path / "labels.csv", rows)
+    with pytest.raises(DatasetError, match=reason):
+        open_dataset(tmp_path)
+
+
+def test_an_archive_in_place_of_a_volume_is_refused_alone(tmp_path: Path) -> None:
+    made.masks(tmp_path)
+    with tarfile.open(tmp_path / "images" / "ID_3.nii.gz", "w:gz") as archive:
+        archive.add(tmp_path / "images" / "ID_1.nii.gz", "inner.nii.gz")
+    dataset = open_dataset(tmp_path)
+    assert set(heads_of(dataset)) == {1, 2, 4}
+    assert "is an archive" in dataset.refused[0].reason
+
+
+def test_a_table_of_volumes_beside_pictures_alone_is_not_theirs(
+    blob_folder: Path, tmp_path
+) -> None:
+    shutil.copytree(blob_folder, tmp_path / "set")
+    for name in ("stage_2_train.csv", "reads.csv", "hemorrhage_diagnosis_raw_ct.csv"):
+        (tmp_path / "set" / name).write_text("a,b\n1,2\n")
+    assert len(open_dataset(tmp_path / "set").slices) == 72
 
 
 @pytest.mark.training

@@ -101,7 +101,15 @@ def test_an_archive_in_an_archive_in_an_archive_is_refused(limits: Settings) -> 
 
 def test_an_archive_that_ends_too_early_is_refused(limits: Settings) -> None:
     with pytest.raises(UnreadableFile, match="damaged"):
-        inflated_tar(packed({"1.png": PNG})[:-20], limits)
+        inflated_tar(packed({"1.png": PNG})[:-20], limits, limits.max_study_bytes)
+
+
+def test_archives_together_stay_within_the_limit_of_a_study(limits: Settings) -> None:
+    small = replace(limits, max_study_bytes=30_000)
+    uploads = [UploadedFile(f"{n}.tar.gz", packed({f"{n}.png": PNG})) for n in range(4)]
+    with open_listing(uploads, small, Budget(small)) as opened:
+        assert len(opened.entries) == 2  # a tar has 10,240 bytes at least
+        assert all("inflates to more than" in refused.reason for refused in opened.refused)
 
 
 @given(place=st.integers(0, 1535), value=st.integers(0, 255))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -107,3 +108,25 @@ def test_bundles_of_different_data_are_measured_on_the_same_patients(
     differences = measured_with_release(*folders, blobs)
     assert differences["patient"].auroc.value > 0.3
     assert differences["slice"].accuracy.value > 0.2
+
+
+def test_a_bundle_that_knows_patients_of_the_set_by_another_set_is_not_measured(
+    blobs: Dataset, tmp_path: Path
+) -> None:
+    """The release was trained on the same patients and one more."""
+    more = tmp_path / "more"
+    shutil.copytree(blobs.root, more)
+    shutil.copytree(more / "NORMAL" / "P00", more / "NORMAL" / "P99")
+    for number, file in enumerate(sorted((more / "NORMAL" / "P99").iterdir())):
+        pixels = np.random.default_rng(number).integers(0, 200, (96, 96)).astype(np.uint8)
+        Image.fromarray(pixels).save(file)
+    recipe = recipe_named("logistic", "paper")
+    folders = []
+    for name, dataset in (("new", blobs), ("release", open_dataset(more))):
+        alone = {patient: patient for patient in dataset.slices["patient"]}
+        folders.append(tmp_path / name)
+        train_bundle(
+            dataset, patient_split(dataset, alone), recipe, folders[-1], report=lambda _: None
+        )
+    with pytest.raises(EvaluationError, match=r"12 patients of .* in another set"):
+        measured_with_release(*folders, blobs)

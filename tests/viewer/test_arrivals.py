@@ -88,7 +88,9 @@ def test_a_closed_session_takes_nothing_more(client: TestClient) -> None:
         ((4).to_bytes(4, "big") + b"[12]", "cannot be read"),
         ((10).to_bytes(4, "big") + b'[["a",-1]]', "cannot be read"),
         ((12).to_bytes(4, "big") + b'[["a",true]]', "cannot be read"),
-        ((10).to_bytes(4, "big") + b'[[7, "12"]', "cannot be read"),
+        ((11).to_bytes(4, "big") + b'[["a","12"]', "cannot be read"),
+        ((12).to_bytes(4, "big") + b'[["a", "1"]]', "cannot be read"),
+        ((9).to_bytes(4, "big") + b"[[7, 12]]", "cannot be read"),
     ],
 )
 def test_what_is_no_list_of_files_is_refused(data: bytes, reason: str, client: TestClient) -> None:

@@ -1,4 +1,4 @@
-"""DICOM or NIfTI files in one folder a class, in it one folder or one volume a patient."""
+"""DICOM or NIfTI files in one folder a class; each folder or volume directly in it is a patient."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from hemodetect.dataset.class_folders import class_label
-from hemodetect.dataset.files import FileStat
+from hemodetect.dataset.files import FileStat, is_picture_name
 from hemodetect.dataset.layouts.study import (
     LabelledStudy,
     dicom_files,
@@ -20,7 +20,9 @@ EXPECTED = "folders NORMAL and Hemorrhagic with a folder of DICOM files, or a NI
 
 
 def studies(root: Path, files: Sequence[FileStat]) -> list[LabelledStudy] | None:
-    """One study a patient."""
+    """One study a patient; None where the folders hold pictures, too: then the pictures are the set."""
+    if any(is_picture_name(file.file) for file in files):
+        return None
     groups: defaultdict[tuple[int, str], list[FileStat]] = defaultdict(list)
     for file in [*dicom_files(files), *nifti_files(files)]:
         folder, *rest = PurePosixPath(file.file).parts

@@ -35,7 +35,7 @@ def studies(root: Path, files: Sequence[FileStat]) -> list[LabelledStudy] | None
         DatasetError: the table lacks a column, or no folder has a row.
     """
     path = root / TABLE
-    if not path.is_file():
+    if not path.is_file() or not dicom_files(files):
         return None
     table = read_labels(path, ["name", *_READERS])
     votes = [labels_of(path, table[reader]) for reader in _READERS]

@@ -34,9 +34,9 @@ def studies(root: Path, files: Sequence[FileStat]) -> list[LabelledStudy] | None
         DatasetError: the table lacks a column, or no volume has a row.
     """
     path = root / TABLE
-    if not path.is_file():
-        return None
     volumes = nifti_files(files)
+    if not path.is_file() or not volumes:
+        return None
     kinds = {kind: kind.lower() for kind in SUBTYPES}
     table = read_labels(path, ["patientnumber", "slicenumber", "no_hemorrhage", *kinds.values()])
     try:

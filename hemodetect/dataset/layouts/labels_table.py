@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from hemodetect.dataset.files import FileStat, is_nifti_name
+from hemodetect.dataset.files import FileStat, is_nifti_name, is_picture_name
 from hemodetect.dataset.layouts.study import (
     LabelledStudy,
     SliceLabel,
@@ -44,7 +44,11 @@ def studies(root: Path, files: Sequence[FileStat]) -> list[LabelledStudy] | None
     path = root / TABLE
     if not path.is_file() or not volumes:
         return None
-    table = read_labels(path, ["label"])
+    table = read_labels(path)
+    if "label" not in table.columns and any(is_picture_name(file.file) for file in files):
+        return None  # the table of a set of pictures
+    if "label" not in table.columns:
+        raise DatasetError(f"{path}: column label is missing.")
     named = [name for name in _NAMES if name in table.columns]
     if not named:
         raise DatasetError(f"{path}: needs a column patient, study or file.")
@@ -57,7 +61,7 @@ def studies(root: Path, files: Sequence[FileStat]) -> list[LabelledStudy] | None
     found = (
         _of_files(path, table, volumes, kinds)
         if "file" in named
-        else _of_names(table, volumes, kinds, "study" if "study" in named else "patient")
+        else _of_names(path, table, volumes, kinds, named)
     )
     if not found:
         raise DatasetError(
@@ -75,25 +79,45 @@ def _numbers(path: Path, values: pd.Series) -> list[int]:
 
 
 def _of_names(
-    table: pd.DataFrame, volumes: list[FileStat], kinds: Mapping[str, str], column: str
+    path: Path,
+    table: pd.DataFrame,
+    volumes: list[FileStat],
+    kinds: Mapping[str, str],
+    named: Sequence[str],
 ) -> list[LabelledStudy]:
     """Rows that name a patient or a study: all files of a folder, or one file."""
     places = by_name(volumes)
     found = []
-    for name, rows in table.groupby(column, sort=True):
-        files = in_natural_order(places.get(str(name), ()))
-        if not files:
-            continue
-        patient = str(rows["patient"].iloc[0]) if "patient" in rows.columns else str(name)
-        found.append(_labelled(patient, files, rows, kinds))
+    owner: dict[str, str] = {}
+    for _, rows in table.groupby(list(named), sort=True):
+        patient = str(rows[named[0]].iloc[0])
+        study = str(rows[named[-1]].iloc[0])
+        files = in_natural_order(places.get(study, ()))
+        if len(named) == 2 and patient in places:
+            # A study's name may occur in the folders of several patients.
+            files = tuple(file for file in files if file in places[patient])
+        for file in files:
+            if owner.setdefault(file.file, f"{patient}/{study}") != f"{patient}/{study}":
+                raise DatasetError(
+                    f"{path}: {file.file[:100]} fits two of its rows, {owner[file.file]} and"
+                    f" {patient}/{study}; give names that occur once, or the column file."
+                )
+        if files:
+            found.append(_labelled(path, patient, files, rows, kinds))
     return found
 
 
 def _labelled(
-    patient: str, files: tuple[FileStat, ...], rows: pd.DataFrame, kinds: Mapping[str, str]
+    path: Path,
+    patient: str,
+    files: tuple[FileStat, ...],
+    rows: pd.DataFrame,
+    kinds: Mapping[str, str],
 ) -> LabelledStudy:
     if "slice" not in rows.columns:
-        return LabelledStudy(patient, files, label=int(rows["label"].max()))
+        if rows["label"].nunique() > 1:
+            raise DatasetError(f"{path}: {files[0].file[:100]} has both labels.")
+        return LabelledStudy(patient, files, label=int(rows["label"].iloc[0]))
     numbers = {int(row["slice"]): _slice_label(row, kinds) for _, row in rows.iterrows()}
     return LabelledStudy(patient, files, by_number=numbers)
 
@@ -109,7 +133,8 @@ def _of_files(
         names[stem(file.file)].append(file)
     located = []
     for given in table["file"]:
-        same = {one.file: one for one in names.get(PurePosixPath(str(given)).name, ())}
+        # A path is one file; only a name alone is looked for in all folders.
+        same = {} if "/" in str(given) else {one.file: one for one in names.get(str(given), ())}
         if str(given) not in exact and len(same) > 1:
             raise DatasetError(f"{path}: {str(given)[:100]} fits {len(same)} files; give its path.")
         located.append(exact.get(str(given)) or next(iter(same.values()), None))
@@ -121,7 +146,8 @@ def _of_files(
     found = []
     volumes_rows = table["place"].map(is_nifti_name).astype(bool)
     for place, rows in table[volumes_rows].groupby("place"):
-        found.append(_labelled(str(rows["person"].iloc[0]), (exact[str(place)],), rows, kinds))
+        owner = str(rows["person"].iloc[0])
+        found.append(_labelled(path, owner, (exact[str(place)],), rows, kinds))
     for person, rows in table[~volumes_rows].groupby("person"):
         labels = {str(row["place"]): _slice_label(row, kinds) for _, row in rows.iterrows()}
         files = in_natural_order(exact[file] for file in labels)
@@ -130,9 +156,9 @@ def _of_files(
 
 
 def _person(file: str) -> str:
-    """Whose file it is, where no column says so: the folder's, or a person of its own."""
+    """Whose file it is, where no column says so: that of its folder; a volume counts for itself."""
     folder = PurePosixPath(file).parent.as_posix()
-    return stem(file) if is_nifti_name(file) or folder == "." else folder
+    return file if is_nifti_name(file) or folder == "." else folder
 
 
 def _slice_label(row: pd.Series, kinds: Mapping[str, str]) -> SliceLabel:

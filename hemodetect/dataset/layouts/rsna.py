@@ -39,7 +39,7 @@ def studies(root: Path, files: Sequence[FileStat]) -> list[LabelledStudy] | None
         DatasetError: the table cannot be understood, or no file has a row.
     """
     path = root / TABLE
-    if not path.is_file():
+    if not path.is_file() or not dicom_files(files):
         return None
     labels = _labels(path)
     labelled = [file for file in dicom_files(files) if stem(file.file) in labels]

@@ -72,12 +72,16 @@ def stem(file: str) -> str:
 
 
 def by_name(files: Sequence[FileStat]) -> dict[str, list[FileStat]]:
-    """Files by the name of every folder around them and by their own name without suffix."""
-    named: defaultdict[str, list[FileStat]] = defaultdict(list)
+    """Files by the name of every folder around them; by their own name without suffix where no folder
+    has that name.
+    """
+    of_folders: defaultdict[str, list[FileStat]] = defaultdict(list)
+    of_files: defaultdict[str, list[FileStat]] = defaultdict(list)
     for file in files:
-        for name in {*PurePosixPath(file.file).parts[:-1], stem(file.file)}:
-            named[name].append(file)
-    return named
+        for name in set(PurePosixPath(file.file).parts[:-1]):
+            of_folders[name].append(file)
+        of_files[stem(file.file)].append(file)
+    return {**of_files, **of_folders}
 
 
 def read_labels(path: Path, needed: Sequence[str] = ()) -> pd.DataFrame:

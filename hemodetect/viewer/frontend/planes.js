@@ -97,7 +97,7 @@ export class Planes {
       viewer.failed(error);
       return;
     }
-    if (this.renderer !== renderer || viewer.overlay.choice !== choice) return;
+    if (this.renderer !== renderer || viewer.overlay.choice?.key !== choice.key) return;
     const maps = Array.from({ length: viewer.data.slices }, (_, slice) =>
       viewer.overlay.maps.of(choice, slice),
     );
@@ -155,6 +155,9 @@ class PlanesRenderer {
     this.volume = null;
     /** The heat map over it. @type {any} */
     this.overlay = null;
+    /** Counts what was asked for, so that only the last of it is shown. */
+    this.covers = 0;
+    this.closed = false;
     /** Sides of the whole series. @type {[number, number, number]} */
     this.sides = [1, 1, 1];
   }
@@ -226,6 +229,8 @@ class PlanesRenderer {
    * @param {number} [opacity]
    */
   async cover(maps, opacity = 1) {
+    this.covers++;
+    const cover = this.covers;
     if (this.overlay) this.niivue.removeVolume(this.overlay);
     this.overlay = null;
     if (!maps?.length || !this.volume) return;
@@ -246,7 +251,7 @@ class PlanesRenderer {
     ];
     const { NVImage } = this.library;
     const file = NVImage.createNiftiArray([columns, rows, maps.length], step, affine, UINT8, levels);
-    this.overlay = await NVImage.loadFromUrl({
+    const overlay = await NVImage.loadFromUrl({
       url: "map.nii",
       buffer: file.buffer,
       colormap: "inferno",
@@ -255,7 +260,14 @@ class PlanesRenderer {
       cal_max: 255,
       trustCalMinMax: true,
     });
-    this.niivue.addVolume(this.overlay);
+    if (this.closed || cover !== this.covers) return;
+    this.overlay = overlay;
+    this.niivue.addVolume(overlay);
+  }
+
+  /** @param {number} opacity of the heat map */
+  fade(opacity) {
+    if (this.overlay) this.niivue.setOpacity(1, opacity);
   }
 
   /** The place under the pointer, in parts of the series; null beside the planes. @param {PointerEvent} event */
@@ -276,6 +288,7 @@ class PlanesRenderer {
   }
 
   close() {
+    this.closed = true;
     this.niivue.cleanup();
     this.niivue._gl?.getExtension("WEBGL_lose_context")?.loseContext();
   }

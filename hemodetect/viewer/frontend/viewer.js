@@ -97,6 +97,7 @@ export class Viewer {
       map: (key) => this.overlay.choose(key),
       opacity: (value) => {
         this.overlay.opacity = value;
+        this.planes.renderer?.fade(value);
         this.redraw();
       },
       help: () => this.toggleHelp(),

@@ -123,12 +123,15 @@ def test_a_finding_of_the_audit_stops_the_training(
 ) -> None:
     choose(page, ["svm"], "paper")
     assert not page.button(key="train_start").disabled
-    monkeypatch.setattr(Audit, "stops", lambda self: ("A and B count as one person.",))
+    monkeypatch.setattr(Audit, "stops", lambda self, folds: ("A and B count as one person.",))
     page.button(key="train_audit").click().run()
     assert not page.exception
     assert "count as one person" in page.error[0].value
     assert page.button(key="train_start").disabled
     assert page.button(key="train_search_start").disabled
+    # The study's split does not know persons.
+    choose(page, ["svm"], "paper", "paper")
+    assert not page.button(key="train_start").disabled
 
 
 def test_a_card_is_the_default_device(page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
