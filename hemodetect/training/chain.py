@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from hemodetect.dataset.cache import Dataset, open_dataset, open_together
 from hemodetect.dataset.groups import patient_groups
 from hemodetect.dataset.joined import SUFFIX
@@ -20,7 +22,9 @@ from hemodetect.dataset.splits import Split, patient_split
 from hemodetect.errors import BundleError, DatasetError
 from hemodetect.evaluation.levels import has_folder_labels
 from hemodetect.models.recipes import recipe_named
+from hemodetect.preprocessing.slice_hash import HASH_SIDE, slice_hashes
 from hemodetect.registry.bundle import CARD, SPLIT, read_card
+from hemodetect.registry.known_slices import KnownSlices
 from hemodetect.training.fitting import Report
 from hemodetect.training.train import train_bundle
 
@@ -76,6 +80,9 @@ def train_study_models(
         )
     out.mkdir(parents=True, exist_ok=True)
     blood_data = open_together(by_slice, out / _BY_SLICE)
+    target = open_together(by_patient, out / _BY_PATIENT) if by_patient else blood_data
+    if by_patient:
+        _check_apart(blood_data, target)  # before hours of training
     report(
         "labelled slice by slice: "
         + ", ".join(f.name for f in by_slice)
@@ -85,7 +92,7 @@ def train_study_models(
         blood_data, patient_groups(blood_data), folds=BLOOD_FOLDS, seed=seed
     )
     blood = out / BLOOD
-    if not _is_done(blood, blood_data):
+    if not _is_done(blood, blood_data, seed):
         train_bundle(
             blood_data,
             blood_split,
@@ -98,14 +105,13 @@ def train_study_models(
             report=_named(report, BLOOD),
         )
     if by_patient:
-        target = open_together(by_patient, out / _BY_PATIENT)
         split = patient_split(target, patient_groups(target), folds=folds, seed=seed)
     else:
-        target, split = blood_data, Split.read(blood / SPLIT, blood_data)
+        split = Split.read(blood / SPLIT, blood_data)
     bundles = {BLOOD: blood}
     for family in families:
         bundles[family] = out / family
-        if not _is_done(out / family, target):
+        if not _is_done(out / family, target, seed):
             train_bundle(
                 target,
                 split,
@@ -119,14 +125,33 @@ def train_study_models(
     return bundles
 
 
-def _is_done(bundle: Path, dataset: Dataset) -> bool:
+def _is_done(bundle: Path, dataset: Dataset, seed: int) -> bool:
     if not (bundle / CARD).is_file():
         return False
-    if read_card(bundle).fingerprint != dataset.fingerprint:
+    card = read_card(bundle)
+    if (card.fingerprint, card.seed) != (dataset.fingerprint, seed):
         raise BundleError(
-            f"{bundle}: was trained on other data; choose another folder for the results."
+            f"{bundle}: was trained on other data or with another seed; choose another folder for the"
+            " results."
         )
     return True
+
+
+def _check_apart(blood_data: Dataset, target: Dataset) -> None:
+    """Raises `DatasetError` where a patient of the one is also in the other, known by pixels."""
+    patients = blood_data.slices["patient"].to_numpy()
+    rows = np.argsort(patients, kind="stable")
+    starts = np.flatnonzero(np.r_[True, patients[rows][1:] != patients[rows][:-1]])
+    nothing = np.zeros(len(rows), np.float32)
+    known = KnownSlices(slice_hashes(blood_data.grey(HASH_SIDE))[rows], starts, nothing, nothing)
+    hashes, owners = slice_hashes(target.grey(HASH_SIDE)), target.slices["patient"].to_numpy()
+    shared = [p for p in np.unique(owners) if known.out_of_fold(hashes[owners == p])]
+    if shared:
+        raise DatasetError(
+            f"Patients in both a set labelled by slice and one labelled by patient: {len(shared)}, such as"
+            f" {shared[0]}; the models would be judged on patients they know. Use sets of"
+            " different patients."
+        )
 
 
 def _named(report: Report, step: str) -> Report:

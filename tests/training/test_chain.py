@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -121,3 +122,16 @@ def test_without_a_set_labelled_by_slice_the_command_says_what_is_needed(
     assert main([*command, f"--out={tmp_path / 'out'}"]) != 0
     assert "No set is labelled slice by slice" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_patient_in_both_kinds_of_sets_is_found_before_anything_is_trained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    by_slice = write_by_slice(tmp_path / "a", 0, 6)
+    by_patient = write_by_patient(tmp_path / "c", 100, 6)
+    for number, file in enumerate(sorted((by_slice / "images").glob("ID_0002*"))):
+        shutil.copy(file, by_patient / "NORMAL" / "P100" / f"{number + 1}.png")
+    command = ["train", f"--data={by_slice}", f"--data={by_patient}", "--model=svm"]
+    assert main([*command, "--recipe=study", f"--out={tmp_path / 'out'}"]) != 0
+    assert "one labelled by patient: 1, such as" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "blood").exists()
