@@ -148,8 +148,8 @@ def _check_apart(blood_data: Dataset, target: Dataset) -> None:
     shared = [p for p in np.unique(owners) if known.out_of_fold(hashes[owners == p])]
     if shared:
         raise DatasetError(
-            f"Patients in both a set labelled by slice and one labelled by patient: {len(shared)}, such as"
-            f" {shared[0]}; the models would be judged on patients they know. Use sets of"
+            f"Patients in both a set labelled by slice and one labelled by patient: {len(shared)}, such"
+            f" as {shared[0]}; the models would be judged on patients they know. Use sets of"
             " different patients."
         )
 
