@@ -85,6 +85,8 @@ def test_a_folder_is_sent_in_one_request_and_the_page_says_so(page, tmp_path: Pa
     page.locator("input[type=file]").first.set_input_files(folder)
     page.get_by_text("Sending 120 files").wait_for()
     assert page.get_by_role("button", name="Choose a folder").is_disabled()
+    while not held:
+        page.wait_for_timeout(50)
     (request,) = held
     request.continue_()
     page.get_by_text("120 pictures").first.wait_for()

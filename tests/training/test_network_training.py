@@ -93,7 +93,7 @@ def test_the_epoch_with_the_lowest_validation_loss_is_kept(tmp_path: Path) -> No
 
 
 def test_without_early_stopping_every_epoch_is_trained_and_the_last_one_kept(
-    tmp_path: Path, uncompiled: None
+    tmp_path: Path,
 ) -> None:
     restless = replace(RECIPE, learning_rate=0.03, stop_patience=1)
     _, history = trained(tmp_path / "early", recipe=restless)

@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import gc
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -36,8 +38,14 @@ def received(data: bytes, limits: Settings | None = None, piece: int = 1000) -> 
             yield data[start : start + piece]
 
     arrival = Arrival("me")
-    asyncio.run(arrival.receive(pieces(), limits or Settings()))
+    ran(arrival.receive(pieces(), limits or Settings()))
     return arrival
+
+
+def ran(task: Coroutine[Any, Any, Any]) -> Any:
+    """What a coroutine returns; in a thread, because Playwright's loop runs in that of the tests."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, task).result()
 
 
 @pytest.fixture
@@ -133,7 +141,7 @@ def test_two_requests_at_once_do_not_mix() -> None:
         await first
         return [file.name for file in arrival.files]
 
-    assert asyncio.run(both()) == [name for name, _ in FILES]
+    assert ran(both()) == [name for name, _ in FILES]
 
 
 @given(st.binary(max_size=300))
