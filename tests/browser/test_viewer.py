@@ -310,7 +310,7 @@ def test_the_published_models_answer_on_the_same_study(page, viewer: Viewer) -> 
     for name, key in (("Grad-CAM", "grad-cam-"), ("Attention RNN: weight of the rows", "rows")):
         menu.select_option(label=name)
         viewer.until("map", re.compile(f"^{key}"))
-        viewer.until("map-drawn", re.compile(r"^(grad-cam-\w+|rows)/\d+$"))
+        viewer.until("map-drawn", re.compile(rf"^{key}-?\w+/\d+$"))
     page.get_by_role("radio", name="Ours").click()
     page.get_by_text("They are here for comparison, not for reading").wait_for(state="detached")
     menu.get_by_role("option", name="Blood map").wait_for(state="attached")
