@@ -30,8 +30,7 @@ from hemodetect.settings import settings
 RELEASED, SAME_FOR_ALL = "as released", "same for all"
 YOUDEN, SENSITIVITY, COST = "balanced (Youden)", "target sensitivity", "cost of a miss"
 UPLOAD = "Upload a file"
-PUBLISHED_FILE = "as-published.parquet"
-"""Out-of-fold predictions of the study's recipes."""
+PUBLISHED_FILE = "as-published.parquet"  # out-of-fold predictions of the study's recipes
 
 
 def _comparison() -> tuple[Comparison, str]:

@@ -9,7 +9,7 @@ import streamlit as st
 from app_pages.common.text import plain
 from app_pages.train.data_set import backbone_sets
 from app_pages.train.device import choose_device, why_this_device
-from hemodetect.dataset.joined import SUFFIX
+from hemodetect.dataset.joined import SUFFIX, folders_of
 from hemodetect.errors import BundleError
 from hemodetect.models.families import FAMILY_NAMES
 from hemodetect.registry.bundle import Card, read_card
@@ -41,8 +41,16 @@ def _retrain(data: Path) -> list[TrainingPlan] | None:
             icon=":material/folder_off:",
         )
         return None
-    families, device = _families_and_device(RELEASES)
     folder = next(iter(sets))
+    if data.resolve() in {one.resolve() for one in folders_of(folder)}:
+        st.info(
+            f"This network was trained on {plain(data.name)}, so models built on it would be measured"
+            " on patients it knows. Choose another set here. To train everything anew, use"
+            " `hemodetect train --data SET --model all --recipe study`.",
+            icon=":material/block:",
+        )
+        return None
+    families, device = _families_and_device(RELEASES)
     return [
         TrainingPlan(
             data=str(data),

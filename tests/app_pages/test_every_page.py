@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,3 +66,19 @@ def test_a_page_opens_without_an_exception(app: AppTest, page: str) -> None:
     assert not app.error
     assert len(app.title) == 1
     assert "Research use only" in app.caption[0].value
+
+
+@pytest.mark.parametrize(
+    "script", sorted((ROOT / "app_pages").glob("*/*.py")), ids=lambda p: p.name
+)
+def test_no_text_of_the_code_stands_on_a_page(script: Path) -> None:
+    """Streamlit writes a string that stands alone in a page's script onto the page."""
+    if script.stem != script.parent.name:
+        return
+    _, *rest = ast.parse(script.read_text()).body
+    alone = [
+        node.lineno
+        for node in rest
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    ]
+    assert not alone
