@@ -20,7 +20,7 @@ from hemodetect.models.families import FAMILY_NAMES
 from hemodetect.training.jobs import control
 from hemodetect.training.jobs.rows import JobError
 from hemodetect.training.jobs.runs import visible_cards
-from hemodetect.training.plan import TrainingPlan
+from hemodetect.training.plan import RANGES, TrainingPlan
 
 ESTIMATE_SECONDS = 300
 
@@ -50,8 +50,10 @@ def _stops(data: Path, plans: list[TrainingPlan]) -> list[str]:
     audit = last_audit(data)
     if audit is None:
         return []
-    # Patients on both sides are what the study's split is about.
-    folds = {plan.folds for plan in plans if plan.split == "patient"}
+    # Patients on both sides are what the study's split is about; a number of folds that is out of range
+    # has a sentence of its own.
+    low, high = RANGES["folds"]
+    folds = {p.folds for p in plans if p.split == "patient" and low <= p.folds <= high}
     return list(dict.fromkeys(sentence for n in sorted(folds) for sentence in audit.stops(n)))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from viewer_page import wait_for_calls
 
 from hemodetect.models.families import FAMILY_NAMES
 
@@ -83,8 +84,9 @@ def test_a_model_is_trained_put_into_use_and_replaced_by_the_earlier_one(
 
     page.goto(address)
     page.get_by_role("button", name="Open the example").click()
-    page.get_by_text("Most suspicious slices").wait_for()
-    assert version in page.inner_text("[data-testid=stMain]")
+    wait_for_calls(page)
+    page.locator(".st-key-calls").get_by_test_id("stTooltipIcon").first.hover()
+    page.get_by_text(version).first.wait_for()
 
     page.goto(f"{address}/models")
     page.get_by_text("a test of the way into use").wait_for(state="attached")
