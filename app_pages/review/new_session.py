@@ -7,8 +7,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from app_pages.common.text import plain
-from app_pages.train.data_set import labelled_sets
-from hemodetect.dataset.manifest import is_picture_set
+from app_pages.train.data_set import picture_sets
 from hemodetect.errors import HemodetectError
 from hemodetect.imaging import UploadedFile, read_study
 from hemodetect.reports.review import MODES
@@ -83,8 +82,7 @@ def _drop_cases() -> None:
 
 
 def _patients_of_set() -> tuple[int, Callable[[], LabelledSources]]:
-    # Sets of DICOM and NIfTI files are for training only.
-    sets = [folder for folder in labelled_sets() if is_picture_set(folder)]
+    sets = picture_sets()
     if not sets:
         st.caption("There is no labelled data set of pictures on this server.")
         return 0, list

@@ -14,7 +14,7 @@ from hemodetect.dataset.audit import Audit, audit
 from hemodetect.dataset.cache import Dataset, open_dataset
 from hemodetect.dataset.joined import SUFFIX, folders_of
 from hemodetect.dataset.lookup import data_folders
-from hemodetect.dataset.manifest import is_labelled_set, uploaded_sets
+from hemodetect.dataset.manifest import is_labelled_set, is_picture_set, uploaded_sets
 from hemodetect.dataset.upload import store_set
 from hemodetect.errors import HemodetectError
 from hemodetect.figures.thumbnails import png_bytes
@@ -79,6 +79,7 @@ def _upload() -> None:
             st.error(plain(str(error)), icon=":material/error:")
             return
         labelled_sets.clear()
+        picture_sets.clear()
         st.session_state["train_zips"] += 1  # a new uploader, so that the zip leaves the memory
         st.session_state["train_data"] = str(folder)
     st.rerun()
@@ -102,6 +103,7 @@ def _removal(folder: Path) -> None:
                 st.error(plain(str(error)), icon=":material/error:")
                 return
             labelled_sets.clear()
+            picture_sets.clear()
             st.rerun()
 
 
@@ -113,6 +115,12 @@ def labelled_sets() -> list[Path]:
         candidates = sorted(p for p in parent.iterdir() if _may_be_a_set(p))
         folders += [root for root in candidates if is_labelled_set(root)]
     return folders
+
+
+@st.cache_data(show_spinner=False, ttl=60, max_entries=1)
+def picture_sets() -> list[Path]:
+    """Those of `labelled_sets` whose slices the pages can show; the others are for training only."""
+    return [folder for folder in labelled_sets() if is_picture_set(folder)]
 
 
 def backbone_sets() -> dict[Path, str]:
@@ -131,14 +139,10 @@ def backbone_sets() -> dict[Path, str]:
 
 
 def last_audit(root: Path) -> Audit | None:
-    """The audit of this set, where it was asked for."""
+    """The audit of this set that the page shows."""
     if st.session_state.get("train_audited") != str(root):
         return None
-    try:
-        dataset = open_dataset(root)
-        return _audited(dataset.fingerprint, dataset)
-    except HemodetectError:  # shown where the audit is
-        return None
+    return st.session_state.get("train_audit_result")
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
@@ -156,8 +160,10 @@ def _findings(root: Path) -> None:
             dataset = open_dataset(root)
             result = _audited(dataset.fingerprint, dataset)
     except HemodetectError as error:
+        st.session_state["train_audit_result"] = None
         st.error(str(error), icon=":material/error:")
         return
+    st.session_state["train_audit_result"] = result
     st.dataframe(
         [
             {

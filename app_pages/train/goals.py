@@ -13,7 +13,7 @@ from hemodetect.dataset.joined import SUFFIX, folders_of
 from hemodetect.errors import BundleError
 from hemodetect.models.families import FAMILY_NAMES
 from hemodetect.registry.bundle import Card, read_card
-from hemodetect.registry.promotion import PUBLISHED, RELEASES
+from hemodetect.registry.promotion import PUBLISHED, RELEASES, release_state
 from hemodetect.settings import settings
 from hemodetect.training.plan import TrainingPlan
 
@@ -96,12 +96,20 @@ def _families_and_device(kind: str) -> tuple[list[str], str]:
     )
     with right:
         device = choose_device()
-    st.caption(f":material/timer: {_time_sentence(kind, families)} {why_this_device()}")
+    state = release_state(settings().artifacts, kind)
+    time = _time_sentence(kind, tuple(families), state)
+    st.caption(f":material/timer: {time} {why_this_device()}")
     return families, device
 
 
-def _time_sentence(kind: str, families: list[str]) -> str:
-    """How long the models that come with this program took."""
+@st.cache_data(show_spinner=False, max_entries=16)
+def _time_sentence(
+    kind: str, families: tuple[str, ...], state: tuple[tuple[str, int, int], ...]
+) -> str:
+    """How long the models of this kind took.
+
+    Kept until `state` changes: to read a card, all files of its bundle are checked.
+    """
     cards = [_card(settings().artifacts / kind / family) for family in families]
     known = [card for card in cards if card is not None]
     if not known or len(known) < len(families):

@@ -79,11 +79,14 @@ class PatientGrouping:
 def patient_groups(dataset: Dataset) -> dict[str, str]:
     """Name of the patient group of every patient: its first member's, in natural order.
 
-    In a joined set they are those of its parts.
+    In a joined set they are those of its parts; patients of two parts that share pictures are one
+    group, because public sets hold parts of one another.
     """
-    if dataset.parts:
-        return joined_groups({part.root.name: patient_groups(part) for part in dataset.parts})
-    return patient_grouping(dataset).groups
+    if not dataset.parts:
+        return patient_grouping(dataset).groups
+    groups = joined_groups({part.root.name: patient_groups(part) for part in dataset.parts})
+    copies = [j.patients for j in _by_picture(shared_slices(dataset)) if j.score >= j.threshold]
+    return _groups(list(groups), [*groups.items(), *copies])
 
 
 def patient_grouping(dataset: Dataset) -> PatientGrouping:
@@ -104,16 +107,7 @@ def _computed_grouping(dataset: Dataset) -> PatientGrouping:
     per_patient = min(_PER_PATIENT, max(_LEAST_PER_PATIENT, _IN_ALL // len(patients)))
     heads = patient_heads(dataset, per_patient)
     shared = shared_slices(dataset)
-    by_picture = [
-        Join(
-            _ordered(s.patients),
-            PICTURES,
-            s.identical + s.near,
-            # One identical picture is proof enough: noise does not repeat.
-            1 if s.identical else max(_FEWEST_SHARED, _SHARE * s.smaller),
-        )
-        for s in shared
-    ]
+    by_picture = _by_picture(shared)
     by_head = [
         Join(_ordered(pair), HEAD, round(score, 3), SAME_HEAD)
         for pair, score in head_likeness(heads).items()
@@ -137,6 +131,19 @@ def _computed_grouping(dataset: Dataset) -> PatientGrouping:
         runners_up=(*heads_apart, *bleeds_apart[:_RUNNERS_UP]),
         shared=shared,
     )
+
+
+def _by_picture(shared: Iterable[SharedSlices]) -> list[Join]:
+    return [
+        Join(
+            _ordered(s.patients),
+            PICTURES,
+            s.identical + s.near,
+            # One identical picture is proof enough: noise does not repeat.
+            1 if s.identical else max(_FEWEST_SHARED, _SHARE * s.smaller),
+        )
+        for s in shared
+    ]
 
 
 def _mutual(by_bleed: list[Join], joined: set[tuple[str, str]]) -> list[Join]:

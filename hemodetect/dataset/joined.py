@@ -64,7 +64,7 @@ def joined_fingerprint(fingerprints: list[str]) -> str:
 def joined_groups(groups: dict[str, dict[str, str]]) -> dict[str, str]:
     """Patient groups of a joined set from those of its sets.
 
-    It is not looked for one person in two sets: join sets of different patients only.
+    Whether a person is in two of the sets is not looked for here (`groups.patient_groups`).
     """
     return {
         f"{name}/{patient}": f"{name}/{group}"

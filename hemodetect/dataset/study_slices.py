@@ -72,9 +72,9 @@ def _read(root: Path, study: LabelledStudy, sizes: Sequence[int]) -> ReadStudy:
     # Numbered, because reading shortens and cleans names; the order of the files stays.
     named = {f"{place:06d}": file for place, file in enumerate(study.files)}
     content = {name: (root / file.file).read_bytes() for name, file in named.items()}
-    for name, data in content.items():
+    for data in content.values():
         if content_kind(data[:HEAD_BYTES]) in ("zip", "tar"):
-            raise UnreadableFile(f"{named[name].file} is an archive; unpack it.")
+            raise UnreadableFile("It is an archive; unpack it.")
     read = read_study([UploadedFile(name, data) for name, data in content.items()])
     refused = [RefusedFile(named[r.file.partition("#")[0]].file, r.reason) for r in read.refused]
     everything = bool(study.by_file)
@@ -121,7 +121,7 @@ def _labels(
     masks = _masks(root / study.mask) if study.mask else {}
 
     def boxes(image: Slice) -> str:
-        mask = masks.get(_number(image, content))
+        mask = masks.get(_number(image, content)) if masks else None
         return "" if mask is None or mask.shape != image.shape else _boxes(mask)
 
     def known(image: Slice) -> _Known | None:

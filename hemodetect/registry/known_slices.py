@@ -76,6 +76,19 @@ class KnownSlices:
             rows["patient_probability"].to_numpy(np.float32),
         )
 
+    def patients_among(self, hashes: np.ndarray, patients: np.ndarray) -> list[str]:
+        """The patients of a data set that are known.
+
+        Args:
+            hashes: (n,) uint64 of its slices.
+            patients: (n,) whose slice each is.
+        """
+        return [
+            str(patient)
+            for patient in np.unique(patients)
+            if self.out_of_fold(hashes[patients == patient])
+        ]
+
     def out_of_fold(self, hashes: np.ndarray) -> OutOfFold | None:
         """The out-of-fold answers for a study of these hashes; None where its patient is not known.
 

@@ -25,8 +25,8 @@ NO_HOUNSFIELD_UNITS = (
 
 PUBLISHED_CAUTION = (
     "These are the study's five models, repeated as published. On patients they had never seen they"
-    " were no better than always answering “no hemorrhage”. They are here for comparison, not for"
-    " reading."
+    " were not shown to be better than always answering “no hemorrhage”. They are here for comparison,"
+    " not for reading."
 )
 """Of the answers of the published models."""
 

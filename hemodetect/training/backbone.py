@@ -83,7 +83,7 @@ class Backbone:
             )
         hashes = slice_hashes(dataset.grey(HASH_SIDE))
         patients = dataset.slices["patient"].astype(str).to_numpy()
-        shared = [p for p in np.unique(patients) if known.out_of_fold(hashes[patients == p])]
+        shared = known.patients_among(hashes, patients)
         if shared:
             raise BundleError(
                 f"{dataset.root}: {len(shared)} patients, {shared[0]} among them, are also in"

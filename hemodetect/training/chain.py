@@ -144,8 +144,8 @@ def _check_apart(blood_data: Dataset, target: Dataset) -> None:
     starts = np.flatnonzero(np.r_[True, patients[rows][1:] != patients[rows][:-1]])
     nothing = np.zeros(len(rows), np.float32)
     known = KnownSlices(slice_hashes(blood_data.grey(HASH_SIDE))[rows], starts, nothing, nothing)
-    hashes, owners = slice_hashes(target.grey(HASH_SIDE)), target.slices["patient"].to_numpy()
-    shared = [p for p in np.unique(owners) if known.out_of_fold(hashes[owners == p])]
+    hashes = slice_hashes(target.grey(HASH_SIDE))
+    shared = known.patients_among(hashes, target.slices["patient"].to_numpy())
     if shared:
         raise DatasetError(
             f"Patients in both a set labelled by slice and one labelled by patient: {len(shared)}, such"

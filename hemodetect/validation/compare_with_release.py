@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-import numpy as np
 import pandas as pd
 
 from hemodetect.dataset.cache import Dataset
@@ -128,8 +127,7 @@ def _check_unseen(folder: Path, dataset: Dataset) -> None:
     if dataset.fingerprint in trained_on or known is None:
         return
     hashes = slice_hashes(dataset.grey(HASH_SIDE))
-    patients = dataset.slices["patient"].to_numpy()
-    shared = [p for p in np.unique(patients) if known.out_of_fold(hashes[patients == p])]
+    shared = known.patients_among(hashes, dataset.slices["patient"].to_numpy())
     if shared:
         raise EvaluationError(
             f"{card.version} was trained on {len(shared)} patients of {dataset.root.name} in another"

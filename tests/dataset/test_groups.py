@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from drawn_heads import Scan, drawn_dataset, slice_table
 from hypothesis import given, settings, strategies
+from PIL import Image
 
 from hemodetect.dataset import groups as method
 from hemodetect.dataset.bleeds import LARGE, BleedSite, bleed_site
@@ -144,3 +146,31 @@ def test_near_east_is_39_people(near_east: Path) -> None:
         "12[12]": "11[11]",
         "21[21] _2": "19[19]",
     }
+
+
+def test_a_patient_in_two_sets_that_are_joined_never_straddles_a_split(
+    blob_folder: Path, tmp_path: Path
+) -> None:
+    for name in ("first", "second"):
+        shutil.copytree(blob_folder, tmp_path / name)
+    for file in (tmp_path / "second").rglob("*.png"):
+        if file.parent.name != "P03" or file.name != "2.png":  # the one picture that both sets hold
+            with Image.open(file) as image:
+                image.transpose(Image.Transpose.ROTATE_90).save(file)
+    (tmp_path / "both.sets").write_text("first\nsecond\n")
+    joined = open_dataset(tmp_path / "both.sets")
+    groups = patient_groups(joined)
+    owner = {
+        part.root.name: part.slices.loc[part.slices["file"] == "NORMAL/P03/2.png", "patient"].item()
+        for part in joined.parts
+    }
+    copies = {f"{name}/{patient}" for name, patient in owner.items()}
+    assert {groups[patient] for patient in copies} == {f"first/{owner['first']}"}
+    assert len(set(groups.values())) == 23
+    split = patient_split(joined, groups)
+    folds = [
+        fold
+        for fold in range(5)
+        if copies & set(joined.slices.loc[split.test_mask(joined.slices, fold), "patient"])
+    ]
+    assert len(folds) == 1

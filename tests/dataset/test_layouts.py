@@ -186,8 +186,11 @@ def test_a_path_that_is_not_there_takes_no_other_file_of_that_name(tmp_path: Pat
 @pytest.mark.parametrize(
     ("rows", "reason"),
     [
-        ([{"study": "ct", "label": 1}, {"study": "p1", "label": 0}], "fits two of its rows"),
-        ([{"study": "p1", "label": 1}, {"study": "p1", "label": 0}], "has both labels"),
+        (
+            [{"study": "ct", "label": 1}, {"study": "p1", "label": 0}],
+            "another line names too",
+        ),
+        ([{"study": "p1", "label": 1}, {"study": "p1", "label": 0}], "one study both labels"),
     ],
 )
 def test_rows_that_contradict_one_another_are_refused(
@@ -199,13 +202,28 @@ def test_rows_that_contradict_one_another_are_refused(
         open_dataset(tmp_path)
 
 
+def test_no_error_of_a_table_names_a_patient(tmp_path: Path) -> None:
+    for place in ("Doe Jane/ct", "Roe/ct"):
+        made.write(made.headers(1), tmp_path / place, [f"IM{n}.dcm" for n in range(SLICES)])
+    tables = [
+        [{"patient": "Doe Jane", "label": 0}, {"patient": "ct", "label": 1}],
+        [{"patient": "Doe Jane", "label": 0}, {"patient": "Doe Jane", "label": 1}],
+        [{"file": "IM1.dcm", "patient": "Doe Jane", "label": 0}],
+    ]
+    for rows in tables:
+        made.table(tmp_path / "labels.csv", rows)
+        with pytest.raises(DatasetError, match=r"line [23]") as raised:
+            open_dataset(tmp_path)
+        assert "Doe" not in str(raised.value).replace(str(tmp_path), "")
+
+
 def test_an_archive_in_place_of_a_volume_is_refused_alone(tmp_path: Path) -> None:
     made.masks(tmp_path)
     with tarfile.open(tmp_path / "images" / "ID_3.nii.gz", "w:gz") as archive:
         archive.add(tmp_path / "images" / "ID_1.nii.gz", "inner.nii.gz")
     dataset = open_dataset(tmp_path)
     assert set(heads_of(dataset)) == {1, 2, 4}
-    assert "is an archive" in dataset.refused[0].reason
+    assert dataset.refused[0].reason == "It is an archive; unpack it."
 
 
 def test_a_table_of_volumes_beside_pictures_alone_is_not_theirs(

@@ -98,9 +98,10 @@ def _of_names(
             files = tuple(file for file in files if file in places[patient])
         for file in files:
             if owner.setdefault(file.file, f"{patient}/{study}") != f"{patient}/{study}":
+                # By line: a name could be a patient's, and errors reach the log of a job.
                 raise DatasetError(
-                    f"{path}: {file.file[:100]} fits two of its rows, {owner[file.file]} and"
-                    f" {patient}/{study}; give names that occur once, or the column file."
+                    f"{path}: {_line(rows)} names files that another line names too; give names that"
+                    " occur once, or the column file."
                 )
         if files:
             found.append(_labelled(path, patient, files, rows, kinds))
@@ -116,7 +117,9 @@ def _labelled(
 ) -> LabelledStudy:
     if "slice" not in rows.columns:
         if rows["label"].nunique() > 1:
-            raise DatasetError(f"{path}: {files[0].file[:100]} has both labels.")
+            raise DatasetError(
+                f"{path}: {_line(rows)} and another line give one study both labels."
+            )
         return LabelledStudy(patient, files, label=int(rows["label"].iloc[0]))
     numbers = {int(row["slice"]): _slice_label(row, kinds) for _, row in rows.iterrows()}
     return LabelledStudy(patient, files, by_number=numbers)
@@ -132,11 +135,11 @@ def _of_files(
         names[PurePosixPath(file.file).name].append(file)
         names[stem(file.file)].append(file)
     located = []
-    for given in table["file"]:
+    for line, given in enumerate(table["file"], start=2):
         # A path is one file; only a name alone is looked for in all folders.
         same = {} if "/" in str(given) else {one.file: one for one in names.get(str(given), ())}
         if str(given) not in exact and len(same) > 1:
-            raise DatasetError(f"{path}: {str(given)[:100]} fits {len(same)} files; give its path.")
+            raise DatasetError(f"{path}: line {line} fits {len(same)} files; give the path.")
         located.append(exact.get(str(given)) or next(iter(same.values()), None))
     table = table[[file is not None for file in located]].assign(
         place=[file.file for file in located if file is not None]
@@ -159,6 +162,11 @@ def _person(file: str) -> str:
     """Whose file it is, where no column says so: that of its folder; a volume counts for itself."""
     folder = PurePosixPath(file).parent.as_posix()
     return file if is_nifti_name(file) or folder == "." else folder
+
+
+def _line(rows: pd.DataFrame) -> str:
+    """Where the first of some rows stands in the table; the header is line 1."""
+    return f"line {int(rows.index[0]) + 2}"
 
 
 def _slice_label(row: pd.Series, kinds: Mapping[str, str]) -> SliceLabel:

@@ -44,7 +44,9 @@ def studies(root: Path, files: Sequence[FileStat]) -> list[LabelledStudy] | None
         if place is None:
             volumes.append(file)
         elif place in masks:
-            raise DatasetError(f"{root}: {masks[place]} and {file.file} are masks of one volume.")
+            raise DatasetError(
+                f"{root}: a volume has two masks; keep one file of outlines a volume."
+            )
         else:
             masks[place] = file.file
     paired = [
