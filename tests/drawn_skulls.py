@@ -37,3 +37,22 @@ def drawn_series(
         picture = picture + random.normal(0, 4, picture.shape) * (picture > 0)
         pictures.append(np.clip(picture, 0, 255).astype(np.uint8))
     return np.stack(pictures)
+
+
+def head_of_its_own(person: int, slices: int, *, bleed: bool) -> np.ndarray:
+    """(slices, 244, 244) uint8 of a head that differs from every other, as patients do."""
+    random = np.random.default_rng(person)
+    pictures = drawn_series(
+        slices,
+        person,
+        bleed=bleed,
+        turn_degrees=random.uniform(-25, 25),
+        scale=random.uniform(0.6, 1.15),
+        shift=tuple(random.integers(-25, 26, 2)),
+    )
+    # Something of their own in each head: drawn ovals are more alike than persons.
+    for _ in range(12):
+        row, column = random.integers(40, 200, 2)
+        part = pictures[:, row : row + 14, column : column + 14]
+        part[part < 200] //= 2
+    return pictures

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from app_pages.common.browser_component import CODE, browser_component
 from app_pages.common.inference_queue import slot
 from hemodetect.explain.heat_maps import one_slice_map
 from hemodetect.explain.overlay import attention_maps
@@ -27,25 +28,12 @@ from hemodetect.viewer.routes import ADDRESS, COOKIE
 from hemodetect.viewer.store import OPEN_STUDIES, HeatMaps, OpenStudy
 
 _WINDOWS_GREY = {"full": FULL_GREY, "bright half": Window(128, 191), "dark half": Window(128, 64)}
-_CODE = f"{ADDRESS.lstrip('/')}/code"
-_NIIVUE = f"{_CODE}/niivue.js?v={VERSION}"
-"""Addresses below that of the app."""
+_NIIVUE = f"{CODE}/niivue.js?v={VERSION}"
+"""Address below that of the app."""
 _ROWS = "rows"
 """Key of the attention RNN's weights of image rows, among the heat maps."""
 
-# A module, so that its parts import one another; an address of this server, so that nothing is
-# inlined into each run of a page.
-_COMPONENT = st.components.v2.component(
-    "slice_viewer",
-    html='<link rel="stylesheet"><div class="place"></div>',
-    js=f"""export default async function (component) {{
-      const base = new URL("{_CODE}/", document.baseURI);
-      const sheet = component.parentElement.querySelector("link");
-      if (!sheet.href) sheet.href = new URL("viewer.css", base);
-      const {{ default: mounted }} = await import(new URL("viewer.js", base));
-      return mounted(component);
-    }}""",
-)
+_COMPONENT = browser_component("slice_viewer", "viewer")
 
 
 def viewer(
@@ -92,7 +80,7 @@ def viewer(
 
 def preload_viewer() -> None:
     """Lets the browser fetch the viewer's code and NiiVue while a person still chooses files."""
-    modules = [f"{_CODE}/viewer.js", *([_NIIVUE] if niivue_file().is_file() else [])]
+    modules = [f"{CODE}/viewer.js", *([_NIIVUE] if niivue_file().is_file() else [])]
     imports = "".join(f'import(new URL("{name}", document.baseURI));' for name in modules)
     st.html(f"<script>{imports}</script>", unsafe_allow_javascript=True)
 

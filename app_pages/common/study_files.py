@@ -4,23 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
+from app_pages.common.browser_component import browser_component
 from hemodetect.imaging import UploadedFile
 from hemodetect.viewer.arrivals import ARRIVALS, Arrival
 from hemodetect.viewer.routes import ADDRESS, COOKIE
 
-_CODE = f"{ADDRESS.lstrip('/')}/code"
-
-_COMPONENT = st.components.v2.component(
-    "study_sender",
-    html='<link rel="stylesheet"><div class="place"></div>',
-    js=f"""export default async function (component) {{
-      const base = new URL("{_CODE}/", document.baseURI);
-      const sheet = component.parentElement.querySelector("link");
-      if (!sheet.href) sheet.href = new URL("sender.css", base);
-      const {{ default: mounted }} = await import(new URL("sender.js", base));
-      return mounted(component);
-    }}""",
-)
+_COMPONENT = browser_component("study_sender", "sender")
 
 
 def choose_study_files(prefix: str) -> None:

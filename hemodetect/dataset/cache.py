@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -151,10 +151,12 @@ def _open_joined(file: Path, progress: Progress | None) -> Dataset:
     table = joined_table({part.root.name: part.slices for part in parts})
     name = f"{joined_fingerprint([part.fingerprint for part in parts])}-{_key_digest()}"
     if not (_datasets() / name).is_dir():
-        with (
-            contextlib.suppress(FileExistsError),
-            whole_folder(_datasets() / name) as partial,
-        ):
+        refused = [
+            RefusedFile(f"{part.root.name}/{one.file}", one.reason)
+            for part in parts
+            for one in part.refused
+        ]
+        with _kept(name, table, refused) as partial:
             for size in SIZES:
                 array = np.lib.format.open_memmap(
                     partial / f"grey{size}.npy", "w+", np.uint8, (len(table), size, size)
@@ -164,14 +166,19 @@ def _open_joined(file: Path, progress: Progress | None) -> Dataset:
                     array[start : start + len(part.slices)] = part.grey(size)
                     start += len(part.slices)
                 array.flush()
-            table.to_parquet(partial / "slices.parquet", index=False)
-            refused = [
-                {"file": f"{part.root.name}/{one.file}", "reason": one.reason}
-                for part in parts
-                for one in part.refused
-            ]
-            (partial / "refused.json").write_text(json.dumps(refused))
     return replace(_open_cached(file, name), parts=parts)
+
+
+@contextlib.contextmanager
+def _kept(name: str, slices: pd.DataFrame, refused: Sequence[RefusedFile]) -> Iterator[Path]:
+    """Writes a folder of the cache whole; gives it for the arrays.
+
+    Another process may be first; the same name means the same content.
+    """
+    with contextlib.suppress(FileExistsError), whole_folder(_datasets() / name) as partial:
+        yield partial
+        slices.to_parquet(partial / "slices.parquet", index=False)
+        (partial / "refused.json").write_text(json.dumps([vars(one) for one in refused]))
 
 
 def _open_cached(root: Path, name: str) -> Dataset:
@@ -206,19 +213,13 @@ def _decode(
             raise DatasetError(f"{root}: none of its {len(refused)} slices can be decoded.")
         decoded_rows = slices.pop("row").to_numpy()
         name = f"{fingerprint(slices)}-{_key_digest()}"
-        # Another process may be first; the same name means the same content.
-        with (
-            contextlib.suppress(FileExistsError),
-            whole_folder(_datasets() / name) as partial,
-        ):
+        with _kept(name, slices, refused) as partial:
             for size, array in arrays.items():
                 np.save(
                     partial / f"grey{size}.npy",
                     array if len(decoded_rows) == len(array) else array[decoded_rows],
                 )
                 (Path(decoding) / f"all{size}.npy").unlink()
-            slices.to_parquet(partial / "slices.parquet", index=False)
-            (partial / "refused.json").write_text(json.dumps([vars(r) for r in refused]))
     # A folder of the same slices may be there, with other refusals.
     return replace(_open_cached(root, name), refused=tuple(refused))
 
@@ -251,10 +252,7 @@ def _decode_studies(
         table = in_order(root, named_slices(root, table))
         rows = table.pop("row").to_numpy()
         name = f"{fingerprint(table, _OF_STUDIES)}-{_key_digest()}"
-        with (
-            contextlib.suppress(FileExistsError),
-            whole_folder(_datasets() / name) as partial,
-        ):
+        with _kept(name, table, refused) as partial:
             for size, file in raw.items():
                 unordered = np.memmap(file, np.uint8, "r", shape=(len(table), size, size))
                 ordered = np.lib.format.open_memmap(
@@ -264,8 +262,6 @@ def _decode_studies(
                     part = rows[start : start + _COPIED]
                     ordered[start : start + len(part)] = unordered[part]
                 ordered.flush()
-            table.to_parquet(partial / "slices.parquet", index=False)
-            (partial / "refused.json").write_text(json.dumps([vars(r) for r in refused]))
     return replace(_open_cached(root, name), refused=tuple(refused))
 
 

@@ -47,7 +47,7 @@ def labelled_by_slice(root: Path, pictures: Sequence[tuple[str, int]]) -> pd.Dat
     if (root / _CT_ICH_LABELS).is_file():
         table = _ct_ich(root, files)
     elif (root / _LABELS).is_file():
-        labels = _read(root / _LABELS)
+        labels = read_table(root / _LABELS)
         table = _rsna(labels, files) if "any" in labels.columns else _phe_sich(root, labels, files)
     else:
         return None
@@ -72,7 +72,7 @@ def has_public_names(table: pd.DataFrame) -> bool:
     return bool(patients.all() and files.all())
 
 
-def _read(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
+def read_table(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
     """A table as text; raises `DatasetError` where it is none, or lacks one of `columns`."""
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
@@ -94,7 +94,7 @@ def _numbers(path: Path, table: pd.DataFrame, columns: Sequence[str]) -> pd.Data
 def _ct_ich(root: Path, files: pd.DataFrame) -> pd.DataFrame:
     path = root / _CT_ICH_LABELS
     numbers = ["PatientNumber", "SliceNumber", *SUBTYPES, "No_Hemorrhage"]
-    diagnoses = _numbers(path, _read(path, numbers), numbers)
+    diagnoses = _numbers(path, read_table(path, numbers), numbers)
     parts = files["file"].str.extract(r"^Patients_CT/(?P<patient>\d+)/brain/(?P<number>\d+)\.\w+$")
     found = files.assign(**parts).dropna()
     found["number"] = found["number"].astype(int)
@@ -105,7 +105,7 @@ def _ct_ich(root: Path, files: pd.DataFrame) -> pd.DataFrame:
     table["label"] = 1 - table.pop("No_Hemorrhage")
     if (path := root / _CT_ICH_BOXES).is_file():
         numbers = ["PatientNumber", "SliceNumber", *_BOX_COLUMNS]
-        boxes = _keyed(_numbers(path, _read(path, numbers), numbers))
+        boxes = _keyed(_numbers(path, read_table(path, numbers), numbers))
         table = _with_boxes(table, boxes, ["patient", "number"])
     return table
 

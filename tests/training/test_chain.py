@@ -7,9 +7,8 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-from drawn_skulls import drawn_series
+from drawn_skulls import head_of_its_own
 from PIL import Image
 
 from hemodetect.cli import main
@@ -30,7 +29,9 @@ def write_by_slice(root: Path, seed: int, patients: int = 12) -> Path:
         writer = csv.writer(file)
         writer.writerow(["file", "study", "any", *kinds])
         for patient in range(seed, seed + patients):
-            plain, bleeding = (drawn(patient, bleed) for bleed in (False, True))
+            plain, bleeding = (
+                head_of_its_own(patient, SLICES, bleed=bleed) for bleed in (False, True)
+            )
             for number in range(SLICES):
                 bleeds = patient % 2 == 1 and number >= SLICES // 2
                 name = f"ID_{patient:04x}{number:02x}.png"
@@ -47,27 +48,9 @@ def write_by_patient(root: Path, seed: int, patients: int = 12) -> Path:
     for patient in range(seed, seed + patients):
         folder = root / ("Hemorrhagic" if patient % 2 else "NORMAL") / f"P{patient}"
         folder.mkdir(parents=True)
-        for number, picture in enumerate(drawn(patient, patient % 2 == 1)):
+        for number, picture in enumerate(head_of_its_own(patient, SLICES, bleed=patient % 2 == 1)):
             Image.fromarray(picture).save(folder / f"{number + 1}.png")
     return root
-
-
-def drawn(patient: int, bleed: bool) -> np.ndarray:
-    """Slices of a head that differs from every other."""
-    random = np.random.default_rng(patient)
-    pictures = drawn_series(
-        SLICES,
-        patient,
-        bleed=bleed,
-        turn_degrees=random.uniform(-25, 25),
-        scale=random.uniform(0.6, 1.15),
-        shift=tuple(random.integers(-25, 26, 2)),
-    )
-    for _ in range(12):
-        row, column = random.integers(40, 200, 2)
-        part = pictures[:, row : row + 14, column : column + 14]
-        part[part < 200] //= 2
-    return pictures
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from drawn_skulls import drawn_series
+from drawn_skulls import head_of_its_own
 from PIL import Image
 
 from hemodetect.dataset.cache import Dataset, open_dataset
@@ -35,20 +35,7 @@ def drawn_set(root: Path, seed: int, slices: int = 9) -> Dataset:
     for patient in range(PATIENTS):
         folder = root / ("Hemorrhagic" if patient % 2 else "NORMAL") / f"P{seed + patient}"
         folder.mkdir(parents=True)
-        random = np.random.default_rng(seed + patient)  # heads that differ, as patients do
-        pictures = drawn_series(
-            slices,
-            seed + patient,
-            bleed=patient % 2 == 1,
-            turn_degrees=random.uniform(-25, 25),
-            scale=random.uniform(0.6, 1.15),
-            shift=tuple(random.integers(-25, 26, 2)),
-        )
-        # Something of their own in each head: drawn ovals are more alike than persons.
-        for _ in range(12):
-            row, column = random.integers(40, 200, 2)
-            part = pictures[:, row : row + 14, column : column + 14]
-            part[part < 200] //= 2
+        pictures = head_of_its_own(seed + patient, slices, bleed=patient % 2 == 1)
         for number, picture in enumerate(pictures):
             Image.fromarray(picture).save(folder / f"{number + 1}.png")
     return open_dataset(root)

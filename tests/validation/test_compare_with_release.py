@@ -82,6 +82,14 @@ def test_what_was_not_measured_alike_is_not_compared(
         compare_with_release(good, other)
 
 
+def trained(dataset: Dataset, out: Path) -> Path:
+    """A bundle of a logistic regression on a set."""
+    alone = {patient: patient for patient in dataset.slices["patient"]}
+    recipe = recipe_named("logistic", "paper")
+    train_bundle(dataset, patient_split(dataset, alone), recipe, out, report=lambda _: None)
+    return out
+
+
 @pytest.mark.training
 def test_bundles_of_different_data_are_measured_on_the_same_patients(
     blobs: Dataset, tmp_path: Path
@@ -95,14 +103,10 @@ def test_bundles_of_different_data_are_measured_on_the_same_patients(
         target.parent.mkdir(parents=True, exist_ok=True)
         with Image.open(blobs.root / file) as image:
             image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(target)
-    recipe = recipe_named("logistic", "paper")
-    folders = []
-    for name, dataset in (("new", blobs), ("release", open_dataset(other))):
-        alone = {patient: patient for patient in dataset.slices["patient"]}
-        folders.append(tmp_path / name)
-        train_bundle(
-            dataset, patient_split(dataset, alone), recipe, folders[-1], report=lambda _: None
-        )
+    folders = [
+        trained(blobs, tmp_path / "new"),
+        trained(open_dataset(other), tmp_path / "release"),
+    ]
     with pytest.raises(EvaluationError, match="different data"):
         compare_with_release(*folders)
     differences = measured_with_release(*folders, blobs)
@@ -120,13 +124,9 @@ def test_a_bundle_that_knows_patients_of_the_set_by_another_set_is_not_measured(
     for number, file in enumerate(sorted((more / "NORMAL" / "P99").iterdir())):
         pixels = np.random.default_rng(number).integers(0, 200, (96, 96)).astype(np.uint8)
         Image.fromarray(pixels).save(file)
-    recipe = recipe_named("logistic", "paper")
-    folders = []
-    for name, dataset in (("new", blobs), ("release", open_dataset(more))):
-        alone = {patient: patient for patient in dataset.slices["patient"]}
-        folders.append(tmp_path / name)
-        train_bundle(
-            dataset, patient_split(dataset, alone), recipe, folders[-1], report=lambda _: None
-        )
+    folders = [
+        trained(blobs, tmp_path / "new"),
+        trained(open_dataset(more), tmp_path / "release"),
+    ]
     with pytest.raises(EvaluationError, match=r"12 patients of .* in another set"):
         measured_with_release(*folders, blobs)

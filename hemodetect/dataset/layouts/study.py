@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from hemodetect.dataset.files import FileStat, is_dicom_name, is_nifti_name
+from hemodetect.dataset.slice_tables import read_table
 from hemodetect.errors import DatasetError
 from hemodetect.imaging.naming import natural_key
 
@@ -90,10 +91,7 @@ def read_labels(path: Path, needed: Sequence[str] = ()) -> pd.DataFrame:
     Raises:
         DatasetError: it is no table, or lacks a column.
     """
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"{path}: not a table of labels ({error}).") from error
+    table = read_table(path)
     table.columns = [str(name).strip().lower() for name in table.columns]
     for name in needed:
         if name not in table.columns:
