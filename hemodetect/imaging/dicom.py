@@ -47,6 +47,7 @@ from hemodetect.imaging.hounsfield import grey, has_hu, hounsfield
 from hemodetect.imaging.study import Slice
 from hemodetect.settings import MIB, Settings
 
+_ALLOWED_TAGS: list = [Tag(keyword) for keyword in ALLOWED_KEYWORDS]
 _NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
 _RATIO_FLOOR_BYTES = 4 * MIB
 _MOST_READS = 1_000_000  # a header of 3,000 enhanced frames takes 400,000
@@ -130,14 +131,14 @@ def _readable_errors() -> Iterator[None]:
 
 def _data_set(data: bytes, limits: Settings) -> Dataset:
     try:
-        data_set = dcmread(_Guarded(data), force=True, specific_tags=list(ALLOWED_KEYWORDS))
+        data_set = dcmread(_Guarded(data), force=True, specific_tags=_ALLOWED_TAGS)
     except _DeflatedError as deflated:
         inflated = _inflated(data[deflated.start :], limits)
         data_set = read_dataset(
             _Guarded(inflated),
             is_implicit_VR=False,
             is_little_endian=True,
-            specific_tags=[Tag(keyword) for keyword in ALLOWED_KEYWORDS],
+            specific_tags=_ALLOWED_TAGS,
         )
         data_set.file_meta = FileMetaDataset()
         data_set.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian

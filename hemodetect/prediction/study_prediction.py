@@ -15,7 +15,7 @@ from hemodetect.models.series_cache import SeriesCache
 from hemodetect.preprocessing.head_position import FEWEST_SLICES
 from hemodetect.preprocessing.model_input import model_input
 from hemodetect.preprocessing.slice_hash import HASH_SIDE, slice_hashes
-from hemodetect.registry.known_slices import OutOfFold
+from hemodetect.registry.known_slices import OutOfFold, looked_at
 from hemodetect.registry.releases import ReleasedModel
 
 Call = Literal["hemorrhage", "no hemorrhage"]
@@ -178,10 +178,17 @@ def predict_study(
 
 def out_of_fold_answers(study: Study, models: Mapping[str, ReleasedModel]) -> dict[str, OutOfFold]:
     """What models said that had not seen this patient, by the families that were trained on them."""
-    if not any(model.known for model in models.values()):
+    some = [study.slices[index] for index in looked_at(len(study.slices))]
+    if not some or not any(model.known for model in models.values()):
+        return {}
+    hashes_of_some = slice_hashes(model_input(some, HASH_SIDE))
+    knowing = {
+        family: model.known
+        for family, model in models.items()
+        if model.known and model.known.knows(hashes_of_some)
+    }
+    if not knowing:
         return {}
     hashes = slice_hashes(model_input(study.slices, HASH_SIDE))
-    answers = {
-        family: model.known.out_of_fold(hashes) for family, model in models.items() if model.known
-    }
+    answers = {family: known.out_of_fold(hashes) for family, known in knowing.items()}
     return {family: answer for family, answer in answers.items() if answer is not None}

@@ -94,15 +94,28 @@ class KnownSlices:
 
         A slice that is not among the patient's gets the answer of the one most like it.
         """
-        if len(hashes) < _FEWEST_SLICES:
-            return None
-        looked_at = evenly_spaced(len(hashes), _LOOKED_AT)
-        alike = differing_bits(hashes[looked_at], self.hashes) <= _ALIKE_BITS
-        share = np.logical_or.reduceat(alike, self.starts, axis=1).mean(axis=0)
-        best = int(np.argmax(share))
-        if share[best] < _KNOWN_SHARE:
+        best = self._patient_of(hashes[looked_at(len(hashes))])
+        if best is None:
             return None
         ends = [*self.starts[1:], len(self.hashes)]
         rows = np.arange(self.starts[best], ends[best])
         nearest = rows[np.argmin(differing_bits(hashes, self.hashes[rows]), axis=1)]
         return OutOfFold(self.probability[nearest], float(self.patient_probability[rows[0]]))
+
+    def knows(self, hashes: np.ndarray) -> bool:
+        """Whether a study is of a known patient, by the hashes of its slices `looked_at`."""
+        return self._patient_of(hashes) is not None
+
+    def _patient_of(self, hashes: np.ndarray) -> int | None:
+        """Which patient has slices alike, counted from 0."""
+        if len(hashes) < _FEWEST_SLICES:
+            return None
+        alike = differing_bits(hashes, self.hashes) <= _ALIKE_BITS
+        share = np.logical_or.reduceat(alike, self.starts, axis=1).mean(axis=0)
+        best = int(np.argmax(share))
+        return best if share[best] >= _KNOWN_SHARE else None
+
+
+def looked_at(count: int) -> np.ndarray:
+    """Indices of the slices by which a study of `count` slices is known: some of many suffice."""
+    return evenly_spaced(count, _LOOKED_AT)
