@@ -61,6 +61,58 @@ class Settings:
         "secret key of the pseudonyms; empty: created once and stored in `state`",
         secret=True,
     )
+    dicomweb_url: str = _setting(
+        "", "address of the PACS's DICOMweb service, e.g. https://pacs/dicom-web; empty: none"
+    )
+    dicomweb_user: str = _setting("", "user name for the DICOMweb service", secret=True)
+    dicomweb_password: str = _setting("", "password for the DICOMweb service", secret=True)
+    dicomweb_token: str = _setting(
+        "", "bearer token for the DICOMweb service, instead of a password", secret=True
+    )
+    dicomweb_ca: str = _setting(
+        "",
+        "file of the certificate authority that signed the DICOMweb service's certificate; empty:"
+        " those that this system trusts",
+    )
+    ae_title: str = _setting("HEMODETECT", "DICOM name (AE title) of this program")
+    receive_port: int = _setting(11_112, "port of `hemodetect receive`", minimum=1)
+    receive_from: str = _setting(
+        "",
+        "who may send studies: AE titles with addresses, separated by commas (CT1@10.0.0.5,"
+        " PACS@10.0.0.9); *: everybody; empty: nobody",
+    )
+    receive_certificate: str = _setting(
+        "", "certificate file of `hemodetect receive`; empty: no TLS"
+    )
+    receive_key: str = _setting("", "file of the certificate's private key")
+    receive_ca: str = _setting(
+        "", "file of the authority whose certificates senders must show; empty: none asked for"
+    )
+    quiet_seconds: int = _setting(
+        60,
+        "seconds without a new file after which a study counts as complete although its sender has not"
+        " said so",
+        minimum=1,
+    )
+    worklist_days: int = _setting(
+        7, "days until a study of the worklist is removed, with its images", minimum=1
+    )
+    seal_key: str = _setting(
+        "",
+        "secret key that received studies are encrypted with; empty: created once and stored in"
+        " `state`",
+        secret=True,
+    )
+    send_to: str = _setting(
+        "",
+        "where results are sent: dicomweb (to HEMODETECT_DICOMWEB_URL), or an AE title with address and"
+        " port (PACS@10.0.0.9:104); empty: nowhere",
+    )
+    send_automatically: int = _setting(
+        0,
+        "1: the results of every study of the worklist are sent without being asked for",
+        minimum=0,
+    )
     ray_address: str = _setting(
         "",
         "Ray cluster that jobs are sent to, e.g. http://head:8265; empty: jobs run on this machine",

@@ -131,8 +131,14 @@ def _header(entry: Entry, limits: Settings) -> Header | None:
 
 def _rank(members: Sequence[_Measured]) -> tuple[bool, bool, bool, bool, int, str]:
     headers = [m.header for m in members if m.header]
+    name = min((m.header and m.header.instance) or m.entry.name for m in members)
     if not headers:
-        return (False, False, False, True, -len(members), min(m.entry.name for m in members))
+        return (False, False, False, True, -len(members), name)
+    return reading_rank(headers, name)
+
+
+def reading_rank(headers: Sequence[Header], name: str) -> tuple[bool, bool, bool, bool, int, str]:
+    """Sorts series in the order in which one would choose them; `name` decides between equals."""
     frames = [frame for header in headers for frame in header.frames]
     positions = [f.geometry.position_mm for f in frames if f.geometry]
     normals = [f.geometry.normal for f in frames if f.geometry]
@@ -144,7 +150,7 @@ def _rank(members: Sequence[_Measured]) -> tuple[bool, bool, bool, bool, int, st
         any(header.contrast or header.is_derived for header in headers),
         covered < _HEAD_MM,
         -len(frames),
-        min((m.header and m.header.instance) or m.entry.name for m in members),
+        name,
     )
 
 

@@ -40,7 +40,10 @@ def secondary_capture(
     image.SeriesInstanceUID = result_set.uid("pictures")
     image.SeriesNumber, image.InstanceNumber = 1, number
     image.Modality, image.BodyPartExamined, image.ConversionType = "OT", "HEAD", "WSD"
-    image.DateOfSecondaryCapture, image.TimeOfSecondaryCapture = image.StudyDate, image.StudyTime
+    image.DateOfSecondaryCapture, image.TimeOfSecondaryCapture = (
+        image.ContentDate,
+        image.ContentTime,
+    )
     image.ImageType = ["DERIVED", "SECONDARY"]
     image.DerivationDescription = f"{description}, by {MANUFACTURER} {__version__}. {NOT_FOR_CARE}"
     image.ImageComments = f"{NOT_FOR_CARE} {description}."

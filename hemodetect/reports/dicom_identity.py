@@ -1,23 +1,67 @@
 """Identity of DICOM results: pseudonym, UIDs, and the words that every file carries.
 
-The app keeps no identity from a header, so the results form a study of their own under the study's
-pseudonym. Their UIDs are keyed hashes: the same results have the same UIDs, and without the key nobody
-can test a guess against them.
+The app keeps no identity from a header, so results that a person downloads form a study of their own
+under the study's pseudonym. Results that go back to the PACS carry the identity of the study that came
+from there (`OriginalIdentity`). UIDs of results are keyed hashes: the same results have the same UIDs,
+and without the key nobody can test a guess against them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from io import BytesIO
 
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from hemodetect import RESEARCH_USE_ONLY, __version__
+from hemodetect.errors import UnreadableFile
 from hemodetect.imaging.pseudonym import pseudonym
 
 NOT_FOR_CARE = f"{RESEARCH_USE_ONLY} Not for care."
 MANUFACTURER = "hemodetect"
 _UTF_8 = "ISO_IR 192"
+
+
+@dataclass(frozen=True)
+class OriginalIdentity:
+    """Whose study it is, by DICOM keyword; only for results that go back to where it came from."""
+
+    values: tuple[tuple[str, str], ...]
+
+    KEYWORDS = (
+        "PatientID",
+        "PatientName",
+        "PatientBirthDate",
+        "PatientSex",
+        "StudyInstanceUID",
+        "StudyID",
+        "StudyDate",
+        "StudyTime",
+        "StudyDescription",
+        "AccessionNumber",
+        "ReferringPhysicianName",
+    )
+
+    @classmethod
+    def of(cls, data: bytes) -> OriginalIdentity:
+        """Of a DICOM file; raises `UnreadableFile` where it has no patient or study."""
+        try:
+            header = dcmread(
+                BytesIO(data),
+                stop_before_pixels=True,
+                specific_tags=[*cls.KEYWORDS, "SpecificCharacterSet"],
+            )
+            values = tuple((name, str(header.get(name) or "")) for name in cls.KEYWORDS)
+        except Exception:  # noqa: BLE001  a parser raises any error on damaged bytes, and quotes them
+            raise UnreadableFile("The identity of the study cannot be read.") from None
+        if not dict(values)["StudyInstanceUID"]:
+            raise UnreadableFile("The study has no UID, so results cannot be sent to it.")
+        return cls(values)
+
+    def __repr__(self) -> str:
+        return "OriginalIdentity(...)"
 
 
 @dataclass(frozen=True)
@@ -28,11 +72,13 @@ class ResultSet:
         study: pseudonym of the study.
         when: time of creation, with its time zone.
         content: texts that stand for everything in the files; they decide the UIDs.
+        identity: of the study that the results belong to; None for results under the pseudonym.
     """
 
     study: str
     when: datetime
     content: tuple[str, ...]
+    identity: OriginalIdentity | None = None
 
     def uid(self, role: str) -> str:
         """UID of the object with this role in the set; the same content gives the same UID."""
@@ -51,6 +97,8 @@ class ResultSet:
         data_set.AccessionNumber = data_set.ReferringPhysicianName = ""
         data_set.StudyDescription = f"{MANUFACTURER} results, research use only, not for care"
         data_set.SeriesDescription = f"{MANUFACTURER} {series}, research use only, not for care"
+        for keyword, value in self.identity.values if self.identity else ():
+            setattr(data_set, keyword, value)
         data_set.ContentQualification = "RESEARCH"
         data_set.Manufacturer = data_set.ManufacturerModelName = MANUFACTURER
         data_set.SoftwareVersions = __version__

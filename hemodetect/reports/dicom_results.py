@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from hemodetect import __version__
 from hemodetect.prediction.study_prediction import StudyPrediction
 from hemodetect.reports.dicom_capture import secondary_capture
-from hemodetect.reports.dicom_identity import ResultSet
+from hemodetect.reports.dicom_identity import OriginalIdentity, ResultSet
 from hemodetect.reports.dicom_report import structured_report
 from hemodetect.reports.study_pictures import SlicePicture
 from hemodetect.reviews.session import Answer
@@ -25,6 +25,7 @@ def dicom_results(
     pictures: Sequence[SlicePicture],
     reader: Answer | None,
     when: datetime,
+    identity: OriginalIdentity | None = None,
 ) -> dict[str, bytes]:
     """The results as DICOM files; the same arguments give the same bytes.
 
@@ -34,6 +35,7 @@ def dicom_results(
         reader: the reader's answer, or None; the reader's name is not written.
         when: time of creation, with its time zone. Results of another time or content get other UIDs
             (another study of the same pseudonymous patient).
+        identity: of the study that they go back to; without it they are the pseudonym's.
 
     Returns:
         File name -> DICOM Part 10 file: ``overlay-01.dcm`` and so on, in the order of `pictures`,
@@ -47,7 +49,7 @@ def dicom_results(
     pictures = [picture for picture in pictures if picture.overlay is not None]
     _check(prediction, pictures, reader, when)
     content = _content(prediction, pictures, reader, when)
-    result_set = ResultSet(prediction.study.id, when, content)
+    result_set = ResultSet(prediction.study.id, when, content, identity)
     slices = len(prediction.study.slices)
     captures = [
         secondary_capture(p, n, slices, result_set) for n, p in enumerate(pictures, start=1)

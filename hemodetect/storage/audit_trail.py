@@ -29,6 +29,11 @@ Action = Literal[
     "rollback",
     "remove",
     "sweep",
+    "receive",
+    "search",
+    "take",
+    "finish",
+    "send",
 ]
 _LONGEST = 200  # characters of a name or subject
 

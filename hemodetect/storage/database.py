@@ -17,7 +17,7 @@ import sqlalchemy as sql
 from hemodetect.errors import HemodetectError, SettingError
 from hemodetect.settings import settings
 
-NEWEST = "0004"
+NEWEST = "0005"
 """Revision of the newest migration."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 

@@ -10,8 +10,9 @@ from dataclasses import replace
 import pytest
 
 from hemodetect.errors import SettingError
-from hemodetect.imaging.pseudonym import KEY_FILE, _stored_key, pseudonym
+from hemodetect.imaging.pseudonym import _KEPT, KEY_FILE, pseudonym
 from hemodetect.settings import Settings
+from hemodetect.storage.secret_keys import _stored
 
 
 @pytest.fixture
@@ -40,14 +41,14 @@ def test_the_key_is_made_once_and_for_the_owner_alone(without_key):
     first = pseudonym("study", "4711", limits=without_key)
     file = without_key.state / KEY_FILE
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    _stored_key.cache_clear()  # as a new process
+    _stored.cache_clear()  # as a new process
     assert pseudonym("study", "4711", limits=without_key) == first
     assert list(without_key.state.iterdir()) == [file]
 
 
 def test_all_that_make_the_key_at_once_get_the_same(without_key):
     with ThreadPoolExecutor(8) as pool:
-        keys = set(pool.map(lambda _: _stored_key.__wrapped__(without_key.state), range(32)))
+        keys = set(pool.map(lambda _: _stored.__wrapped__(_KEPT, without_key.state), range(32)))
     assert len(keys) == 1
 
 

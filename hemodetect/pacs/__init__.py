@@ -1,0 +1,1 @@
+"""From the PACS and back: receiving studies, the worklist, sending results."""

@@ -1,0 +1,214 @@
+"""The models read the studies of the worklist, one after the other: `hemodetect judge`.
+
+One process for each state folder. It can be killed at any time: what it was reading waits again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from hemodetect.errors import EmptyStudy, HemodetectError, SettingError
+from hemodetect.explain.heat_maps import study_maps
+from hemodetect.imaging import read_study
+from hemodetect.models.series_cache import SeriesCache
+from hemodetect.pacs import inbox, worklist
+from hemodetect.pacs.deliveries import deliver_due, queue_results
+from hemodetect.pacs.sealed import SealBroken
+from hemodetect.prediction.study_prediction import FamilyPrediction, StudyPrediction, predict_study
+from hemodetect.registry.promotion import release_state
+from hemodetect.registry.releases import ReleasedModel, load_releases
+from hemodetect.reports.dicom_identity import OriginalIdentity
+from hemodetect.reports.dicom_results import dicom_results
+from hemodetect.reports.study_pictures import slice_pictures
+from hemodetect.settings import settings
+from hemodetect.storage.database import DatabaseDown
+
+LOOK_SECONDS = 1.0
+"""Between looks at the worklist while nothing waits."""
+_SETTLE_SECONDS = 5.0
+_SWEEP_SECONDS = 3600.0
+_DATABASE_SECONDS = 5.0
+SENDER = "hemodetect"
+"""Who sends results automatically, in the audit trail."""
+
+log = logging.getLogger(__name__)
+
+
+class AlreadyJudging(HemodetectError):
+    """Another process of the models works on this worklist."""
+
+
+def study_score(families: Mapping[str, FamilyPrediction]) -> float | None:
+    """Mean of the calibrated probabilities for the patient; None where every model is undecided."""
+    if all(answer.undecided for answer in families.values()):
+        return None
+    return float(np.mean([answer.patient for answer in families.values()]))
+
+
+def judge_worklist(keep_on: Callable[[], bool] = lambda: True) -> None:
+    """Works until `keep_on` says no: judges what waits, sends what is due, removes what has expired.
+
+    Raises:
+        AlreadyJudging: another process does.
+        SettingError: no model can be loaded, or the state folder cannot be written.
+    """
+    with _only_process():
+        models = _Models()
+        _patiently(worklist.take_up_again)
+        settled = swept = -np.inf
+        while keep_on():
+            now = time.monotonic()
+            if now - settled > _SETTLE_SECONDS:
+                _patiently(worklist.settle)
+                settled = now
+            if now - swept > _SWEEP_SECONDS:
+                _patiently(worklist.sweep)
+                swept = now
+            waiting = _patiently(worklist.next_to_judge)
+            if waiting is not None:
+                judge(waiting, models.current())
+            _patiently(deliver_due)
+            if waiting is None:
+                time.sleep(LOOK_SECONDS)
+
+
+def judge(entry: worklist.Entry, models: Mapping[str, ReleasedModel]) -> None:
+    """Reads one study of the worklist with the models, and keeps what they say."""
+    began = time.monotonic()
+    try:
+        study = read_study(inbox.files(entry.study))
+        cache = SeriesCache()
+        prediction = predict_study(study, models, cache=cache)
+        result = _result(prediction)
+    except (EmptyStudy, SealBroken) as error:
+        prediction, result = None, {"state": "stopped", "reason": str(error)}
+    except DatabaseDown as error:
+        log.warning("%s", error)
+        _patiently(lambda: worklist.wait_again(entry.study))
+        return
+    except MemoryError:
+        prediction, result = None, _failed("This machine has too little memory for the study.")
+    except OSError as error:
+        prediction, result = None, _failed(f"Its files cannot be read ({error.strerror}).")
+    except HemodetectError as error:
+        prediction, result = None, _failed(str(error))
+    except Exception:
+        log.exception("%s", entry.study)
+        prediction, result = None, _failed("The models failed on this study; the log has more.")
+    kept = _patiently(lambda: worklist.judged(entry.study, result))
+    seconds = time.monotonic() - began
+    log.info("%s: %s after %.1f s", entry.study, result["state"] if kept else "new files", seconds)
+    if kept and prediction is not None and not prediction.stopped and _sends_automatically():
+        _send(entry.study, prediction, models, cache)
+
+
+def _failed(reason: str) -> dict[str, Any]:
+    return {"state": "failed", "reason": f"{reason} Read it without the models."}
+
+
+def _result(prediction: StudyPrediction) -> dict[str, Any]:
+    """Columns of the worklist."""
+    slices = len(prediction.study.slices)
+    cautions = list(prediction.cautions)
+    if prediction.stopped:
+        reason = prediction.stopped
+        return {"state": "stopped", "reason": reason, "cautions": cautions, "slices": slices}
+    return {
+        "state": "judged",
+        "score": study_score(prediction.families),
+        "slices": slices,
+        "cautions": cautions,
+        "answers": {
+            family: {
+                "patient": answer.patient,
+                "threshold": answer.threshold,
+                "call": answer.call,
+                "undecided": answer.undecided,
+                "suspicious": answer.suspicious,
+                "version": answer.version,
+            }
+            for family, answer in prediction.families.items()
+        },
+    }
+
+
+def _sends_automatically() -> bool:
+    return bool(settings().send_automatically and settings().send_to)
+
+
+def _send(
+    study: str,
+    prediction: StudyPrediction,
+    models: Mapping[str, ReleasedModel],
+    cache: SeriesCache,
+) -> None:
+    try:
+        original = inbox.first_file(study)
+        if original is None:
+            return
+        maps = (
+            study_maps(models["cnn"], prediction.study.slices, cache) if "cnn" in models else None
+        )
+        files = dicom_results(
+            prediction,
+            slice_pictures(prediction, maps),
+            None,
+            datetime.now(UTC),
+            OriginalIdentity.of(original),
+        )
+        queue_results(study, files, SENDER)
+    except (HemodetectError, OSError) as error:
+        log.error("%s: its results were not queued: %s", study, error)
+
+
+class _Models:
+    """The released models; loaded again when another release is put into use."""
+
+    def __init__(self) -> None:
+        self._state: object = None
+        self._models: Mapping[str, ReleasedModel] = {}
+        self.current()
+
+    def current(self) -> Mapping[str, ReleasedModel]:
+        """The models in use; those of before where none can be loaded now."""
+        state = release_state(settings().artifacts)
+        if state != self._state:
+            loaded = load_releases(settings().artifacts)
+            for family, reason in loaded.missing.items():
+                log.warning("no release of %s: %s", family, reason)
+            self._state, self._models = state, loaded.models or self._models
+        if not self._models:
+            raise SettingError("No model can be loaded; train one, or set HEMODETECT_ARTIFACTS.")
+        return self._models
+
+
+@contextmanager
+def _only_process() -> Iterator[None]:
+    folder = settings().state
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "judging.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise AlreadyJudging(
+                "Another `hemodetect judge` works on this worklist; one is enough."
+            ) from None
+        yield
+
+
+def _patiently(ask: Callable[[], Any]) -> Any:
+    """Asks the database until it answers."""
+    while True:
+        try:
+            return ask()
+        except DatabaseDown as error:
+            log.warning("%s", error)
+            time.sleep(_DATABASE_SECONDS)

@@ -1,0 +1,251 @@
+"""Receives studies over DICOM (C-STORE), as `hemodetect receive`.
+
+A file is encrypted on disk before its sender gets "success"; whatever goes wrong before gives a status
+of the standard (PS3.4, B.2.3), and nothing is kept of the file. A study is complete when the
+association that brought it ends as it should; where it breaks off, after a quiet time (`settle`).
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import ssl
+from collections import Counter
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any
+
+from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
+from pynetdicom.events import Event
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    LegacyConvertedEnhancedCTImageStorage,
+    SecondaryCaptureImageStorage,
+    Verification,
+)
+
+from hemodetect.errors import HemodetectError, SettingError, UnreadableFile
+from hemodetect.pacs import inbox, worklist
+from hemodetect.settings import MIB, Settings, settings
+from hemodetect.storage import audit_trail
+from hemodetect.storage.database import DatabaseDown
+
+SUCCESS = 0x0000
+DUPLICATE_INSTANCE = 0x0111
+OUT_OF_RESOURCES = 0xA700
+CLASS_DOES_NOT_MATCH = 0xA900
+CANNOT_UNDERSTAND = 0xC000
+_REFUSED_SENDER = (0x01, 0x01, 0x03)
+"""Rejected for good, by the user of the service, calling AE title not recognised (PS3.8, 9.3.4)."""
+_IMAGES = (
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    LegacyConvertedEnhancedCTImageStorage,
+    SecondaryCaptureImageStorage,
+)
+_MOST_ASSOCIATIONS = 20
+_SILENT_SECONDS = 60
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class _Association:
+    """What one association has brought: by study, number of files, of known ones and of refused."""
+
+    sender: str
+    new: Counter[str] = field(default_factory=Counter)
+    known: Counter[str] = field(default_factory=Counter)
+    refused: int = 0
+    announced: set[str] = field(default_factory=set)
+
+
+class Receiver:
+    """A running receiver."""
+
+    def __init__(self, current: Settings | None = None) -> None:
+        self._settings = current or settings()
+        self._allowed = _allowed(self._settings.receive_from)
+        self._open: dict[int, _Association] = {}
+        self._lock = Lock()
+        self._server: Any = None
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return int(self._server.server_address[1])
+
+    def start(self, address: str = "") -> None:
+        """Listens, in threads of its own.
+
+        Args:
+            address: of this machine; all of them if not given.
+
+        Raises:
+            SettingError: nobody may send, the certificate cannot be used, or the port is taken.
+        """
+        if not self._allowed:
+            raise SettingError(
+                "HEMODETECT_RECEIVE_FROM is empty, so nobody may send. Name the senders, e.g."
+                " CT1@10.0.0.5, or * for everybody."
+            )
+        entity = AE(self._settings.ae_title)
+        entity.require_called_aet = True
+        entity.maximum_associations = _MOST_ASSOCIATIONS
+        entity.network_timeout = entity.dimse_timeout = _SILENT_SECONDS
+        for image in _IMAGES:
+            entity.add_supported_context(image, ALL_TRANSFER_SYNTAXES)
+        entity.add_supported_context(Verification)
+        port = self._settings.receive_port
+        try:
+            self._server = entity.start_server(
+                (address, port),
+                block=False,
+                ssl_context=_tls(self._settings),
+                evt_handlers=[
+                    (evt.EVT_REQUESTED, self._requested),
+                    (evt.EVT_C_STORE, self._store),
+                    (evt.EVT_RELEASED, self._released),
+                    (evt.EVT_ABORTED, self._broken_off),
+                    (evt.EVT_CONN_CLOSE, self._broken_off),
+                ],
+            )
+        except OSError as error:
+            raise SettingError(
+                f"Port {port} cannot be listened on ({error.strerror}); set HEMODETECT_RECEIVE_PORT."
+            ) from error
+
+    def stop(self) -> None:
+        """Ends all associations; what was acknowledged is kept."""
+        if self._server is not None:
+            self._server.shutdown()
+
+    def _requested(self, event: Event) -> None:
+        title, address = _peer(event)
+        if not _is_allowed(self._allowed, title, address):
+            log.warning("refused an association of %s@%s", title, address)
+            event.assoc.acse.send_reject(*_REFUSED_SENDER)
+            event.assoc.kill()
+
+    def _store(self, event: Event) -> int:
+        association = self._association(event)
+        try:
+            status = self._kept(event, association)
+        except inbox.SameNameOtherImage:
+            status = DUPLICATE_INSTANCE
+        except UnreadableFile:
+            status = CANNOT_UNDERSTAND
+        except DatabaseDown as error:
+            log.error("%s", error)
+            status = OUT_OF_RESOURCES
+        except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            log.error("a file was refused: %s", "the disk is full" if full else error.strerror)
+            status = OUT_OF_RESOURCES
+        except HemodetectError as error:
+            log.error("%s", error)
+            status = OUT_OF_RESOURCES
+        if status != SUCCESS:
+            association.refused += 1
+        return status
+
+    def _kept(self, event: Event, association: _Association) -> int:
+        data = event.encoded_dataset()
+        if len(data) > self._settings.max_file_bytes:
+            return OUT_OF_RESOURCES
+        received = inbox.described(data)
+        request: Any = event.request
+        stated = (str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID))
+        if (received.image_class, received.instance) != stated:
+            return CLASS_DOES_NOT_MATCH
+        study = received.study
+        with self._lock:
+            count, size = inbox.size(study)
+            if (
+                count >= self._settings.max_files
+                or size + len(data) > self._settings.max_study_bytes
+            ):
+                log.error(
+                    "%s has %d files of %.0f MiB, as many as a study may have",
+                    study, count, size / MIB,
+                )  # fmt: skip
+                return OUT_OF_RESOURCES
+            # Before the file: were the program to stop in between, a row without files does no harm.
+            if study not in association.announced and not inbox.has(received):
+                worklist.arriving(study, association.sender)
+                association.announced.add(study)
+        if inbox.store(received, data):
+            association.new[study] += 1
+        else:
+            association.known[study] += 1
+        return SUCCESS
+
+    def _released(self, event: Event) -> None:
+        self._ended(event, whole=True)
+
+    def _broken_off(self, event: Event) -> None:
+        self._ended(event, whole=False)
+
+    def _ended(self, event: Event, *, whole: bool) -> None:
+        with self._lock:
+            association = self._open.pop(id(event.assoc), None)
+            still_coming = {s for other in self._open.values() for s in other.announced}
+        if association is None:
+            return
+        for study in sorted(set(association.new) | set(association.known)):
+            detail = {
+                "new": association.new[study],
+                "known": association.known[study],
+                "refused": association.refused,
+                "whole": whole,
+            }
+            try:
+                audit_trail.record(association.sender, "receive", study, detail)
+                if whole and association.new[study] and study not in still_coming:
+                    worklist.complete(study)
+            except HemodetectError as error:
+                log.error("%s: %s", study, error)  # `settle` takes it up
+        log.info(
+            "%s: %d new files of %d studies, %d known, %d refused%s",
+            association.sender, association.new.total(), len(association.new),
+            association.known.total(), association.refused, "" if whole else "; it broke off",
+        )  # fmt: skip
+
+    def _association(self, event: Event) -> _Association:
+        with self._lock:
+            return self._open.setdefault(id(event.assoc), _Association("@".join(_peer(event))))
+
+
+def _peer(event: Event) -> tuple[str, str]:
+    requestor: Any = event.assoc.requestor
+    title = str(requestor.primitive.calling_ae_title).strip()
+    return title, str(requestor.address)
+
+
+def _allowed(setting: str) -> tuple[tuple[str, str], ...]:
+    """(AE title, address) of each sender; "" for any address, and the title * for everybody."""
+    senders = [part.strip() for part in setting.split(",") if part.strip()]
+    return tuple((one.partition("@")[0], one.partition("@")[2]) for one in senders)
+
+
+def _is_allowed(allowed: tuple[tuple[str, str], ...], title: str, address: str) -> bool:
+    return any(name in ("*", title) and (not place or place == address) for name, place in allowed)
+
+
+def _tls(current: Settings) -> ssl.SSLContext | None:
+    if not current.receive_certificate:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(current.receive_certificate, current.receive_key or None)
+        if current.receive_ca:
+            context.load_verify_locations(current.receive_ca)
+            context.verify_mode = ssl.CERT_REQUIRED
+    except (OSError, ssl.SSLError) as error:
+        raise SettingError(
+            "The certificate of HEMODETECT_RECEIVE_CERTIFICATE, its key, or the authority of"
+            f" HEMODETECT_RECEIVE_CA cannot be used ({type(error).__name__})."
+        ) from error
+    return context
