@@ -16,6 +16,7 @@ REPOSITORY = Path(__file__).parents[1]
 LEVELS = (
     ("app.py", "router.py", "hemodetect.__main__"),
     ("cli", "app_pages"),
+    ("pacs",),
     ("reports",),
     ("figures", "viewer"),
     ("validation",),

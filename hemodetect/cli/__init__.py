@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from hemodetect import RESEARCH_USE_ONLY, __version__
-from hemodetect.cli import bundles, data, doctor, jobs, studies, trail, training
+from hemodetect.cli import bundles, data, doctor, jobs, pacs, studies, trail, training
 from hemodetect.errors import HemodetectError
 
 
@@ -58,6 +58,6 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="hemodetect", description=__doc__, epilog=RESEARCH_USE_ONLY)
     top.add_argument("--version", action="version", version=f"hemodetect {__version__}")
     subparsers = top.add_subparsers(required=True, metavar="COMMAND")
-    for group in (data, training, jobs, bundles, trail, studies, doctor):
+    for group in (data, training, jobs, bundles, trail, studies, pacs, doctor):
         group.add_commands(subparsers)
     return top

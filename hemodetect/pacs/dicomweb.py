@@ -109,16 +109,21 @@ class Pacs:
         if not self._settings.dicomweb_url:
             raise PacsError("HEMODETECT_DICOMWEB_URL is empty; set it to the PACS's address.")
         session = requests.Session()
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, _PlainWildcards())
         if self._settings.dicomweb_token:
             session.headers["Authorization"] = f"Bearer {self._settings.dicomweb_token}"
         elif self._settings.dicomweb_user:
             session.auth = (self._settings.dicomweb_user, self._settings.dicomweb_password)
         if self._settings.dicomweb_ca:
             session.verify = self._settings.dicomweb_ca
+            session.trust_env = False  # REQUESTS_CA_BUNDLE would replace it
         with _errors():
             self._client = DICOMwebClient(
                 self._settings.dicomweb_url, session=session, timeout=_SECONDS, permissive_uid=True
             )
+            # A person waits, and deliveries have tries of their own.
+            self._client.set_http_retry_params(retry=False)
 
     def studies(self, query: StudyQuery) -> tuple[list[PacsStudy], bool]:
         """CT studies, newest first, and whether there are more than are shown.
@@ -233,6 +238,16 @@ class Pacs:
             return header_of(header, self._settings)
         except UnreadableFile:
             return None
+
+
+class _PlainWildcards(requests.adapters.HTTPAdapter):
+    """Sends * and ? as they are, as RFC 3986 (3.4) allows: Orthanc does not decode them."""
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
+        """See `requests`."""
+        path, question, query = (request.url or "").partition("?")
+        request.url = path + question + query.replace("%2A", "*").replace("%3F", "?")
+        return super().send(request, *args, **kwargs)
 
 
 def _data_set(item: Mapping[str, Any]) -> Dataset:

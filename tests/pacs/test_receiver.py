@@ -1,0 +1,384 @@
+"""Studies are received whole or not at all, from those who may send."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from pacs_peers import change, patient_files, small_phantom
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.uid import (
+    CTImageStorage,
+    ExplicitVRLittleEndian,
+    MRImageStorage,
+    generate_uid,
+)
+from pynetdicom import AE
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.dsutils import encode
+
+from hemodetect.errors import SettingError
+from hemodetect.imaging import read_study
+from hemodetect.pacs import inbox, receiver, worklist
+from hemodetect.pacs.receiver import Receiver
+from hemodetect.settings import settings
+from hemodetect.storage import audit_trail
+from hemodetect.storage.database import DatabaseDown
+
+
+@pytest.fixture
+def running(state: pytest.MonkeyPatch) -> Iterator[Receiver]:
+    one = Receiver()
+    one.start("127.0.0.1")
+    yield one
+    one.stop()
+
+
+@pytest.fixture(scope="module")
+def files() -> dict[str, bytes]:
+    return patient_files(small_phantom(slices=6))
+
+
+def _images(files: dict[str, bytes]) -> list[Dataset]:
+    return [dcmread(BytesIO(data)) for data in files.values()]
+
+
+def _association(port: int, title: str = "SCANNER", called: str = "HEMODETECT", classes=()):
+    entity = AE(title)
+    for image_class in (CTImageStorage, *classes):
+        entity.add_requested_context(image_class, ExplicitVRLittleEndian)
+    return entity.associate("127.0.0.1", port, ae_title=called)
+
+
+def _sent(port: int, images: list[Dataset], title: str = "SCANNER") -> list[int]:
+    association = _association(port, title)
+    assert association.is_established
+    statuses = [association.send_c_store(image).Status for image in images]
+    association.release()
+    return statuses
+
+
+def _settled(study: str, expected: str = "waiting") -> worklist.Entry:
+    """The release comes to the receiver after it has come back to the sender."""
+    for _ in range(100):
+        one = worklist.entry(study)
+        if one is not None and one.state == expected:
+            return one
+        time.sleep(0.05)
+    raise AssertionError(f"{study} is not {expected}: {worklist.entry(study)}")
+
+
+def test_a_received_study_is_the_one_that_was_sent(
+    running: Receiver, files: dict[str, bytes], tmp_path: Path
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    assert _sent(running.port, _images(files)) == [0] * 6
+    direct = read_study(folder)
+    entry = _settled(direct.id)
+    assert (entry.files, entry.source) == (6, "SCANNER@127.0.0.1")
+    received = read_study(inbox.files(direct.id))
+    assert received.id == direct.id
+    for one, other in zip(received.slices, direct.slices, strict=True):
+        assert (one.values == other.values).all()
+
+
+def test_nothing_of_the_patient_stands_in_the_state_folder(
+    running: Receiver, files: dict[str, bytes]
+) -> None:
+    _sent(running.port, _images(files))
+    study = inbox.studies()[0]
+    _settled(study)
+    image = _images(files)[0]
+    told = [
+        b"4711", b"A4711", b"Anna", b"ller", b"19500101", b"20261120",
+        str(image.StudyInstanceUID).encode(), str(image.SOPInstanceUID).encode(),
+    ]  # fmt: skip
+    for path in settings().state.rglob("*"):
+        assert not any(word.decode() in path.name for word in told)
+        if path.is_file():
+            content = path.read_bytes()
+            assert not [word for word in told if word in content], path
+
+
+def test_the_trail_names_who_sent_what(running: Receiver, files: dict[str, bytes]) -> None:
+    _sent(running.port, _images(files)[:4])
+    study = inbox.studies()[0]
+    _settled(study)
+    entry = next(e for e in audit_trail.entries() if e.action == "receive")
+    assert (entry.who, entry.subject) == ("SCANNER@127.0.0.1", study)
+    assert '"new": 4' in entry.detail
+    assert '"whole": true' in entry.detail
+
+
+def test_an_image_sent_twice_is_kept_once(running: Receiver, files: dict[str, bytes]) -> None:
+    images = _images(files)
+    assert _sent(running.port, images + images[:3]) == [0] * 9
+    study = inbox.studies()[0]
+    _settled(study)
+    worklist.next_to_judge()
+    worklist.judged(study, {"state": "judged", "score": 0.5})
+    assert _sent(running.port, images) == [0] * 6
+    assert inbox.count(study) == 6
+    assert worklist.entry(study).state == "judged"  # nothing new: nothing to read again
+
+
+def test_new_images_of_a_study_that_was_judged_are_judged(
+    running: Receiver, files: dict[str, bytes]
+) -> None:
+    images = _images(files)
+    _sent(running.port, images[:4])
+    study = inbox.studies()[0]
+    _settled(study)
+    worklist.next_to_judge()
+    _sent(running.port, images[4:])
+    assert _settled(study).files == 6
+    assert not worklist.judged(study, {"state": "judged", "score": 0.1})
+    assert worklist.entry(study).score is None
+
+
+def test_another_image_of_the_same_uid_is_refused_and_the_first_kept(
+    running: Receiver, files: dict[str, bytes]
+) -> None:
+    first, second = _images(files)[:2]
+    second.SOPInstanceUID = second.file_meta.MediaStorageSOPInstanceUID = first.SOPInstanceUID
+    assert _sent(running.port, [first, second]) == [0, receiver.DUPLICATE_INSTANCE]
+    assert inbox.count(inbox.studies()[0]) == 1
+
+
+def test_a_sender_that_is_not_listed_is_rejected(running: Receiver) -> None:
+    association = _association(running.port, "STRANGER")
+    assert association.is_rejected
+    assert association.acceptor.primitive.result == 1  # for good
+    assert not inbox.studies()
+
+
+def test_a_listed_sender_at_another_address_is_rejected(state: pytest.MonkeyPatch) -> None:
+    change(state, receive_from="SCANNER@10.1.2.3")
+    one = Receiver()
+    one.start("127.0.0.1")
+    try:
+        assert _association(one.port).is_rejected
+    finally:
+        one.stop()
+
+
+def test_who_calls_another_name_is_rejected(running: Receiver) -> None:
+    assert _association(running.port, called="OTHER").is_rejected
+
+
+def test_nobody_may_send_until_somebody_is_named(state: pytest.MonkeyPatch) -> None:
+    change(state, receive_from="")
+    with pytest.raises(SettingError, match="HEMODETECT_RECEIVE_FROM"):
+        Receiver().start()
+
+
+def test_other_images_than_ct_are_not_negotiated(running: Receiver) -> None:
+    association = _association(running.port, classes=(MRImageStorage,))
+    assert [c.abstract_syntax for c in association.rejected_contexts] == [MRImageStorage]
+    association.release()
+
+
+def test_an_image_that_is_not_of_its_stated_class_is_refused(
+    running: Receiver, files: dict[str, bytes]
+) -> None:
+    association = _association(running.port)
+    request = C_STORE()
+    request.MessageID, request.Priority = 1, 2
+    request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = CTImageStorage, generate_uid()
+    request.DataSet = BytesIO(encode(_images(files)[0], False, True))
+    context = association.accepted_contexts[0].context_id
+    association._reactor_checkpoint.clear()  # as send_c_store does, which takes both from the image
+    while not association._is_paused:
+        time.sleep(0.01)
+    association.dimse.send_msg(request, context)
+    _, answer = association.dimse.get_msg(True)
+    association._reactor_checkpoint.set()
+    assert answer.Status == receiver.CLASS_DOES_NOT_MATCH
+    association.release()
+    assert not inbox.studies()
+
+
+@pytest.mark.parametrize("missing", ["StudyInstanceUID"])
+def test_an_image_without_a_study_cannot_be_understood(
+    running: Receiver, files: dict[str, bytes], missing: str
+) -> None:
+    image = _images(files)[0]
+    delattr(image, missing)
+    assert _sent(running.port, [image]) == [receiver.CANNOT_UNDERSTAND]
+    assert not inbox.studies()
+
+
+def test_on_a_full_disk_the_sender_hears_it_and_nothing_is_half_kept(
+    running: Receiver, files: dict[str, bytes], state: pytest.MonkeyPatch
+) -> None:
+    images = _images(files)
+    assert _sent(running.port, images[:2]) == [0, 0]
+    write = Path.write_bytes
+
+    def full(path: Path, data: bytes) -> int:
+        write(path, data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        assert _sent(running.port, images[2:4]) == [receiver.OUT_OF_RESOURCES] * 2
+    study = inbox.studies()[0]
+    assert inbox.count(study) == 2
+    assert not list((settings().state / "inbox" / study).glob(".*"))
+    assert _sent(running.port, images[2:]) == [0] * 4
+    assert _settled(study).files == 6
+
+
+def test_without_the_database_nothing_is_taken(
+    running: Receiver, files: dict[str, bytes], state: pytest.MonkeyPatch
+) -> None:
+    def down(*_: object) -> None:
+        raise DatabaseDown("The database cannot be written now.")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worklist, "arriving", down)
+        assert _sent(running.port, _images(files)[:1]) == [receiver.OUT_OF_RESOURCES]
+    assert not inbox.studies()
+
+
+def test_a_study_larger_than_the_limit_is_refused_from_there(
+    state: pytest.MonkeyPatch, files: dict[str, bytes]
+) -> None:
+    change(state, max_files="4")
+    one = Receiver()
+    one.start("127.0.0.1")
+    try:
+        assert _sent(one.port, _images(files)) == [0] * 4 + [receiver.OUT_OF_RESOURCES] * 2
+    finally:
+        one.stop()
+
+
+def test_what_a_broken_association_brought_is_taken_up_after_a_quiet_time(
+    running: Receiver, files: dict[str, bytes], state: pytest.MonkeyPatch
+) -> None:
+    association = _association(running.port)
+    for image in _images(files)[:3]:
+        association.send_c_store(image)
+    association.abort()
+    study = inbox.studies()[0]
+    _settled(study, "arriving")
+    assert worklist.settle() == 0
+    change(state, quiet_seconds="1")
+    time.sleep(1.2)
+    assert worklist.settle() == 1
+    assert worklist.entry(study).state == "waiting"
+
+
+def test_an_image_whose_connection_is_cut_halfway_leaves_nothing(
+    running: Receiver, files: dict[str, bytes]
+) -> None:
+    images = _images(files)
+    with _cut_after(running.port, 1.5 * len(images[0].PixelData)) as port:
+        association = _association(port)
+        statuses = [association.send_c_store(image).get("Status") for image in images[:2]]
+    assert statuses == [0, None]
+    study = inbox.studies()[0]
+    assert inbox.count(study) == 1
+    assert not list((settings().state / "inbox" / study).glob(".*"))
+
+
+@contextmanager
+def _cut_after(port: int, most: float) -> Iterator[int]:
+    """A port that passes on to another what it is sent, until it has been `most` bytes."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def forward() -> None:
+            sender, _ = listener.accept()
+            with sender, socket.create_connection(("127.0.0.1", port)) as target:
+                passed = 0
+                back = threading.Thread(target=_copied, args=(target, sender), daemon=True)
+                back.start()
+                while passed < most:
+                    data = sender.recv(8192)
+                    target.sendall(data)
+                    passed += len(data)
+
+        threading.Thread(target=forward, daemon=True).start()
+        yield listener.getsockname()[1]
+
+
+def _copied(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(8192):
+            target.sendall(data)
+
+
+def test_two_studies_at_once_stay_apart(running: Receiver) -> None:
+    sets = [patient_files(small_phantom(slices=5, seed=n), patient=f"p{n}") for n in range(2)]
+    threads = [threading.Thread(target=_sent, args=(running.port, _images(one))) for one in sets]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    studies = inbox.studies()
+    assert len(studies) == 2
+    for study in studies:
+        assert _settled(study).files == 5
+        assert len(read_study(inbox.files(study)).slices) == 5
+
+
+def test_with_tls_who_shows_no_known_certificate_is_not_let_in(
+    state: pytest.MonkeyPatch, tmp_path: Path, files: dict[str, bytes]
+) -> None:
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not installed")
+    for name in ("server", "client"):
+        subprocess.run(
+            [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+             "-keyout", tmp_path / f"{name}.key", "-out", tmp_path / f"{name}.pem",
+             "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1"],
+            check=True, capture_output=True,
+        )  # fmt: skip
+    change(
+        state,
+        receive_certificate=str(tmp_path / "server.pem"),
+        receive_key=str(tmp_path / "server.key"),
+        receive_ca=str(tmp_path / "client.pem"),
+    )
+    one = Receiver()
+    one.start("127.0.0.1")
+    try:
+        context = ssl.create_default_context(cafile=str(tmp_path / "server.pem"))
+        entity = AE("SCANNER")
+        entity.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
+        arguments = {"ae_title": "HEMODETECT", "tls_args": (context, "127.0.0.1")}
+        assert not entity.associate("127.0.0.1", one.port, **arguments).is_established
+        context.load_cert_chain(tmp_path / "client.pem", tmp_path / "client.key")
+        association = entity.associate("127.0.0.1", one.port, **arguments)
+        assert association.is_established
+        assert association.send_c_store(_images(files)[0]).Status == 0
+        association.release()
+        assert not _association(one.port).is_established  # in clear
+    finally:
+        one.stop()
+
+
+def test_a_certificate_that_cannot_be_read_is_named(state: pytest.MonkeyPatch) -> None:
+    change(state, receive_certificate="missing.pem")
+    with pytest.raises(SettingError, match="HEMODETECT_RECEIVE_CERTIFICATE"):
+        Receiver().start("127.0.0.1")
+
+
+def test_a_port_in_use_is_named(running: Receiver) -> None:
+    with pytest.raises(SettingError, match="HEMODETECT_RECEIVE_PORT"):
+        Receiver().start("127.0.0.1")
