@@ -19,7 +19,7 @@ from PIL import Image
 
 from hemodetect.settings import settings
 
-pytest_plugins = ["databases"]
+pytest_plugins = ["databases", "pacs_peers"]
 
 TESTS = Path(__file__).parent
 LONGEST = ("training/jobs", "browser", "training", "models", "phantom", "dataset")

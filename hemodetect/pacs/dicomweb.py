@@ -40,7 +40,7 @@ class Unreachable(PacsError):
 
 @dataclass(frozen=True)
 class StudyQuery:
-    """What a person looks for; "" stands for anything. Names and numbers may hold * and ?.
+    """What a person looks for; "" stands for anything. Names and numbers may hold *.
 
     Attributes:
         patient_id, patient_name, accession_number: as the PACS has them.
@@ -110,7 +110,7 @@ class Pacs:
             raise PacsError("HEMODETECT_DICOMWEB_URL is empty; set it to the PACS's address.")
         session = requests.Session()
         for scheme in ("http://", "https://"):
-            session.mount(scheme, _PlainWildcards())
+            session.mount(scheme, _PlainAsterisk())
         if self._settings.dicomweb_token:
             session.headers["Authorization"] = f"Bearer {self._settings.dicomweb_token}"
         elif self._settings.dicomweb_user:
@@ -240,13 +240,13 @@ class Pacs:
             return None
 
 
-class _PlainWildcards(requests.adapters.HTTPAdapter):
-    """Sends * and ? as they are, as RFC 3986 (3.4) allows: Orthanc does not decode them."""
+class _PlainAsterisk(requests.adapters.HTTPAdapter):
+    """Sends * as it is, as RFC 3986 (3.4) allows: Orthanc does not decode it."""
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
         """See `requests`."""
         path, question, query = (request.url or "").partition("?")
-        request.url = path + question + query.replace("%2A", "*").replace("%3F", "?")
+        request.url = path + question + query.replace("%2A", "*")
         return super().send(request, *args, **kwargs)
 
 

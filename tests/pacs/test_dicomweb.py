@@ -56,7 +56,7 @@ def pacs(orthanc: Orthanc, state: pytest.MonkeyPatch, study: dict[str, bytes]) -
         StudyQuery(patient_id="web-1"),
         StudyQuery(patient_id="web*"),
         StudyQuery(patient_name="*Anna"),
-        StudyQuery(patient_name="M?ller*"),
+        StudyQuery(patient_name="M*Anna"),
         StudyQuery(accession_number="Aweb-1", first_day="20261119", last_day="20261121"),
     ],
 )

@@ -1,14 +1,19 @@
-"""A PACS to ask, and studies to send."""
+"""A PACS (Debian's Orthanc) to ask, and studies to send."""
 
 from __future__ import annotations
 
 import base64
 import json
+import os
+import shutil
 import socket
+import subprocess
+import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 from pydicom import dcmread
@@ -17,6 +22,8 @@ from hemodetect.phantom.files import dicom_files
 from hemodetect.phantom.head import Bleed, Phantom, head_phantom
 from hemodetect.settings import settings
 
+ORTHANC = "Orthanc"
+DICOMWEB_PLUGIN = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
 USER, PASSWORD = "reader", "a-password"
 
 
@@ -57,6 +64,56 @@ class Orthanc:
         return [
             {**one, "tags": self.ask(f"/instances/{one['ID']}/simplified-tags")} for one in found
         ]
+
+
+@pytest.fixture(scope="session")
+def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+    """Debian's Orthanc with DICOMweb; skips where it is missing."""
+    program = shutil.which(ORTHANC) or shutil.which(ORTHANC, path="/usr/sbin")
+    if program is None or not Path(DICOMWEB_PLUGIN).exists():
+        needed = "Orthanc is not installed (apt-get install orthanc orthanc-dicomweb)"
+        if os.environ.get("HEMODETECT_REQUIRE_ORTHANC"):
+            pytest.fail(needed)
+        pytest.skip(needed)
+    folder = tmp_path_factory.mktemp("orthanc")
+    pacs = Orthanc(free_port(), free_port())
+    (folder / "orthanc.json").write_text(
+        json.dumps(
+            {
+                "Name": "test",
+                "StorageDirectory": str(folder / "storage"),
+                "IndexDirectory": str(folder / "storage"),
+                "HttpPort": pacs.web_port,
+                "DicomPort": pacs.dicom_port,
+                "DicomAet": pacs.title,
+                "RemoteAccessAllowed": False,
+                "AuthenticationEnabled": True,
+                "RegisteredUsers": {USER: PASSWORD},
+                "DicomAlwaysAllowStore": True,
+                "DicomCheckCalledAet": False,
+                "Plugins": [DICOMWEB_PLUGIN],
+                "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
+            }
+        )
+    )
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            [program, str(folder / "orthanc.json")], stdout=log, stderr=subprocess.STDOUT
+        )
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                pacs.ask("/system")
+                break
+            except OSError:
+                assert process.poll() is None, (folder / "log").read_text()[-2000:]
+                assert time.monotonic() < deadline, "Orthanc does not answer"
+                time.sleep(0.2)
+        yield pacs
+    finally:
+        process.terminate()
+        process.wait(20)
 
 
 def change(patch: pytest.MonkeyPatch, **values: str) -> None:
