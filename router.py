@@ -36,9 +36,10 @@ pages = [
     st.Page("app_pages/compare/compare.py", title="Compare", icon=":material/grid_view:"),
 ]
 if roles & {"reader", "lead"}:
-    pages.insert(
-        1, st.Page("app_pages/review/review.py", title="Review", icon=":material/reviews:")
-    )
+    pages[1:1] = [
+        st.Page("app_pages/worklist/worklist.py", title="Worklist", icon=":material/list_alt:"),
+        st.Page("app_pages/review/review.py", title="Review", icon=":material/reviews:"),
+    ]
 if "trainer" in roles:
     pages += [
         st.Page("app_pages/train/train.py", title="Train", icon=":material/model_training:"),

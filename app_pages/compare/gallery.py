@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from app_pages.common.opening import Origin, open_study
 from app_pages.common.sign_in import acting_person
 from app_pages.common.text import plain
 from hemodetect.dataset.lookup import LocatedSet, find_set
@@ -177,22 +178,21 @@ def _open_in_viewer(
         st.error(str(error), icon=":material/error:")
         return
     series, index = matches[0]
-    for state_key in [
-        state_key for state_key in st.session_state if str(state_key).startswith("read_")
-    ]:
-        del st.session_state[state_key]
     models = view.comparison.models
     probabilities = ", ".join(f"{model.name} {case[model.key]:.0%}" for model in models)
-    st.session_state["read_study"] = study.choosing(series)
-    st.session_state["read_series"] = series
-    st.session_state["read_slice"] = index + 1
-    st.session_state["read_origin"] = (
+    text = (
         f"From the comparison: patient {plain(patient)}, labelled"
         f" {'hemorrhage' if case['label'] else 'no hemorrhage'}. Probabilities of this"
         f" {view.level}: {probabilities}."
     )
-    st.session_state["read_trained_on"] = trained_on(
-        settings().artifacts, patient, list(located_set.patient_files(patient))
+    open_study(
+        study.choosing(series),
+        Origin(text, "app_pages/compare/compare.py", "Back to the comparison"),
+        series=series,
+        slice=index + 1,
+        trained_on=trained_on(
+            settings().artifacts, patient, list(located_set.patient_files(patient))
+        ),
     )
     st.switch_page("app_pages/read/read.py")
 

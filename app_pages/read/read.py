@@ -23,8 +23,11 @@ from app_pages.common.audit import record_event
 from app_pages.common.example import example_files
 from app_pages.common.exports import export_button
 from app_pages.common.loaded_models import has_published_models
-from app_pages.common.slice_viewer import close_viewer, preload_viewer, viewer
+from app_pages.common.opening import Origin, close_study
+from app_pages.common.slice_viewer import preload_viewer, viewer
 from app_pages.common.study_files import arrived_files, choose_study_files, forget_files
+from app_pages.read.pacs_search import pacs_search
+from app_pages.read.sending import done_button, send_button
 from hemodetect.errors import HemodetectError
 from hemodetect.imaging import UploadedFile, read_study
 from hemodetect.imaging.study import Study
@@ -51,6 +54,7 @@ def _open_page(refused: str | None) -> None:
     preload_viewer()
     st.button("Open the example", icon=":material/science:", key="read_example")
     st.caption("The example is a synthetic phantom with a 30 ml bleed, not a patient.")
+    pacs_search()
 
 
 def _open(files: list[UploadedFile]) -> str | None:
@@ -70,16 +74,9 @@ def _open(files: list[UploadedFile]) -> str | None:
     finally:
         place.empty()
     record_event("upload", study.id, {"files": len(files), "slices": len(study.slices)})
-    _forget()
+    close_study()
     st.session_state["read_study"] = study
     return None
-
-
-def _forget() -> None:
-    """Closes the open study and drops its images."""
-    close_viewer("read")
-    for key in [key for key in st.session_state if str(key).startswith("read_")]:
-        del st.session_state[key]
 
 
 def _study_page(study: Study) -> None:
@@ -92,8 +89,8 @@ def _study_page(study: Study) -> None:
     above = st.container(key="above_slices")
     with above:
         _head(study, found)
-        if origin := st.session_state.get("read_origin"):
-            st.caption(f":material/grid_view: {origin}")
+        if (origin := _origin()) and origin.text:
+            st.caption(f":material/grid_view: {origin.text}")
     if found is None:
         with above:
             place = no_calls_row("The models are about to read the study.")
@@ -126,10 +123,11 @@ def _head(study: Study, found: Answers | None) -> None:
         )
         if len(study.series) > 1:
             _series_choice(study)
-        if "read_origin" in st.session_state and st.button(
-            "Back to the comparison", icon=":material/arrow_back:", key="read_back_to"
+        if (origin := _origin()) and st.button(
+            origin.back, icon=":material/arrow_back:", key="read_back_to"
         ):
-            st.switch_page("app_pages/compare/compare.py")
+            st.switch_page(origin.page)
+        done_button()
         if has_published_models():
             st.segmented_control(
                 "Models",
@@ -144,8 +142,15 @@ def _head(study: Study, found: Answers | None) -> None:
             with st.popover("Export", icon=":material/download:"):
                 _exports(found)
         st.button(
-            "Open another study", icon=":material/folder_open:", on_click=_forget, key="read_other"
+            "Open another study",
+            icon=":material/folder_open:",
+            on_click=close_study,
+            key="read_other",
         )
+
+
+def _origin() -> Origin | None:
+    return st.session_state.get("read_origin")
 
 
 def _exports(found: Answers) -> None:
@@ -174,6 +179,7 @@ def _exports(found: Answers) -> None:
             help_text="The heat maps as secondary captures and all calls as a structured report,"
             " under the study's pseudonym.",
         )  # fmt: skip
+    send_button(found)
 
 
 def _series_choice(study: Study) -> None:

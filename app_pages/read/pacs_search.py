@@ -1,0 +1,196 @@
+"""From the PACS: searches studies, and opens a series or puts the study into the worklist.
+
+What the PACS answers is shown to the person who asked. It stays in the session until the next search,
+and nowhere else.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+import streamlit as st
+
+from app_pages.common.audit import record_event
+from app_pages.common.opening import open_study
+from app_pages.common.sign_in import acting_person
+from app_pages.common.text import counted, plain
+from app_pages.read.sending import ORIGINAL
+from hemodetect.errors import HemodetectError
+from hemodetect.imaging import UploadedFile, read_study
+from hemodetect.pacs import inbox, worklist
+from hemodetect.pacs.dicomweb import MOST_STUDIES, Pacs, PacsSeries, PacsStudy, StudyQuery
+from hemodetect.pacs.sealed import seal
+from hemodetect.settings import settings
+
+
+def pacs_search() -> None:
+    """The part of the page Read; nothing where no PACS is set."""
+    if not settings().dicomweb_url or "reader" not in acting_person().roles:
+        return
+    st.subheader("From the PACS")
+    with st.form("pacs_form", border=False):
+        patient_id, name, number, days, go = st.columns(
+            [1.2, 1.6, 1.2, 1.6, 0.8], vertical_alignment="bottom"
+        )
+        query = StudyQuery(
+            patient_id.text_input("Patient ID", key="pacs_patient_id"),
+            name.text_input("Name", key="pacs_name", help="* stands for any letters: Smith*"),
+            number.text_input("Accession number", key="pacs_accession"),
+            *_days(days.date_input("Days", value=[], key="pacs_days")),
+        )
+        asked = go.form_submit_button("Search", icon=":material/search:", width="stretch")
+    if asked:
+        _search(query)
+    found: list[PacsStudy] | None = st.session_state.get("pacs_found")
+    if found is None:
+        return
+    if not found:
+        st.caption("The PACS has no CT study like this.")
+        return
+    if st.session_state.get("pacs_more"):
+        st.caption(
+            f"More than {MOST_STUDIES} studies fit; {MOST_STUDIES} are shown. Narrow the search."
+        )
+    _choice(found)
+
+
+def _days(chosen: object) -> tuple[str, str]:
+    days = [day for day in chosen if isinstance(day, date)] if isinstance(chosen, tuple) else []
+    if not days:
+        return "", ""
+    return f"{days[0]:%Y%m%d}", f"{days[-1]:%Y%m%d}"
+
+
+def _search(query: StudyQuery) -> None:
+    _forget()
+    try:
+        with st.spinner("Asking the PACS"):
+            found, more = Pacs().studies(query)
+    except HemodetectError as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    # Not what was searched for: that names a patient.
+    record_event("search", "PACS", {"studies": len(found)})
+    st.session_state["pacs_found"], st.session_state["pacs_more"] = found, more
+
+
+def _forget() -> None:
+    for key in ("pacs_found", "pacs_more", "pacs_series"):
+        st.session_state.pop(key, None)
+
+
+def _choice(found: list[PacsStudy]) -> None:
+    event = st.dataframe(
+        [
+            {
+                "Date": study.date,
+                "Time": study.time[:4],
+                "Name": study.patient_name,
+                "Patient ID": study.patient_id,
+                "Accession number": study.accession_number,
+                "Description": study.description,
+                "Images": study.images,
+            }
+            for study in found
+        ],
+        hide_index=True,
+        width="stretch",
+        height=min(35 * (len(found) + 1) + 3, 320),
+        on_select="rerun",
+        selection_mode="single-row",
+        key="pacs_table",
+    )
+    rows = event["selection"]["rows"]
+    if not rows or rows[0] >= len(found):
+        st.caption("Choose a study to see its series.")
+        return
+    study = found[rows[0]]
+    series = _series(study)
+    if not series:
+        return
+    for one in series:
+        _one_series(study, one)
+    if st.button(
+        "Add the study to the worklist", icon=":material/playlist_add:", key="pacs_to_worklist"
+    ):
+        _to_worklist(study, series)
+
+
+def _series(study: PacsStudy) -> list[PacsSeries]:
+    kept: dict[str, list[PacsSeries]] = st.session_state.setdefault("pacs_series", {})
+    if study.uid not in kept:
+        try:
+            with st.spinner("Asking for the series"):
+                kept[study.uid] = Pacs().series(study.uid)
+        except HemodetectError as error:
+            st.error(str(error), icon=":material/error:")
+            return []
+    if not kept[study.uid]:
+        st.caption("The study has no series.")
+    return kept[study.uid]
+
+
+def _one_series(study: PacsStudy, one: PacsSeries) -> None:
+    open_, about = st.columns([1, 6], vertical_alignment="center")
+    thickness = f", {one.thickness_mm:g} mm" if one.thickness_mm else ""
+    proposed = " :blue-badge[proposed]" if one.proposed else ""
+    about.markdown(
+        f"{plain(one.number)} **{plain(one.description) or 'without description'}**"
+        f" :gray[{counted(one.images or 0, 'image')}{thickness}]{proposed}"
+    )
+    if open_.button(
+        "Open", key=f"pacs_open_{one.uid}", icon=":material/open_in_full:", width="stretch",
+        type="primary" if one.proposed else "secondary",
+    ):  # fmt: skip
+        _open(study, one)
+
+
+def _open(study: PacsStudy, one: PacsSeries) -> None:
+    try:
+        files = _fetched(study, one)
+        opened = read_study(files)
+    except HemodetectError as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    record_event("upload", opened.id, {"files": len(files), "from": "PACS"})
+    sealed = seal(files[0].data, ORIGINAL)
+    open_study(opened, None, sealed=sealed)
+    _forget()
+    st.rerun()
+
+
+def _to_worklist(study: PacsStudy, series: list[PacsSeries]) -> None:
+    person = acting_person()
+    pseudonym = ""
+    try:
+        for one in series:
+            for file in _fetched(study, one):
+                received = inbox.described(file.data)
+                if received.study != pseudonym:
+                    pseudonym = received.study
+                    worklist.arriving(pseudonym, person.name)
+                inbox.store(received, file.data)
+        if pseudonym:
+            worklist.complete(pseudonym)
+            record_event("receive", pseudonym, {"from": "PACS", "files": inbox.count(pseudonym)})
+    except (HemodetectError, OSError, inbox.SameNameOtherImage) as error:
+        reason = str(error) or "The PACS sent two images of the same UID."
+        st.error(reason, icon=":material/error:")
+        return
+    st.success("The study is in the worklist.", icon=":material/check:")
+
+
+def _fetched(study: PacsStudy, one: PacsSeries) -> list[UploadedFile]:
+    place = st.empty()
+    bar = place.progress(0.0, "Fetching images from the PACS")
+    total = one.images or 0
+
+    def progress(done: int) -> None:
+        if done % max(total // 20, 1) == 0 or done == total:
+            of = f" of {total}" if total else ""
+            bar.progress(min(done / max(total, done), 1.0), f"Fetched {done}{of} images")
+
+    try:
+        return Pacs().files(study.uid, one.uid, progress)
+    finally:
+        place.empty()

@@ -1,0 +1,88 @@
+"""What is done with a study that came from the PACS or the worklist: results sent back, and "Done"."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import streamlit as st
+
+from app_pages.common.answers import Answers
+from app_pages.common.sign_in import acting_person
+from app_pages.common.text import counted
+from hemodetect.errors import HemodetectError
+from hemodetect.pacs import worklist
+from hemodetect.pacs.deliveries import deliveries, queue_results
+from hemodetect.pacs.sealed import unseal
+from hemodetect.reports.dicom_identity import OriginalIdentity
+from hemodetect.reports.dicom_results import dicom_results
+from hemodetect.reports.study_pictures import slice_pictures
+from hemodetect.settings import settings
+
+ORIGINAL = "session"
+"""What one of the study's files is sealed for, in the session: it says whose the results are."""
+_WORDS = {
+    "being written": "being written",
+    "waiting": "waiting to be sent",
+    "sent": "sent",
+    "refused": "refused",
+}
+
+
+def send_button(found: Answers) -> None:
+    """Sends the results of a study that came from the PACS back to it, after a confirmation."""
+    if "read_sealed" not in st.session_state or not settings().send_to:
+        return
+    study = found.prediction.study.id
+    earlier = deliveries(study)
+    if earlier:
+        reason = f": {earlier[0].reason}" if earlier[0].reason else "."
+        st.caption(
+            f"Results of this study: {_WORDS[earlier[0].state]}, asked for by {earlier[0].who}{reason}"
+        )
+    sure = st.checkbox(
+        "Under the patient's own name",
+        key="read_send_sure",
+        help="The report and the heat maps go to the PACS as research results, into the patient's own"
+        " study. Everybody there can see them.",
+    )
+    if st.button(
+        "Send results to the PACS",
+        icon=":material/send:",
+        width="stretch",
+        disabled=not sure,
+        key="read_send",
+    ):
+        try:
+            _send(found)
+        except (HemodetectError, OSError) as error:
+            st.error(str(error), icon=":material/error:")
+
+
+def done_button() -> None:
+    """Takes a study of the worklist off the list of those to read, and goes back there."""
+    study = st.session_state.get("read_worklist")
+    if study is None or not st.button("Done", icon=":material/check:", key="read_done"):
+        return
+    try:
+        worklist.finish(study, acting_person())
+    except HemodetectError as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    st.switch_page("app_pages/worklist/worklist.py")
+
+
+def _send(found: Answers) -> None:
+    identity = OriginalIdentity.of(unseal(st.session_state["read_sealed"], ORIGINAL))
+    files = dicom_results(
+        found.prediction,
+        slice_pictures(found.prediction, found.grad_cam),
+        None,
+        datetime.now(UTC),
+        identity,
+    )
+    queue_results(found.prediction.study.id, files, acting_person().name)
+    st.success(
+        f"{counted(len(files), 'result')} will be sent. `hemodetect judge` sends them, now or when the"
+        " PACS answers again.",
+        icon=":material/schedule_send:",
+    )
