@@ -51,7 +51,9 @@ def pacs_search() -> None:
         st.caption(
             f"More than {MOST_STUDIES} studies fit; {MOST_STUDIES} are shown. Narrow the search."
         )
-    _choice(found)
+    with st.container(key="pacs_rows"):
+        for study in found:
+            _row(study)
 
 
 def _days(chosen: object) -> tuple[str, str]:
@@ -75,45 +77,45 @@ def _search(query: StudyQuery) -> None:
 
 
 def _forget() -> None:
-    for key in ("pacs_found", "pacs_more", "pacs_series"):
+    for key in ("pacs_found", "pacs_more", "pacs_series", "pacs_chosen"):
         st.session_state.pop(key, None)
 
 
-def _choice(found: list[PacsStudy]) -> None:
-    event = st.dataframe(
-        [
-            {
-                "Date": study.date,
-                "Time": study.time[:4],
-                "Name": study.patient_name,
-                "Patient ID": study.patient_id,
-                "Accession number": study.accession_number,
-                "Description": study.description,
-                "Images": study.images,
-            }
-            for study in found
-        ],
-        hide_index=True,
+def _row(study: PacsStudy) -> None:
+    """A study, and below it its series once they were asked for."""
+    is_chosen = st.session_state.get("pacs_chosen") == study.uid
+    button, when, name, about = st.columns([1, 1.3, 2.2, 4], vertical_alignment="center")
+    if button.button(
+        "Hide" if is_chosen else "Series",
+        icon=":material/expand_less:" if is_chosen else ":material/expand_more:",
+        key=f"pacs_study_{study.uid}",
         width="stretch",
-        height=min(35 * (len(found) + 1) + 3, 320),
-        on_select="rerun",
-        selection_mode="single-row",
-        key="pacs_table",
+    ):
+        st.session_state["pacs_chosen"] = None if is_chosen else study.uid
+        st.rerun()
+    when.markdown(f"{_day(study.date)} :gray[{study.time[:2]}:{study.time[2:4]}]")
+    name.markdown(f"**{plain(study.patient_name)}**  \n:small[:gray[{plain(study.patient_id)}]]")
+    images = f", {counted(study.images, 'image')}" if study.images else ""
+    about.markdown(
+        f"{plain(study.description) or 'without description'}  \n"
+        f":small[:gray[{plain(study.accession_number)}{images}]]"
     )
-    rows = event["selection"]["rows"]
-    if not rows or rows[0] >= len(found):
-        st.caption("Choose a study to see its series.")
+    if not is_chosen:
         return
-    study = found[rows[0]]
     series = _series(study)
-    if not series:
-        return
     for one in series:
         _one_series(study, one)
-    if st.button(
+    if series and st.button(
         "Add the study to the worklist", icon=":material/playlist_add:", key="pacs_to_worklist"
     ):
         _to_worklist(study, series)
+
+
+def _day(text: str) -> str:
+    """YYYYMMDD as people write it; anything else as it is."""
+    return (
+        f"{text[:4]}-{text[4:6]}-{text[6:]}" if len(text) == 8 and text.isdigit() else plain(text)
+    )
 
 
 def _series(study: PacsStudy) -> list[PacsSeries]:
@@ -131,7 +133,7 @@ def _series(study: PacsStudy) -> list[PacsSeries]:
 
 
 def _one_series(study: PacsStudy, one: PacsSeries) -> None:
-    open_, about = st.columns([1, 6], vertical_alignment="center")
+    _, open_, about = st.columns([0.4, 1, 7], vertical_alignment="center")
     thickness = f", {one.thickness_mm:g} mm" if one.thickness_mm else ""
     proposed = " :blue-badge[proposed]" if one.proposed else ""
     about.markdown(

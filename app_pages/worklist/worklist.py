@@ -18,9 +18,12 @@ from hemodetect.storage.people import Person
 EVERY_SECONDS = 5
 PER_PAGE = 20
 TO_READ, ALL, MINE = "To read", "All", "Mine"
-_COLUMNS = (1.5, 1.3, 1.1, 5.2, 1.7)
+_COLUMNS = (1.1, 1.3, 1.1, 5.6, 1.9)
 _STYLE = """<style>
 .st-key-worklist_rows p { margin: 0; line-height: 1.35; }
+.st-key-worklist_rows [data-testid="stMarkdownContainer"] { margin-bottom: 0; }
+.st-key-worklist_rows [data-testid="stHorizontalBlock"] { gap: 0.75rem; }
+.st-key-worklist_rows > div > .stVerticalBlock { padding: 0.5rem 0.75rem; }
 .st-key-worklist_rows .stVerticalBlock { gap: 0.25rem; }
 .st-key-worklist_rows button { min-height: 2rem; padding: 0 0.6rem; }
 </style>"""
@@ -105,7 +108,8 @@ def _row(entry: Entry, person: Person) -> None:
         with open_:
             _open_button(entry, person)
         score.markdown(_score(entry))
-        age.markdown(f"{_age(entry.received)}  \n:small[:gray[{plain(entry.source)}]]")
+        sender = plain(entry.source.partition("@")[0])
+        age.markdown(f"{_age(entry.received)}  \n:small[:gray[{sender}]]")
         about.markdown(_about(entry))
         with who:
             _who(entry, person)

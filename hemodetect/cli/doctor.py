@@ -88,6 +88,9 @@ def findings() -> list[Finding]:
         lambda: _disk("Disk for cache", "cache"),
         lambda: _disk("Disk for state", "state"),
         _sign_in,
+        _receiving,
+        _pacs,
+        _results,
     ]
     return [check() for check in checks]
 
@@ -230,3 +233,51 @@ def _sign_in() -> Finding:
     if SECRETS_FILE.is_file() and "[auth]" in SECRETS_FILE.read_text():
         return Finding("Sign-in", "set up")
     return Finding("Sign-in", "none; everybody who reaches the app may do everything")
+
+
+def _receiving() -> Finding:
+    from hemodetect.settings import settings
+
+    current = settings()
+    if not current.receive_from:
+        return Finding("Receiving studies", "off (HEMODETECT_RECEIVE_FROM is empty)")
+    if current.receive_certificate:
+        secured, advice = "with TLS", ""
+    else:
+        secured = "without TLS"
+        advice = (
+            "Names travel in clear; set HEMODETECT_RECEIVE_CERTIFICATE where senders can do TLS."
+        )
+    found = (
+        f"{current.ae_title}, port {current.receive_port}, {secured}, from {current.receive_from}"
+    )
+    return Finding("Receiving studies", found, advice)
+
+
+def _pacs() -> Finding:
+    from hemodetect.pacs.dicomweb import Pacs
+    from hemodetect.settings import settings
+
+    url = settings().dicomweb_url
+    if not url:
+        return Finding("PACS", "none (HEMODETECT_DICOMWEB_URL is empty)")
+    try:
+        Pacs().ask()
+    except HemodetectError as error:
+        return Finding("PACS", url, str(error))
+    return Finding("PACS", f"answers at {url}")
+
+
+def _results() -> Finding:
+    from hemodetect.pacs.sending import ask
+    from hemodetect.settings import settings
+
+    target = settings().send_to
+    if not target:
+        return Finding("Results to the PACS", "not sent (HEMODETECT_SEND_TO is empty)")
+    how = "automatically" if settings().send_automatically else "when a person asks for it"
+    try:
+        ask()
+    except HemodetectError as error:
+        return Finding("Results to the PACS", f"to {target}, {how}", str(error))
+    return Finding("Results to the PACS", f"to {target}, {how}")

@@ -38,7 +38,7 @@ def add_commands(subparsers: Subparsers) -> None:
         default="ours",
         help="ours: the models in use (default); published: the study's own, for comparison",
     )
-    command(subparsers, "sweep", sweep, "remove saved studies that have expired")
+    command(subparsers, "sweep", sweep, "remove studies that have expired")
 
 
 def predict(options: argparse.Namespace) -> int:
@@ -87,9 +87,10 @@ def _with_series(study: Study, number: int) -> Study:
 
 
 def sweep(options: argparse.Namespace) -> int:
-    """Removes the saved studies that have expired."""
+    """Removes the studies that have expired, saved ones and those of the worklist."""
+    from hemodetect.pacs import worklist
     from hemodetect.reviews.saved import sweep
 
-    removed = sweep()
+    removed = sweep() + worklist.sweep()
     print(f"{removed} {'study' if removed == 1 else 'studies'} removed.")
     return 0

@@ -207,7 +207,7 @@ class Receiver:
             except HemodetectError as error:
                 log.error("%s: %s", study, error)  # `settle` takes it up
         log.info(
-            "%s: %d new files of %d studies, %d known, %d refused%s",
+            "%s: new files %d, studies %d, known files %d, refused %d%s",
             association.sender, association.new.total(), len(association.new),
             association.known.total(), association.refused, "" if whole else "; it broke off",
         )  # fmt: skip

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BytesIO
 
 from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE
+from pynetdicom.association import Association
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from hemodetect.errors import SettingError
 from hemodetect.pacs.dicomweb import Pacs, PacsError, Unreachable
@@ -28,45 +32,74 @@ def send(files: Mapping[str, bytes]) -> None:
         PacsError: it refuses a file.
         SettingError: `send_to` names no PACS.
     """
-    target = settings().send_to.strip()
-    if target == DICOMWEB:
+    peer = _peer()
+    if peer is None:
         Pacs().store(files)
         return
-    peer = _PEER.fullmatch(target)
+    data_sets = [dcmread(BytesIO(data)) for data in files.values()]
+    classes = {data_set.SOPClassUID for data_set in data_sets}
+    with _association(peer, classes) as association:
+        try:
+            for data_set in data_sets:
+                _check(association.send_c_store(data_set).get("Status"), peer.title)
+        except ValueError as error:  # no accepted presentation context
+            raise PacsError(
+                f"{peer.title} takes no structured reports or secondary captures; allow them there."
+            ) from error
+
+
+def ask() -> None:
+    """Raises as `send` where the PACS does not answer."""
+    peer = _peer()
     if peer is None:
+        Pacs().ask()
+        return
+    with _association(peer, {Verification}) as association:
+        _check(association.send_c_echo().get("Status"), peer.title)
+
+
+@dataclass(frozen=True)
+class _Peer:
+    title: str
+    address: str
+    port: int
+
+
+def _peer() -> _Peer | None:
+    """Whom the setting names; None for the DICOMweb service. Raises `SettingError`."""
+    target = settings().send_to.strip()
+    if target == DICOMWEB:
+        return None
+    named = _PEER.fullmatch(target)
+    if named is None:
         raise SettingError(
             f"HEMODETECT_SEND_TO is {target!r}; expected dicomweb, or an AE title with address and port"
             " as in PACS@10.0.0.9:104."
         )
-    _store(files, peer["title"], peer["address"], int(peer["port"]))
+    return _Peer(named["title"], named["address"], int(named["port"]))
 
 
-def _store(files: Mapping[str, bytes], title: str, address: str, port: int) -> None:
-    data_sets = [dcmread(BytesIO(data)) for data in files.values()]
+@contextmanager
+def _association(peer: _Peer, classes: Collection[str]) -> Iterator[Association]:
     entity = AE(settings().ae_title)
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = _SECONDS
-    for image_class in {data_set.SOPClassUID for data_set in data_sets}:
-        entity.add_requested_context(image_class, ExplicitVRLittleEndian)
-    association = entity.associate(address, port, ae_title=title)
-    if not association.is_established:
-        if association.is_rejected:
-            raise PacsError(
-                f"{title} refuses the AE title {settings().ae_title}; have it registered there, or set"
-                " HEMODETECT_AE_TITLE."
-            )
-        raise Unreachable(f"{title} does not answer (HEMODETECT_SEND_TO).")
-    try:
-        for data_set in data_sets:
-            _stored(association.send_c_store(data_set).get("Status"), title)
-    except ValueError as error:  # no accepted presentation context
+    for one in classes:
+        entity.add_requested_context(one, ExplicitVRLittleEndian)
+    association = entity.associate(peer.address, peer.port, ae_title=peer.title)
+    if association.is_rejected:
         raise PacsError(
-            f"{title} takes no structured reports or secondary captures; allow them there."
-        ) from error
+            f"{peer.title} refuses the AE title {settings().ae_title}; have it registered there, or set"
+            " HEMODETECT_AE_TITLE."
+        )
+    if not association.is_established:
+        raise Unreachable(f"{peer.title} does not answer (HEMODETECT_SEND_TO).")
+    try:
+        yield association
     finally:
         association.release()
 
 
-def _stored(status: int | None, title: str) -> None:
+def _check(status: int | None, title: str) -> None:
     if status is None or status & 0xFF00 == 0xA700:
         raise Unreachable(
             f"{title} broke off, or has no room."

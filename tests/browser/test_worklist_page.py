@@ -163,9 +163,8 @@ def test_a_study_is_searched_in_the_pacs_read_and_its_report_goes_back(
     page.goto(hospital)
     page.get_by_role("textbox", name="Patient ID").fill(patient)
     page.get_by_role("button", name="Search").click()
-    table = page.get_by_test_id("stDataFrame")
-    table.wait_for()
-    table.locator("canvas").first.click(position={"x": 15, "y": 52})
+    page.get_by_text("Müller^Anna").wait_for()
+    page.get_by_role("button", name="Series").click()
     page.get_by_text("proposed").wait_for()
     page.get_by_role("button", name="Open", exact=False).filter(
         has_text=re.compile("Open$")
