@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from pydicom import dcmread
+from pydicom.uid import generate_uid
 
 from hemodetect.phantom.files import dicom_files
 from hemodetect.phantom.head import Bleed, Phantom, head_phantom
@@ -151,6 +152,9 @@ def patient_files(
         header.StudyDescription, header.SeriesDescription = "CT Schädel", "Schädel 5.0"
         for keyword, value in more.items():
             setattr(header, keyword, value)
+        # The same phantom may be sent as several patients.
+        uid = generate_uid(entropy_srcs=[patient, file, str(header.SeriesInstanceUID)])
+        header.SOPInstanceUID = header.file_meta.MediaStorageSOPInstanceUID = uid
         written = BytesIO()
         header.save_as(written, enforce_file_format=True)
         files[file] = written.getvalue()
