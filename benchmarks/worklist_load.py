@@ -26,8 +26,8 @@ from pathlib import Path
 from playwright.sync_api import Error, Page, sync_playwright
 from pydicom.uid import generate_uid
 
-TESTS = Path(__file__).parents[1] / "tests"
-sys.path[:0] = [str(TESTS), str(TESTS / "pacs")]
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "pacs"))
 
 from hospital import Hospital, all_sent, hospital
 from pacs_peers import patient_files
@@ -59,30 +59,32 @@ def main() -> None:
         ]
         for sender in range(SENDERS)
     ]
-    with tempfile.TemporaryDirectory() as scratch:
-        with hospital(Path(scratch), ["receive", "judge", "app"]) as one:
-            os.environ["HEMODETECT_STATE"] = one.variables["HEMODETECT_STATE"]
-            settings.cache_clear()
-            names = {uid: pseudonym("study", f"p{n}", uid) for n, uid in enumerate(uids)}
-            time.sleep(25)  # the models are loaded
-            began, clock = time.monotonic(), datetime.now(UTC)
-            taken, senders = all_sent(batches, one.receive_port)
-            ended = threading.Event()
-            read: list[str] = []
-            readers = [
-                threading.Thread(target=_reads, args=(one, n, read, ended)) for n in range(READERS)
-            ]
-            for thread in readers:
-                thread.start()
-            killed = _killed(one, options.kills, chance)
-            for sender in senders:
-                sender.join(MOST_SECONDS)
-            sent = time.monotonic() - began
-            entries = _all_judged(len(uids))
-            judged = time.monotonic() - began
-            ended.set()
-            for thread in readers:
-                thread.join(300)
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        hospital(Path(scratch), ["receive", "judge", "app"]) as one,
+    ):
+        os.environ["HEMODETECT_STATE"] = one.variables["HEMODETECT_STATE"]
+        settings.cache_clear()
+        names = {uid: pseudonym("study", f"p{n}", uid) for n, uid in enumerate(uids)}
+        time.sleep(25)  # the models are loaded
+        began, clock = time.monotonic(), datetime.now(UTC)
+        taken, senders = all_sent(batches, one.receive_port)
+        ended = threading.Event()
+        read: list[str] = []
+        readers = [
+            threading.Thread(target=_reads, args=(one, n, read, ended)) for n in range(READERS)
+        ]
+        for thread in readers:
+            thread.start()
+        killed = _killed(one, options.kills, chance)
+        for sender in senders:
+            sender.join(MOST_SECONDS)
+        sent = time.monotonic() - began
+        entries = _all_judged(len(uids))
+        judged = time.monotonic() - began
+        ended.set()
+        for thread in readers:
+            thread.join(300)
     print(f"{len(taken)} of {len(uids)} studies acknowledged in {sent:.0f} s, killed {killed}")
     by_study = {entry.study: entry for entry in entries}
     lost = [uid for uid in taken if names[uid] not in by_study]
