@@ -17,6 +17,7 @@ Rules:
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ from PIL import Image
 from hemodetect.errors import UnreadableFile
 from hemodetect.imaging.budget import check_slice_size
 from hemodetect.imaging.kinds import HEAD_BYTES, content_kind, unread_reason
+
+# Pillow writes the notes in a picture, a name among them, into a log of details.
+logging.getLogger("PIL").setLevel(logging.WARNING)
 
 _FORMATS = ("JPEG", "PNG", "TIFF")
 _MOST_JPEG_SCANS = 200

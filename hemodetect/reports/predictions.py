@@ -58,21 +58,21 @@ def prediction_json(prediction: StudyPrediction) -> dict[str, Any]:
 
 
 def prediction_csv(prediction: StudyPrediction) -> str:
-    """One row per slice: study, slice (from 1), file, and each model's probability.
+    """One row per slice: study, slice (from 1), and each model's probability.
 
-    A file name that a spreadsheet would read as a formula gets a leading apostrophe.
+    Files are not named: a hospital may have named them after the patient.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     families = prediction.families
     text.write(f"# {RESEARCH_USE_ONLY}\n")
-    writer.writerow(["study", "slice", "file", *families])
-    for index, image in enumerate(prediction.study.slices):
+    writer.writerow(["study", "slice", *families])
+    for index in range(len(prediction.study.slices)):
         probabilities = (
             f"{family_prediction.probabilities[index]:.4f}"
             for family_prediction in families.values()
         )
-        writer.writerow([prediction.study.id, index + 1, no_formula(image.source), *probabilities])
+        writer.writerow([prediction.study.id, index + 1, *probabilities])
     return text.getvalue()
 
 

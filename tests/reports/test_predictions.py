@@ -13,7 +13,12 @@ from hemodetect import RESEARCH_USE_ONLY
 from hemodetect.imaging.study import RefusedFile, Series, Slice, Study
 from hemodetect.models.families import FAMILY_NAMES
 from hemodetect.prediction.study_prediction import FamilyPrediction, StudyPrediction
-from hemodetect.reports.predictions import prediction_csv, prediction_json, prediction_text
+from hemodetect.reports.predictions import (
+    no_formula,
+    prediction_csv,
+    prediction_json,
+    prediction_text,
+)
 
 REFUSED = RefusedFile("notes.dcm", "No pixels in it; leave it out.")
 
@@ -76,19 +81,21 @@ def test_csv_says_research_use_only_and_has_a_row_a_slice() -> None:
     first, *table = prediction_csv(predicted("1.png", "2, left.png")).splitlines()
     assert first == f"# {RESEARCH_USE_ONLY}"
     assert list(csv.reader(table)) == [
-        ["study", "slice", "file", *FAMILY_NAMES],
-        ["S-0a1b", "1", "1.png", *["0.2000"] * 5],
-        ["S-0a1b", "2", "2, left.png", *["0.9000"] * 5],
+        ["study", "slice", *FAMILY_NAMES],
+        ["S-0a1b", "1", *["0.2000"] * 5],
+        ["S-0a1b", "2", *["0.9000"] * 5],
     ]
 
 
+def test_csv_names_no_file() -> None:
+    assert "Smith" not in prediction_csv(predicted("Smith.png", "Smith 2.png"))
+
+
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
-def test_csv_guards_file_names_that_a_spreadsheet_would_run(start: str) -> None:
-    file = f'{start}HYPERLINK("http://x")'
-    text = prediction_csv(predicted(file))
-    row = next(csv.reader([text.split("\n", 2)[2]]))
-    assert row[2].startswith("'" + start.strip("\r"))
-    assert row[2].endswith('HYPERLINK("http://x")')
+def test_text_that_a_spreadsheet_would_run_is_guarded(start: str) -> None:
+    text = f'{start}HYPERLINK("http://x")'
+    assert no_formula(text) == f"'{text}"
+    assert no_formula("a note") == "a note"
 
 
 def test_text_counts_slices_from_one_and_names_what_was_refused() -> None:

@@ -1,0 +1,1 @@
+"""What this project promises, run and written down: `make prove`."""
