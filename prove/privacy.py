@@ -158,7 +158,7 @@ def _everything(folder: Path) -> dict[str, bytes]:
     pictures = slice_pictures(prediction, study_maps(models["cnn"], study.slices, cache))
     cards = {family: model.card for family, model in models.items()}
     when = datetime(2026, 11, 27, tzinfo=UTC)
-    exports = {
+    exports: dict[str, str | bytes] = {
         "csv": prediction_csv(prediction),
         "json": json.dumps(prediction_json(prediction)),
         "text": prediction_text(prediction, "a study"),

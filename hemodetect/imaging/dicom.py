@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import warnings
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,6 +43,7 @@ from hemodetect.imaging.headers import (
     is_directory,
 )
 from hemodetect.imaging.hounsfield import grey, has_hu, hounsfield
+from hemodetect.imaging.inflating import RAW_FORMAT, InflatesTooFar, inflated
 from hemodetect.imaging.study import Slice
 from hemodetect.settings import MIB, Settings
 
@@ -183,14 +183,13 @@ class _Guarded(BytesIO):
 
 def _inflated(data: bytes, limits: Settings) -> bytes:
     cap = min(limits.max_file_bytes, max(_RATIO_FLOOR_BYTES, len(data) * limits.max_zip_ratio))
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    inflated = inflater.decompress(data, cap)
-    if not inflater.eof and inflater.unconsumed_tail:
+    try:
+        return inflated(data, RAW_FORMAT, cap)
+    except InflatesTooFar:
         raise UnreadableFile(
             "It inflates to far more than an image takes, as a deflate bomb does; export it "
             "without deflate compression."
-        )
-    return inflated
+        ) from None
 
 
 def _check_pixel_data(data_set: Dataset, header: Header) -> None:

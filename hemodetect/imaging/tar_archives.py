@@ -1,24 +1,23 @@
 """Untrusted tar archives, packed with gzip or not: nothing is unpacked before the limits allow it.
 
-A gzip stream cannot be read from its middle, so it is inflated once, into memory, and no further than a
-study may be large. Entries are then parts of those bytes. Nothing is ever written to disk.
+A gzip stream cannot be read from its middle, so it is inflated into memory, and no further than a study
+may be large. Entries are then parts of those bytes. Nothing is ever written to disk.
 """
 
 from __future__ import annotations
 
 import tarfile
-import zlib
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
 
 from hemodetect.errors import UnreadableFile
 from hemodetect.imaging.archives import too_large_file
+from hemodetect.imaging.inflating import GZIP_FORMAT, InflatesTooFar, StreamDamaged, inflated
 from hemodetect.imaging.kinds import GZIP
 from hemodetect.settings import MIB, Settings
 
 _RATIO_FLOOR_BYTES = MIB
-_PIECE = 64 * 1024
 _DAMAGED = "The tar archive is damaged; pack or copy it again."
 
 
@@ -58,23 +57,12 @@ def inflated_tar(data: bytes, limits: Settings, most: int) -> bytes:
         return data
     if len(data) * limits.max_zip_ratio < cap:
         cap = max(len(data) * limits.max_zip_ratio, _RATIO_FLOOR_BYTES)
-    inflater = zlib.decompressobj(wbits=31)
-    pieces, size = [], 0
     try:
-        for start in range(0, len(data), _PIECE):
-            rest = data[start : start + _PIECE]
-            while rest and not inflater.eof:
-                piece = inflater.decompress(rest, MIB)
-                rest = inflater.unconsumed_tail
-                size += len(piece)
-                if size > cap:
-                    raise UnreadableFile(_too_large(cap))
-                pieces.append(piece)
-    except zlib.error:
+        return inflated(data, GZIP_FORMAT, cap)
+    except InflatesTooFar:
+        raise UnreadableFile(_too_large(cap)) from None
+    except StreamDamaged:
         raise UnreadableFile(_DAMAGED) from None
-    if not inflater.eof:
-        raise UnreadableFile(_DAMAGED)
-    return b"".join(pieces)
 
 
 def _too_large(cap: int) -> str:
