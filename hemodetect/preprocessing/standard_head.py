@@ -28,6 +28,10 @@ _ASSUMED_LEVEL = 110.0  # of brain, where no slice shows enough of it
 LEVELS_PER_UNIT = 64.0
 """Grey levels that a normalised slice counts as 1."""
 _RANGE = (-1.5, 2.2)
+AIR = _RANGE[0]
+"""A normalised slice's level of air, and of bone."""
+_BONE = (235, 250)
+"""Grey levels between which a pixel becomes bone."""
 _FEWEST_PIXELS = 180  # of brain in the middle of a slice, for it to have a say in the brain's level
 
 
@@ -51,17 +55,33 @@ class StandardSeries:
     affine: np.ndarray
 
     def normalised(self) -> np.ndarray:
-        """(n, 192, 192) float32; brain is 0, bone about 2, air -1.5."""
+        """(n, 192, 192) float32; brain is 0, blood about 1, air and bone -1.5."""
         return normalised(self.grey, self.level)
 
 
 def normalised(grey: np.ndarray, level: float) -> np.ndarray:
     """uint8 or float slices of any shape as float32 about the level of brain."""
-    values = np.clip(
-        (grey.astype(np.float32) - np.float32(level)) / np.float32(LEVELS_PER_UNIT), *_RANGE
-    )
-    values[grey < BACKGROUND_LEVEL] = _RANGE[0]
-    return values
+    return without_bone((grey.astype(np.float32) - np.float32(level)) / LEVELS_PER_UNIT, grey)
+
+
+def without_bone(values: np.ndarray, grey: np.ndarray) -> np.ndarray:
+    """Normalised values bounded, and air where the slice shows air or bone.
+
+    In a brain window blood beside the skull looks like a thicker skull. Where bone is dark, blood is the
+    only thing that is bright.
+
+    Args:
+        values: float, about the level of brain.
+        grey: (...) the same slice's grey levels, 0 to 255.
+
+    Returns:
+        float32.
+    """
+    low, high = _BONE
+    bone = np.clip((grey.astype(np.float32) - low) / (high - low), 0, 1)
+    bone[grey < BACKGROUND_LEVEL] = 1
+    bounded = np.clip(values, *_RANGE).astype(np.float32)
+    return bounded + bone * (AIR - bounded)
 
 
 def standard_series(grey: np.ndarray) -> StandardSeries:

@@ -7,7 +7,7 @@ from PIL import Image
 from scipy import ndimage
 
 from hemodetect.models.blood_network import MAP_SIDE
-from hemodetect.preprocessing.standard_head import BACKGROUND_LEVEL, LEVELS_PER_UNIT
+from hemodetect.preprocessing.standard_head import LEVELS_PER_UNIT, without_bone
 from hemodetect.training.painting import smooth_noise
 
 
@@ -30,7 +30,6 @@ def augmented_slice(
     places = np.stack([_transformed(layer, matrix, shift) for layer in hint])
     if random.random() < 0.5:
         moved, places = moved[:, ::-1], places[:, :, ::-1]
-    inside = moved > BACKGROUND_LEVEL
     image = (moved - np.float32(level)) / np.float32(LEVELS_PER_UNIT)
     if random.random() < 0.3:
         image = ndimage.gaussian_filter(image, random.uniform(0.5, 1.6))
@@ -41,10 +40,9 @@ def augmented_slice(
     if random.random() < 0.7:
         noise = random.standard_normal(image.shape, dtype=np.float32)
         image = image + noise * np.float32(random.uniform(0, 0.13))
-    image[~inside] = -1.5
     coarse = places.reshape(3, MAP_SIDE, 2, MAP_SIDE, 2).mean(axis=(2, 4)) / 255
     coarse[0] = np.clip(2 * coarse[0], 0, 1)  # a place half full of blood counts as blood
-    return np.clip(image, -1.5, 2.2).astype(np.float32), coarse.astype(np.float32)
+    return without_bone(image, moved), coarse.astype(np.float32)
 
 
 def _random_movement(random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
