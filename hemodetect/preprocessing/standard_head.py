@@ -67,8 +67,8 @@ def normalised(grey: np.ndarray, level: float) -> np.ndarray:
 def without_bone(values: np.ndarray, grey: np.ndarray) -> np.ndarray:
     """Normalised values bounded, and air where the slice shows air or bone.
 
-    In a brain window blood beside the skull looks like a thicker skull. Where bone is dark, blood is the
-    only thing that is bright.
+    In a brain window blood beside the skull looks like a thicker skull. Where bone is dark, only blood
+    is bright.
 
     Args:
         values: float, about the level of brain.
