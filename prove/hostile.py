@@ -10,6 +10,7 @@ import contextlib
 import gzip
 import io
 import multiprocessing
+import pickle
 import resource
 import signal
 import tarfile
@@ -184,7 +185,7 @@ class _Memory:
             self._highest = max(self._highest, self._process.memory_info().rss)
 
 
-_CODE_RAN = Path(tempfile.gettempdir()) / "hemodetect-code-ran"
+_CODE_RAN = Path("/tmp/hemodetect-code-ran")
 """Written by the code in a poisoned model file, were it run."""
 
 
@@ -230,7 +231,8 @@ def _mutants(kind: str, count: int) -> Iterator[tuple[str, str, bytes]]:
     whole = _whole(kind)
     yield f"{kind} unchanged", kind, whole
     if kind in ("skops", "keras"):
-        yield f"{kind} poisoned", kind, _poisoned()
+        yield f"{kind} as a pickle", kind, pickle.dumps(_Poison())
+        yield f"{kind} poisoned", kind, _poisoned(kind)
     for number in range(count):
         yield f"{kind} {number}", kind, _mutant(whole, random)
 
@@ -301,10 +303,24 @@ class _Poison:
         return Path.touch, (_CODE_RAN,)
 
 
-def _poisoned() -> bytes:
-    import pickle
+def _poisoned(kind: str) -> bytes:
+    """A file of the right kind that would run code where its content is trusted."""
+    if kind == "skops":
+        import skops.io
 
-    return pickle.dumps(_Poison())
+        return skops.io.dumps(_Poison())
+    import keras
+
+    source = keras.Input((3,))
+    ran = keras.layers.Lambda(
+        lambda x: [__import__("pathlib").Path("/tmp/hemodetect-code-ran").touch(), x][1],
+        output_shape=(3,),
+    )(source)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "head.keras"
+        keras.Model(source, ran).save(file)
+        _CODE_RAN.unlink(missing_ok=True)  # it ran when the model was made
+        return file.read_bytes()
 
 
 def _bombs() -> Iterator[tuple[str, bytes]]:
