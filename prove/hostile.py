@@ -313,8 +313,7 @@ def _poisoned(kind: str) -> bytes:
 
     source = keras.Input((3,))
     ran = keras.layers.Lambda(
-        lambda x: [__import__("pathlib").Path("/tmp/hemodetect-code-ran").touch(), x][1],
-        output_shape=(3,),
+        lambda x: [__import__("pathlib").Path("/tmp/hemodetect-code-ran").touch(), x][1]
     )(source)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "head.keras"
