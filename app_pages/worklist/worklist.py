@@ -12,6 +12,7 @@ from app_pages.common.text import counted, plain
 from app_pages.worklist.opening import open_from_worklist
 from hemodetect.errors import HemodetectError
 from hemodetect.models.families import FAMILY_NAMES
+from hemodetect.pacs.judging import is_judging
 from hemodetect.pacs.worklist import Entry, entries, finish, give_back
 from hemodetect.storage.people import Person
 
@@ -62,6 +63,12 @@ def _rows(shown: str, looked_for: str, person: Person) -> None:
         return
     chosen = [entry for entry in listed if _is_shown(entry, shown, looked_for, person)]
     st.markdown(_summary(listed))
+    if any(not entry.is_ended for entry in listed) and not is_judging():
+        st.warning(
+            "The models are not running on this server, so new studies are not judged. Start"
+            " `hemodetect judge`, or read the studies without them.",
+            icon=":material/power_off:",
+        )
     if not chosen:
         st.caption(
             "No study is here yet. Studies come from `hemodetect receive`, or from the PACS on the page"

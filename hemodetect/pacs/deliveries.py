@@ -27,6 +27,8 @@ from hemodetect.storage.database import metadata, reading, writing
 
 State = Literal["being written", "waiting", "sent", "refused"]
 _SUFFIX = ".sealed"
+CUT_OFF = "They were not written whole; send them again."
+_LONGEST_WRITING = timedelta(minutes=10)
 _SOONEST, _LATEST = 5.0, 600.0  # seconds until the next try
 
 _rows = sql.Table(
@@ -119,6 +121,7 @@ def deliver_due(now: datetime | None = None) -> int:
     Only one process may call this. Raises `DatabaseDown`.
     """
     sent = 0
+    _end_cut_off()
     while (first := _first_waiting()) is not None:
         if first.next_try > (now or datetime.now(UTC)):
             return sent  # the others wait behind it
@@ -148,6 +151,19 @@ def deliveries(study: str | None = None) -> list[Delivery]:
         query = query.where(_rows.c.study == study)
     with reading() as connection:
         return [_delivery(row) for row in connection.execute(query).mappings()]
+
+
+def _end_cut_off() -> None:
+    """Deliveries whose process was killed while it wrote their files."""
+    now = datetime.now(UTC)
+    cut_off = (_rows.c.state == "being written") & (_rows.c.created < now - _LONGEST_WRITING)
+    with reading() as connection:
+        if connection.execute(sql.select(_rows.c.number).where(cut_off)).first() is None:
+            return
+    with writing() as connection:
+        connection.execute(
+            sql.update(_rows).where(cut_off).values(state="refused", reason=CUT_OFF, ended=now)
+        )
 
 
 def _first_waiting() -> Delivery | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
@@ -21,7 +22,7 @@ from pydicom.dataset import Dataset
 from hemodetect.errors import UnreadableFile
 from hemodetect.imaging import UploadedFile
 from hemodetect.imaging.pseudonym import pseudonym
-from hemodetect.pacs.sealed import read_sealed, sealed_name, write_sealed
+from hemodetect.pacs.sealed import SealBroken, read_sealed, sealed_name, write_sealed
 from hemodetect.settings import settings
 
 _SUFFIX = ".sealed"
@@ -79,7 +80,7 @@ def store(received: Received, data: bytes) -> bool:
         OSError: the disk is full, or cannot be written; then nothing was kept.
     """
     path = _path(received)
-    if path.exists():
+    with suppress(FileNotFoundError, SealBroken):  # a damaged file is replaced
         if read_sealed(path) != data:
             raise SameNameOtherImage
         return False

@@ -36,6 +36,7 @@ LOOK_SECONDS = 1.0
 _SETTLE_SECONDS = 5.0
 _SWEEP_SECONDS = 3600.0
 _DATABASE_SECONDS = 5.0
+_LOCK = "judging.lock"
 SENDER = "hemodetect"
 """Who sends results automatically, in the audit trail."""
 
@@ -78,6 +79,19 @@ def judge_worklist(keep_on: Callable[[], bool] = lambda: True) -> None:
             _patiently(deliver_due)
             if waiting is None:
                 time.sleep(LOOK_SECONDS)
+
+
+def is_judging() -> bool:
+    """Whether a process of the models works on this worklist, as far as this machine can see."""
+    file = settings().state / _LOCK
+    if not file.exists():
+        return False
+    with file.open("r") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
 
 
 def judge(entry: worklist.Entry, models: Mapping[str, ReleasedModel]) -> None:
@@ -194,7 +208,7 @@ class _Models:
 def _only_process() -> Iterator[None]:
     folder = settings().state
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "judging.lock").open("w") as lock:
+    with (folder / _LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -68,6 +68,7 @@ class Receiver:
         self._settings = current or settings()
         self._allowed = _allowed(self._settings.receive_from)
         self._open: dict[int, _Association] = {}
+        self._sizes: dict[str, tuple[int, int]] = {}
         self._lock = Lock()
         self._server: Any = None
 
@@ -161,7 +162,7 @@ class Receiver:
             return CLASS_DOES_NOT_MATCH
         study = received.study
         with self._lock:
-            count, size = inbox.size(study)
+            count, size = self._sizes.get(study) or inbox.size(study)
             if (
                 count >= self._settings.max_files
                 or size + len(data) > self._settings.max_study_bytes
@@ -171,8 +172,12 @@ class Receiver:
                     study, count, size / MIB,
                 )  # fmt: skip
                 return OUT_OF_RESOURCES
+            is_new = not inbox.has(received)
+            if is_new:
+                # Two associations that bring the same image count it twice; that is refused too early.
+                self._sizes[study] = count + 1, size + len(data)
             # Before the file: were the program to stop in between, a row without files does no harm.
-            if study not in association.announced and not inbox.has(received):
+            if study not in association.announced and is_new:
                 worklist.arriving(study, association.sender)
                 association.announced.add(study)
         if inbox.store(received, data):
@@ -191,6 +196,8 @@ class Receiver:
         with self._lock:
             association = self._open.pop(id(event.assoc), None)
             still_coming = {s for other in self._open.values() for s in other.announced}
+            for study in set(association.announced if association else ()) - still_coming:
+                self._sizes.pop(study, None)  # counted anew on the disk the next time
         if association is None:
             return
         for study in sorted(set(association.new) | set(association.known)):

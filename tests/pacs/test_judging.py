@@ -212,10 +212,30 @@ def test_one_process_judges_and_a_second_says_so(state: pytest.MonkeyPatch) -> N
     turns = threading.Event()
 
     def once() -> bool:
+        assert judging.is_judging()
         with pytest.raises(judging.AlreadyJudging):
             judging.judge_worklist()
         turns.set()
         return False
 
+    assert not judging.is_judging()
     judging.judge_worklist(once)
     assert turns.is_set()
+    assert not judging.is_judging()
+
+
+def test_a_delivery_that_was_cut_off_while_it_was_written_says_so(
+    state: pytest.MonkeyPatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(deliveries, "write_sealed", killed)
+        with pytest.raises(KeyboardInterrupt):
+            queue_results("study-0123456789", _result(), "Anna")
+    assert deliver_due() == 0
+    assert deliveries.deliveries()[0].state == "being written"
+    monkeypatch.setattr(deliveries, "_LONGEST_WRITING", timedelta(0))
+    deliver_due()
+    assert deliveries.deliveries()[0].reason == deliveries.CUT_OFF

@@ -159,6 +159,18 @@ def test_another_image_of_the_same_uid_is_refused_and_the_first_kept(
     assert inbox.count(inbox.studies()[0]) == 1
 
 
+def test_a_file_that_was_damaged_on_the_disk_is_replaced_when_it_is_sent_again(
+    running: Receiver, files: dict[str, bytes]
+) -> None:
+    image = _images(files)[0]
+    _sent(running.port, [image])
+    study = inbox.studies()[0]
+    path = next((settings().state / "inbox" / study).glob("*.sealed"))
+    path.write_bytes(path.read_bytes()[:-1])
+    assert _sent(running.port, [image]) == [0]
+    assert len(inbox.files(study)) == 1
+
+
 def test_a_sender_that_is_not_listed_is_rejected(running: Receiver) -> None:
     association = _association(running.port, "STRANGER")
     assert association.is_rejected
