@@ -11,6 +11,7 @@ set met the patients of another.
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 
 import numpy as np
 
@@ -36,6 +37,31 @@ def undecided_range(
     lowest_hemorrhage = _bound(probabilities[labels == 1], confidence)
     highest_normal = 1 - _bound(1 - probabilities[labels == 0], confidence)
     return min(lowest_hemorrhage, highest_normal), max(lowest_hemorrhage, highest_normal)
+
+
+def widest_range(
+    labels: np.ndarray, probabilities: np.ndarray, sets: np.ndarray, confidence: float = 0.9
+) -> tuple[float, float]:
+    """The range that keeps the promise in every set by itself, and in all together.
+
+    A range of all patients together may exclude the true answer of many patients of the set whose heads
+    are harder to judge, and make up for it in the others.
+
+    Args:
+        labels, probabilities, confidence: as for `undecided_range`.
+        sets: (n,) the set that each patient comes from. One with too few patients of a class counts
+            with all others only.
+
+    Raises:
+        EvaluationError: all together have too few patients of a class.
+    """
+    ranges = [undecided_range(labels, probabilities, confidence)]
+    for name in np.unique(sets):
+        of_set = sets == name
+        with suppress(EvaluationError):
+            ranges.append(undecided_range(labels[of_set], probabilities[of_set], confidence))
+    lows, highs = zip(*ranges, strict=True)
+    return min(lows), max(highs)
 
 
 def _bound(conformity: np.ndarray, confidence: float) -> float:

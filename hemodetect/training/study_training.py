@@ -26,7 +26,7 @@ from hemodetect.dataset.cache import Dataset
 from hemodetect.dataset.joined import SET
 from hemodetect.dataset.splits import Split
 from hemodetect.errors import BundleError, DatasetError
-from hemodetect.evaluation.conformal import undecided_range
+from hemodetect.evaluation.conformal import widest_range
 from hemodetect.evaluation.levels import EvaluationError, has_folder_labels
 from hemodetect.models.blood_model import BloodModel
 from hemodetect.models.interface import FittedModel
@@ -131,7 +131,7 @@ class StudyTrainer:
             tables = {BACKBONE_PREDICTIONS: others}
             persons = pd.concat(
                 [
-                    _first_folders(out_of_fold, self._groups),
+                    _first_folders(out_of_fold.assign(set=self._dataset.root.name), self._groups),
                     _first_folders(_whole_studies(others, backbone.dataset), backbone.split.groups),
                 ]
             )
@@ -145,8 +145,10 @@ class StudyTrainer:
         ]
         cannot_tell = None
         try:
-            cannot_tell = undecided_range(
-                persons["label"].to_numpy(), persons["patient_probability"].to_numpy(np.float64)
+            cannot_tell = widest_range(
+                persons["label"].to_numpy(),
+                persons["patient_probability"].to_numpy(np.float64),
+                persons["set"].to_numpy(str),
             )
         except EvaluationError as error:
             remarks.append(f"It never says that it cannot tell: {error}")
@@ -249,7 +251,9 @@ def _head_series(dataset: Dataset, found: list[SeriesFindings]) -> list[_Patient
 
 
 def _whole_studies(predictions: pd.DataFrame, dataset: Dataset) -> pd.DataFrame:
-    """Rows of patients that are seen whole, from the sets that have such patients of both kinds."""
+    """Rows of patients that are seen whole, from the sets that have such patients of both kinds, with
+    their set.
+    """
     table = dataset.slices[["patient", "label"]].assign(
         set=dataset.slices[SET] if SET in dataset.slices.columns else dataset.root.name
     )
@@ -259,7 +263,8 @@ def _whole_studies(predictions: pd.DataFrame, dataset: Dataset) -> pd.DataFrame:
     whole = patients[patients["slices"] >= FEWEST_SLICES]
     kinds = whole.groupby("set")["label"].nunique()
     chosen = whole.index[whole["set"].isin(kinds.index[kinds == 2])]
-    return predictions[predictions["patient"].isin(chosen)]
+    kept = predictions[predictions["patient"].isin(chosen)]
+    return kept.assign(set=kept["patient"].map(patients["set"]))
 
 
 def _names(dataset: Dataset) -> str:
@@ -303,6 +308,8 @@ def _predictions(
 def _first_folders(predictions: pd.DataFrame, groups: Mapping[str, str]) -> pd.DataFrame:
     """The first patient folder of each patient group, so that nobody counts twice."""
     table = predictions.groupby("patient", as_index=False).agg(
-        label=("label", "max"), patient_probability=("patient_probability", "first")
+        label=("label", "max"),
+        patient_probability=("patient_probability", "first"),
+        set=("set", "first"),
     )
     return table[~table["patient"].map(dict(groups)).duplicated()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hemodetect.evaluation.conformal import undecided_range
+from hemodetect.evaluation.conformal import undecided_range, widest_range
 from hemodetect.evaluation.levels import EvaluationError
 
 
@@ -34,3 +34,26 @@ def test_classes_far_apart_leave_a_gap_between_them_undecided() -> None:
 def test_too_few_patients_of_a_class_are_refused() -> None:
     with pytest.raises(EvaluationError, match="9 are needed"):
         undecided_range(np.r_[np.zeros(30), np.ones(8)], np.linspace(0, 1, 38))
+
+
+def test_the_widest_range_keeps_the_promise_in_each_set_by_itself() -> None:
+    random = np.random.default_rng(3)
+    easy, hard = random.random(60) * 0.2, random.random(60) * 0.8
+    labels = np.tile([0, 1], 60)
+    probabilities = np.concatenate([np.abs(labels[:60] - easy), np.abs(labels[60:] - hard)])
+    sets = np.repeat(["easy", "hard"], 60)
+    together = undecided_range(labels, probabilities)
+    low, high = widest_range(labels, probabilities, sets)
+    assert low < together[0]
+    assert high > together[1]
+    for name in ("easy", "hard"):
+        of_set = sets == name
+        bleeding = probabilities[of_set & (labels == 1)]
+        assert (bleeding >= low).mean() >= 0.9
+        assert (probabilities[of_set & (labels == 0)] <= high).mean() >= 0.9
+
+
+def test_a_set_too_small_for_a_range_of_its_own_counts_with_the_others() -> None:
+    labels, probabilities = np.tile([0, 1], 20), np.linspace(0, 1, 40)
+    sets = np.repeat(["large", "small"], [36, 4])
+    assert widest_range(labels, probabilities, sets)[0] <= undecided_range(labels, probabilities)[0]
