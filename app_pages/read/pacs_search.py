@@ -18,7 +18,14 @@ from app_pages.read.sending import ORIGINAL
 from hemodetect.errors import HemodetectError
 from hemodetect.imaging import UploadedFile, read_study
 from hemodetect.pacs import inbox, worklist
-from hemodetect.pacs.dicomweb import MOST_STUDIES, Pacs, PacsSeries, PacsStudy, StudyQuery
+from hemodetect.pacs.dicomweb import (
+    MOST_STUDIES,
+    Pacs,
+    PacsError,
+    PacsSeries,
+    PacsStudy,
+    StudyQuery,
+)
 from hemodetect.pacs.sealed import seal
 from hemodetect.settings import settings
 
@@ -155,26 +162,29 @@ def _open(study: PacsStudy, one: PacsSeries) -> None:
         st.error(str(error), icon=":material/error:")
         return
     record_event("upload", opened.id, {"files": len(files), "from": "PACS"})
-    sealed = seal(files[0].data, ORIGINAL)
-    open_study(opened, None, sealed=sealed)
+    own = [file.data for file in files if inbox.described(file.data).study == opened.id]
+    # Of the study that is read, and of no other that the PACS may have mixed in.
+    open_study(opened, None, **{"sealed": seal(own[0], ORIGINAL)} if own else {})
     _forget()
     st.rerun()
 
 
 def _to_worklist(study: PacsStudy, series: list[PacsSeries]) -> None:
     person = acting_person()
-    pseudonym = ""
     try:
-        for one in series:
-            for file in _fetched(study, one):
-                received = inbox.described(file.data)
-                if received.study != pseudonym:
-                    pseudonym = received.study
-                    worklist.arriving(pseudonym, person.name)
-                inbox.store(received, file.data)
-        if pseudonym:
+        # All before any: half a study must not look whole.
+        files = [file for one in series for file in _fetched(study, one)]
+        received = [inbox.described(file.data) for file in files]
+        pseudonyms = {one.study for one in received}
+        if len(pseudonyms) != 1:
+            raise PacsError("The PACS sent images of several studies; search again.")
+        (pseudonym,) = pseudonyms
+        if not all(inbox.has(one) for one in received):
+            worklist.arriving(pseudonym, person.name)
+            for one, file in zip(received, files, strict=True):
+                inbox.store(one, file.data)
             worklist.complete(pseudonym)
-            record_event("receive", pseudonym, {"from": "PACS", "files": inbox.count(pseudonym)})
+            record_event("receive", pseudonym, {"from": "PACS", "files": len(files)})
     except (HemodetectError, OSError, inbox.SameNameOtherImage) as error:
         reason = str(error) or "The PACS sent two images of the same UID."
         st.error(reason, icon=":material/error:")

@@ -33,7 +33,14 @@ def send_button(found: Answers) -> None:
     if "read_sealed" not in st.session_state or not settings().send_to:
         return
     study = found.prediction.study.id
-    earlier = deliveries(study)
+    person = acting_person()
+    if "reader" not in person.roles or found.prediction.study.units != "HU":
+        return
+    try:
+        earlier = deliveries(study)
+    except HemodetectError as error:
+        st.error(str(error), icon=":material/error:")
+        return
     if earlier:
         reason = f": {earlier[0].reason}" if earlier[0].reason else "."
         st.caption(
@@ -49,12 +56,12 @@ def send_button(found: Answers) -> None:
         "Send results to the PACS",
         icon=":material/send:",
         width="stretch",
-        disabled=not sure,
+        disabled=not sure or bool(earlier and earlier[0].state == "waiting"),
         key="read_send",
     ):
         try:
             _send(found)
-        except (HemodetectError, OSError) as error:
+        except (HemodetectError, OSError, ValueError) as error:
             st.error(str(error), icon=":material/error:")
 
 
@@ -64,7 +71,8 @@ def done_button() -> None:
     if study is None or not st.button("Done", icon=":material/check:", key="read_done"):
         return
     try:
-        worklist.finish(study, acting_person())
+        files = st.session_state.get("read_worklist_files", 0)
+        worklist.finish(study, acting_person(), files)
     except HemodetectError as error:
         st.error(str(error), icon=":material/error:")
         return

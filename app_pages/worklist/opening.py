@@ -30,5 +30,6 @@ def open_from_worklist(entry: worklist.Entry, person: Person, *, from_other: boo
         Origin("", "app_pages/worklist/worklist.py", "Back to the worklist"),
         sealed=seal(files[0].data, ORIGINAL),
         worklist=entry.study,
+        worklist_files=len(files),
     )
     record_event("upload", study.id, {"files": len(files), "from": "worklist"})

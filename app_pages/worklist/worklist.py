@@ -169,7 +169,7 @@ def _who(entry: Entry, person: Person) -> None:
         return
     with st.container(horizontal=True, gap="small"):
         if st.button("Done", key=f"worklist_done_{entry.study}", icon=":material/check:"):
-            _change(lambda: finish(entry.study, person))
+            _change(lambda: finish(entry.study, person, entry.files))
         if st.button("Give back", key=f"worklist_back_{entry.study}", type="tertiary"):
             _change(lambda: give_back(entry.study, person))
 
@@ -207,7 +207,7 @@ def _change(act: Callable[[], None]) -> None:
     except HemodetectError as error:
         st.error(str(error), icon=":material/error:")
         return
-    st.rerun(scope="fragment")
+    st.rerun()
 
 
 def _age(moment: datetime | None) -> str:

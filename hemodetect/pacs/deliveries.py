@@ -18,12 +18,12 @@ from typing import Any, Literal
 import sqlalchemy as sql
 
 from hemodetect.errors import HemodetectError
-from hemodetect.pacs.dicomweb import Unreachable
+from hemodetect.pacs.dicomweb import Refused
 from hemodetect.pacs.sealed import SealBroken, read_sealed, write_sealed
 from hemodetect.pacs.sending import send
 from hemodetect.settings import settings
 from hemodetect.storage import audit_trail
-from hemodetect.storage.database import metadata, reading, writing
+from hemodetect.storage.database import DatabaseDown, metadata, reading, stored_time, writing
 
 State = Literal["being written", "waiting", "sent", "refused"]
 _SUFFIX = ".sealed"
@@ -127,18 +127,22 @@ def deliver_due(now: datetime | None = None) -> int:
             return sent  # the others wait behind it
         try:
             send(_files(first.number))
-        except Unreachable as error:
-            seconds = min(_SOONEST * 2**first.attempts, _LATEST)
+        except (Refused, SealBroken) as error:
+            _end(first, "refused", str(error))
+            continue
+        except DatabaseDown:
+            raise
+        except Exception as error:  # noqa: BLE001  whatever else may pass: a password, a setting, a PACS
+            known = isinstance(error, HemodetectError)
+            reason = str(error) if known else f"They cannot be sent now ({type(error).__name__})."
+            seconds = min(_SOONEST * 2 ** min(first.attempts, 10), _LATEST)
             _change(
                 first.number,
                 attempts=first.attempts + 1,
-                reason=str(error),
+                reason=reason,
                 next_try=datetime.now(UTC) + timedelta(seconds=seconds),
             )
             return sent
-        except (HemodetectError, OSError) as error:
-            _end(first, "refused", str(error))
-            continue
         _end(first, "sent", "")
         sent += 1
     return sent
@@ -158,8 +162,11 @@ def _end_cut_off() -> None:
     now = datetime.now(UTC)
     cut_off = (_rows.c.state == "being written") & (_rows.c.created < now - _LONGEST_WRITING)
     with reading() as connection:
-        if connection.execute(sql.select(_rows.c.number).where(cut_off)).first() is None:
-            return
+        numbers = connection.scalars(sql.select(_rows.c.number).where(cut_off)).all()
+    if not numbers:
+        return
+    for number in numbers:
+        shutil.rmtree(_folder(number), ignore_errors=True)
     with writing() as connection:
         connection.execute(
             sql.update(_rows).where(cut_off).values(state="refused", reason=CUT_OFF, ended=now)
@@ -207,8 +214,4 @@ def _change(number: int, **values: Any) -> None:
 
 
 def _delivery(row: Mapping[Any, Any]) -> Delivery:
-    values = dict(row)
-    for name, value in values.items():
-        if isinstance(value, datetime) and value.tzinfo is None:  # SQLite keeps no zone
-            values[name] = value.replace(tzinfo=UTC)
-    return Delivery(**{field.name: values[field.name] for field in fields(Delivery)})
+    return Delivery(**{field.name: stored_time(row[field.name]) for field in fields(Delivery)})

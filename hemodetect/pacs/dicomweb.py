@@ -30,12 +30,25 @@ _SECONDS = (10, 60)  # to connect, and between two pieces of an answer
 _ORIGINAL = (("application/dicom", "*"),)  # compressed as the PACS has it
 
 
+TAKEN = (0x0000, 0x0111, 0xB000, 0xB006, 0xB007)
+"""Status of an object that is stored, or is there already (PS3.4, B.2.3)."""
+
+
+def has_no_room(status: int) -> bool:
+    """Whether the status says that the PACS is out of resources."""
+    return status & 0xFF00 == 0xA700
+
+
 class PacsError(HemodetectError):
     """The PACS cannot be reached, refuses, or answers something else than DICOMweb."""
 
 
 class Unreachable(PacsError):
     """It may well answer later."""
+
+
+class Refused(PacsError):
+    """It will not take a result, however often it is asked."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +150,9 @@ class Pacs:
                 limit=MOST_STUDIES + 1,
                 fields=["StudyDescription", "ModalitiesInStudy", "NumberOfStudyRelatedInstances"],
             )
-            studies = [_study(_data_set(item)) for item in found[: MOST_STUDIES + 1]]
+            listed = [_study(_data_set(item)) for item in found[: MOST_STUDIES + 1]]
+        # A PACS of several parts may list a study twice.
+        studies = [*{study.uid: study for study in listed if study.uid}.values()]
         studies.sort(key=lambda study: (study.date, study.time), reverse=True)
         return studies[:MOST_STUDIES], len(found) > MOST_STUDIES
 
@@ -150,10 +165,17 @@ class Pacs:
         with _errors():
             found = self._client.search_for_series(
                 study_instance_uid=study,
+                search_filters={"Modality": "CT"},
                 fields=["SeriesDescription", "NumberOfSeriesRelatedInstances"],
             )
-            listed = [_series(header) for item in found if (header := _data_set(item)) is not None]
-            described = [self._described(study, one) for one in listed]
+            headers = [_data_set(item) for item in found]
+            # Some ignore the filter, and results of ours are no images to read.
+            listed = {
+                one.uid: one
+                for header in headers
+                if _text(header, "Modality") in ("", "CT") and (one := _series(header)).uid
+            }
+            described = [self._described(study, one) for one in listed.values()]
         described.sort(key=lambda pair: pair[1])
         return [
             PacsSeries(
@@ -198,17 +220,23 @@ class Pacs:
         """Keeps DICOM files in the PACS.
 
         Raises:
-            Unreachable: the PACS does not answer; it may later.
-            PacsError: the PACS refuses them.
+            Refused: it will not take one of them.
+            PacsError: it does not take them now.
         """
         with _errors():
             answer = self._client.store_instances([dcmread(BytesIO(f)) for f in files.values()])
-        failed = answer.get("FailedSOPSequence") if answer is not None else None
+        failed = [
+            int(item.get("FailureReason") or 0) for item in answer.get("FailedSOPSequence", [])
+        ]
+        failed = [status for status in failed if status not in TAKEN]
+        if any(has_no_room(status) for status in failed):
+            raise Unreachable("The PACS has no room for results now.")
         if failed:
-            raise PacsError(
-                f"The PACS refused {len(failed)} of {len(files)} results"
-                f" (status {int(failed[0].get('FailureReason') or 0):04X}H)."
+            raise Refused(
+                f"The PACS refused {len(failed)} of {len(files)} results (status {failed[0]:04X}H)."
             )
+        if not answer.get("ReferencedSOPSequence") and not answer.get("FailedSOPSequence"):
+            raise PacsError("The PACS does not say that it took the results; it is asked again.")
 
     def ask(self) -> None:
         """Raises `PacsError` where the PACS does not answer a search."""
@@ -326,6 +354,8 @@ def _of_status(error: requests.exceptions.HTTPError) -> PacsError:
             "The PACS does not know this (HTTP 404): the study is gone, or HEMODETECT_DICOMWEB_URL is"
             " not the address of its DICOMweb service."
         )
+    if status == 409:
+        return Refused("The PACS refuses the results (HTTP 409).")
     if status >= 500 or status in (408, 429):
         return Unreachable(f"The PACS cannot answer now (HTTP {status}); try again.")
     return PacsError(f"The PACS refuses the request (HTTP {status}).")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
+import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -81,11 +81,21 @@ def store(received: Received, data: bytes) -> bool:
     """
     path = _path(received)
     with suppress(FileNotFoundError, SealBroken):  # a damaged file is replaced
-        if read_sealed(path) != data:
+        if not _same_image(read_sealed(path), data):
             raise SameNameOtherImage
         return False
     write_sealed(path, data)
     return True
+
+
+def _same_image(first: bytes, second: bytes) -> bool:
+    """Whether two files of one UID show the same; headers differ by the way that a file took."""
+    if first == second:
+        return True
+    one, other = (dcmread(BytesIO(data)) for data in (first, second))
+    if one.file_meta.TransferSyntaxUID != other.file_meta.TransferSyntaxUID:
+        return True  # packed in another way
+    return one.get("PixelData") == other.get("PixelData")
 
 
 def has(received: Received) -> bool:
@@ -141,9 +151,15 @@ def studies() -> list[str]:
     return sorted(path.name for path in root.iterdir() if _STUDY.fullmatch(path.name))
 
 
-def remove(study: str) -> None:
-    """Removes a study's files."""
-    shutil.rmtree(_folder(study), ignore_errors=True)
+def set_aside(study: str) -> Path | None:
+    """Takes a study's folder out of the inbox, to be removed; None where there is none.
+
+    From then on new files of the study make a new folder.
+    """
+    folder = _folder(study)
+    if not folder.is_dir():
+        return None
+    return folder.rename(folder.with_name(f".removed-{secrets.token_hex(8)}"))
 
 
 def _path(received: Received) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -98,7 +99,8 @@ def judge(entry: worklist.Entry, models: Mapping[str, ReleasedModel]) -> None:
     """Reads one study of the worklist with the models, and keeps what they say."""
     began = time.monotonic()
     try:
-        study = read_study(inbox.files(entry.study))
+        files = inbox.files(entry.study)
+        study = read_study(files)
         cache = SeriesCache()
         prediction = predict_study(study, models, cache=cache)
         result = _result(prediction)
@@ -114,9 +116,17 @@ def judge(entry: worklist.Entry, models: Mapping[str, ReleasedModel]) -> None:
         prediction, result = None, _failed(f"Its files cannot be read ({error.strerror}).")
     except HemodetectError as error:
         prediction, result = None, _failed(str(error))
-    except Exception:
-        log.exception("%s", entry.study)
+    except Exception as error:  # noqa: BLE001  one study must not end the process
+        # Its message may quote a header.
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        log.error(
+            "%s: %s at %s:%s", entry.study, type(error).__name__, place.filename, place.lineno
+        )
         prediction, result = None, _failed("The models failed on this study; the log has more.")
+    if inbox.count(entry.study) != entry.files and result["state"] == "judged":
+        # Images came in the meantime; `settle` takes it up when no more come.
+        _patiently(lambda: worklist.arriving(entry.study, entry.source))
+        return
     kept = _patiently(lambda: worklist.judged(entry.study, result))
     seconds = time.monotonic() - began
     log.info("%s: %s after %.1f s", entry.study, result["state"] if kept else "new files", seconds)
@@ -179,8 +189,8 @@ def _send(
             OriginalIdentity.of(original),
         )
         queue_results(study, files, SENDER)
-    except (HemodetectError, OSError) as error:
-        log.error("%s: its results were not queued: %s", study, error)
+    except Exception as error:  # noqa: BLE001  the study is judged; the results can be sent from Read
+        log.error("%s: its results were not queued: %s", study, type(error).__name__)
 
 
 class _Models:

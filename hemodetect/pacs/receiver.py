@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
 from pynetdicom.events import Event
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     CTImageStorage,
     EnhancedCTImageStorage,
     LegacyConvertedEnhancedCTImageStorage,
-    SecondaryCaptureImageStorage,
     Verification,
 )
 
@@ -42,8 +42,10 @@ _IMAGES = (
     CTImageStorage,
     EnhancedCTImageStorage,
     LegacyConvertedEnhancedCTImageStorage,
-    SecondaryCaptureImageStorage,
 )
+"""No secondary captures: a PACS that forwards what it gets would send our own heat maps back."""
+_SYNTAXES = [one for one in ALL_TRANSFER_SYNTAXES if one != DeflatedExplicitVRLittleEndian]
+"""Deflated headers may inflate without a limit."""
 _MOST_ASSOCIATIONS = 20
 _SILENT_SECONDS = 60
 
@@ -96,7 +98,7 @@ class Receiver:
         entity.maximum_associations = _MOST_ASSOCIATIONS
         entity.network_timeout = entity.dimse_timeout = _SILENT_SECONDS
         for image in _IMAGES:
-            entity.add_supported_context(image, ALL_TRANSFER_SYNTAXES)
+            entity.add_supported_context(image, _SYNTAXES)
         entity.add_supported_context(Verification)
         port = self._settings.receive_port
         try:
@@ -152,39 +154,48 @@ class Receiver:
         return status
 
     def _kept(self, event: Event, association: _Association) -> int:
-        data = event.encoded_dataset()
-        if len(data) > self._settings.max_file_bytes:
-            return OUT_OF_RESOURCES
-        received = inbox.described(data)
         request: Any = event.request
+        if request.DataSet.getbuffer().nbytes > self._settings.max_file_bytes:
+            return OUT_OF_RESOURCES
+        data = event.encoded_dataset()
+        received = inbox.described(data)
         stated = (str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID))
         if (received.image_class, received.instance) != stated:
             return CLASS_DOES_NOT_MATCH
         study = received.study
-        with self._lock:
-            count, size = self._sizes.get(study) or inbox.size(study)
-            if (
-                count >= self._settings.max_files
-                or size + len(data) > self._settings.max_study_bytes
-            ):
-                log.error(
-                    "%s has %d files of %.0f MiB, as many as a study may have",
-                    study, count, size / MIB,
-                )  # fmt: skip
+        is_new = not inbox.has(received)
+        if is_new:
+            if not self._has_room(study, len(data)):
                 return OUT_OF_RESOURCES
-            is_new = not inbox.has(received)
-            if is_new:
-                # Two associations that bring the same image count it twice; that is refused too early.
-                self._sizes[study] = count + 1, size + len(data)
             # Before the file: were the program to stop in between, a row without files does no harm.
-            if study not in association.announced and is_new:
-                worklist.arriving(study, association.sender)
-                association.announced.add(study)
-        if inbox.store(received, data):
-            association.new[study] += 1
-        else:
+            self._announce(study, association)
+        if not inbox.store(received, data):
             association.known[study] += 1
+            return SUCCESS
+        if not is_new:  # a damaged file was replaced: the models read the study again
+            self._announce(study, association)
+        association.new[study] += 1
+        with self._lock:
+            count, size = self._sizes.get(study, (0, 0))
+            self._sizes[study] = count + 1, size + len(data)
         return SUCCESS
+
+    def _announce(self, study: str, association: _Association) -> None:
+        if study not in association.announced:
+            worklist.arriving(study, association.sender)
+            association.announced.add(study)
+
+    def _has_room(self, study: str, more: int) -> bool:
+        with self._lock:
+            if study not in self._sizes:
+                self._sizes[study] = inbox.size(study)
+            count, size = self._sizes[study]
+        if count < self._settings.max_files and size + more <= self._settings.max_study_bytes:
+            return True
+        log.error(
+            "%s has %d files of %.0f MiB, as many as a study may have", study, count, size / MIB
+        )
+        return False
 
     def _released(self, event: Event) -> None:
         self._ended(event, whole=True)
@@ -209,7 +220,9 @@ class Receiver:
             }
             try:
                 audit_trail.record(association.sender, "receive", study, detail)
-                if whole and association.new[study] and study not in still_coming:
+                # What was refused is sent again, mostly; `settle` waits for it.
+                is_complete = whole and not association.refused and study not in still_coming
+                if is_complete and association.new[study]:
                     worklist.complete(study)
             except HemodetectError as error:
                 log.error("%s: %s", study, error)  # `settle` takes it up
@@ -240,10 +253,21 @@ def _is_allowed(allowed: tuple[tuple[str, str], ...], title: str, address: str) 
     return any(name in ("*", title) and (not place or place == address) for name, place in allowed)
 
 
+class _LateHandshake(ssl.SSLContext):
+    """Shakes hands in the association's own thread, with the first bytes that are read.
+
+    pynetdicom would do it where it accepts connections; one that says nothing would stop all others.
+    """
+
+    def wrap_socket(self, *arguments: Any, **options: Any) -> ssl.SSLSocket:
+        """See `ssl`."""
+        return super().wrap_socket(*arguments, **options | {"do_handshake_on_connect": False})
+
+
 def _tls(current: Settings) -> ssl.SSLContext | None:
     if not current.receive_certificate:
         return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = _LateHandshake(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         context.load_cert_chain(current.receive_certificate, current.receive_key or None)

@@ -15,21 +15,27 @@ from pynetdicom.association import Association
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from hemodetect.errors import SettingError
-from hemodetect.pacs.dicomweb import Pacs, PacsError, Unreachable
+from hemodetect.pacs.dicomweb import (
+    TAKEN,
+    Pacs,
+    PacsError,
+    Refused,
+    Unreachable,
+    has_no_room,
+)
 from hemodetect.settings import settings
 
 DICOMWEB = "dicomweb"
 _PEER = re.compile(r"(?P<title>[^@]{1,16})@(?P<address>.+):(?P<port>\d{1,5})")
 _SECONDS = 30
-_WARNINGS = (0xB000, 0xB006, 0xB007, 0x0111)  # stored all the same, or there already
 
 
 def send(files: Mapping[str, bytes]) -> None:
     """Sends all files; raises where one was not taken.
 
     Raises:
-        Unreachable: the PACS does not answer, or has no room; it may later.
-        PacsError: it refuses a file.
+        Refused: the PACS will not take a file.
+        PacsError: it does not take them now: it does not answer, has no room, or does not let us in.
         SettingError: `send_to` names no PACS.
     """
     peer = _peer()
@@ -42,6 +48,8 @@ def send(files: Mapping[str, bytes]) -> None:
         try:
             for data_set in data_sets:
                 _check(association.send_c_store(data_set).get("Status"), peer.title)
+        except RuntimeError as error:  # it broke off
+            raise Unreachable(f"{peer.title} broke off.") from error
         except ValueError as error:  # no accepted presentation context
             raise PacsError(
                 f"{peer.title} takes no structured reports or secondary captures; allow them there."
@@ -100,11 +108,9 @@ def _association(peer: _Peer, classes: Collection[str]) -> Iterator[Association]
 
 
 def _check(status: int | None, title: str) -> None:
-    if status is None or status & 0xFF00 == 0xA700:
-        raise Unreachable(
-            f"{title} broke off, or has no room."
-            if status is None
-            else f"{title} has no room for results now (status {status:04X}H)."
-        )
-    if status and status not in _WARNINGS:
-        raise PacsError(f"{title} refused a result (status {status:04X}H).")
+    if status is None:
+        raise Unreachable(f"{title} broke off.")
+    if has_no_room(status):
+        raise Unreachable(f"{title} has no room for results now (status {status:04X}H).")
+    if status not in TAKEN:
+        raise Refused(f"{title} refused a result (status {status:04X}H).")

@@ -7,6 +7,7 @@ to arriving, whatever was going on.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
@@ -18,7 +19,7 @@ from hemodetect.errors import HemodetectError
 from hemodetect.pacs import inbox
 from hemodetect.settings import settings
 from hemodetect.storage import audit_trail
-from hemodetect.storage.database import metadata, reading, writing
+from hemodetect.storage.database import metadata, reading, stored_time, writing
 from hemodetect.storage.people import Person
 
 State = Literal["arriving", "waiting", "being judged", "judged", "stopped", "failed"]
@@ -189,23 +190,31 @@ def settle(now: datetime | None = None) -> int:
         DatabaseDown: the database cannot be written now.
     """
     moment, settled = now or datetime.now(UTC), 0
+    folders = inbox.studies()  # before the rows: each has its row before its folder
     known = {one.study: one for one in entries()}
-    for study in set(inbox.studies()) - set(known):
+    for study in set(folders) - set(known):
         with writing() as connection:
             _add(connection, study, "not known", inbox.last_arrival(study) or moment)
-    quiet = timedelta(seconds=settings().quiet_seconds)
     for one in known.values():
-        if one.state != "arriving" and inbox.count(one.study) <= one.files:
-            continue
-        last = max(filter(None, (inbox.last_arrival(one.study), one.heard)))
-        if moment - last < quiet:
-            continue
-        if inbox.count(one.study):
-            complete(one.study, last)
-            settled += 1
-        else:  # every file was refused
-            _remove_row(one.study, ("arriving",))
+        try:
+            settled += _settled(one, moment)
+        except OSError:
+            continue  # its files went while they were looked at
     return settled
+
+
+def _settled(one: Entry, moment: datetime) -> bool:
+    count = inbox.count(one.study)
+    if one.state != "arriving" and count <= one.files:
+        return False
+    last = max(filter(None, (inbox.last_arrival(one.study), one.heard)))
+    if moment - last < timedelta(seconds=settings().quiet_seconds):
+        return False
+    if count:
+        complete(one.study, last)
+        return True
+    _remove_row(one.study, moment, ("arriving",))  # every file was refused
+    return False
 
 
 def next_to_judge(now: datetime | None = None) -> Entry | None:
@@ -301,17 +310,35 @@ def give_back(study: str, who: Person) -> None:
         )
 
 
-def finish(study: str, who: Person) -> None:
-    """A person has read a study; entered in the audit trail. Raises as `take`."""
+def finish(study: str, who: Person, files: int) -> None:
+    """A person has read a study; entered in the audit trail.
+
+    Args:
+        study: its pseudonym.
+        who: has taken it.
+        files: number of files that the person saw.
+
+    Raises:
+        WorklistError: it is gone, another person has it, or new images came.
+        NotAllowed: the person may not read.
+        DatabaseDown: the database cannot be written now.
+    """
     who.require("reader")
     with writing() as connection:
-        changed = connection.execute(
+        row = connection.execute(sql.select(_rows).where(_rows.c.study == study)).mappings().first()
+        if row is None:
+            raise WorklistError("The study is not in the worklist any more.")
+        if row["taken_by"] != who.name:
+            raise WorklistError(
+                f"{row['taken_by'] or 'Nobody'} has this study; open it again from the worklist."
+            )
+        if row["files"] != files or row["state"] == "arriving":
+            raise WorklistError("New images of this study came; open it again from the worklist.")
+        connection.execute(
             sql.update(_rows)
             .where(_rows.c.study == study)
             .values(done=datetime.now(UTC), done_by=who.name, taken_by="", taken=None)
         )
-        if not changed.rowcount:
-            raise WorklistError("The study is not in the worklist any more.")
         audit_trail.record(who.name, "finish", study, connection=connection)
 
 
@@ -326,9 +353,7 @@ def sweep(now: datetime | None = None) -> int:
     for one in entries():
         if one.heard < expired and one.is_ended:
             audit_trail.record("hemodetect", "sweep", one.study)
-            if _remove_row(one.study, ("judged", "stopped", "failed")):
-                inbox.remove(one.study)
-                removed += 1
+            removed += _remove_row(one.study, expired, ("judged", "stopped", "failed"))
     return removed
 
 
@@ -355,16 +380,20 @@ def _change(study: str, only_from: tuple[State, ...], **values: Any) -> bool:
         return connection.execute(query.values(**values)).rowcount == 1
 
 
-def _remove_row(study: str, only_from: tuple[State, ...]) -> bool:
+def _remove_row(study: str, heard_before: datetime, only_from: tuple[State, ...]) -> bool:
+    """Removes a study with its files, unless new ones came meanwhile."""
     with writing() as connection:
-        query = sql.delete(_rows).where(_rows.c.study == study, _rows.c.state.in_(only_from))
-        return connection.execute(query).rowcount == 1
+        query = sql.delete(_rows).where(
+            _rows.c.study == study, _rows.c.state.in_(only_from), _rows.c.heard <= heard_before
+        )
+        if not connection.execute(query).rowcount:
+            return False
+        folder = inbox.set_aside(study)  # while nobody else can announce new files
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
+    return True
 
 
 def _entry(row: Mapping[Any, Any]) -> Entry:
-    values = dict(row)
-    for name, value in values.items():
-        if isinstance(value, datetime) and value.tzinfo is None:  # SQLite keeps no zone
-            values[name] = value.replace(tzinfo=UTC)
-    values["cautions"] = tuple(values["cautions"])
-    return Entry(**{field.name: values[field.name] for field in fields(Entry)})
+    values = {field.name: stored_time(row[field.name]) for field in fields(Entry)}
+    return Entry(**values | {"cautions": tuple(values["cautions"])})

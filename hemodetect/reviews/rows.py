@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sql
@@ -18,6 +17,7 @@ from hemodetect.reviews.session import (
     Skip,
 )
 from hemodetect.reviews.sources import from_json
+from hemodetect.storage.database import stored_time
 
 
 def stored_session(connection: sql.Connection, session_id: str) -> ReviewSession:
@@ -34,7 +34,7 @@ def stored_session(connection: sql.Connection, session_id: str) -> ReviewSession
         title=row.title,
         mode=row.mode,
         seed=row.seed,
-        created=_aware(row.created),
+        created=stored_time(row.created),
         created_by=row.created_by,
         readers=tuple(connection.scalars(names.order_by(tables.readers.c.place))),
         studies=tuple(
@@ -61,7 +61,7 @@ def stored_reads(connection: sql.Connection, session_id: str) -> list[Read]:
                 _mark(row.mark),
             ),
             seconds=row.seconds,
-            at=_aware(row.at),
+            at=stored_time(row.at),
             bundles=tuple(row.bundles),
         )
         for row in connection.execute(query.order_by(tables.reads.c.id))
@@ -79,7 +79,7 @@ def stored_skips(connection: sql.Connection, session_id: str) -> list[Skip]:
     """All skipped studies of a session, by time."""
     query = sql.select(tables.skips).where(tables.skips.c.session == session_id)
     return [
-        Skip(row.study, row.reader, row.reason, _aware(row.at))
+        Skip(row.study, row.reader, row.reason, stored_time(row.at))
         for row in connection.execute(query.order_by(tables.skips.c.at))
     ]
 
@@ -89,8 +89,3 @@ def stored_versions(connection: sql.Connection, session_id: str, study: int) -> 
     columns = tables.model_reads.c
     query = sql.select(columns.version).where(columns.session == session_id, columns.study == study)
     return list(connection.scalars(query.order_by(columns.family)))
-
-
-def _aware(time: datetime) -> datetime:
-    """The time with its time zone, which SQLite does not store."""
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time

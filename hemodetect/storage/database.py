@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import fcntl
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sql
 
@@ -67,6 +69,13 @@ def writing() -> Iterator[sql.Connection]:
                 sql.text("select pg_advisory_xact_lock(:n)"), {"n": _LOCK_NUMBER + 1}
             )
         yield connection
+
+
+def stored_time(value: Any) -> Any:
+    """A value as stored; a time with its zone, UTC, which SQLite does not keep."""
+    if isinstance(value, datetime) and value.tzinfo is None:
+        return value.replace(tzinfo=UTC)
+    return value
 
 
 @contextlib.contextmanager

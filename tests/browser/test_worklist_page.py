@@ -124,7 +124,7 @@ def _send_back(page: Page, orthanc: Orthanc, patient: str) -> None:
 def test_a_sent_study_rises_to_the_top_is_read_and_its_report_goes_back(
     page: Page, variables: dict[str, str], orthanc: Orthanc, tmp_path: Path
 ) -> None:
-    quiet = patient_files(small_phantom(seed=7), patient="quiet-2")
+    quiet = patient_files(small_phantom(seed=2), patient="quiet-2")
     bleeding = patient_files(small_phantom((Bleed("intraparenchymal", 60),)), patient="loud-2")
     _send(quiet, tmp_path / "quiet", variables)
     _send(bleeding, tmp_path / "loud", variables)
@@ -153,6 +153,7 @@ def _percent(row: str) -> int:
     return int(re.search(r"(\d+)%", row).group(1))
 
 
+@pytest.mark.long
 def test_a_study_is_searched_in_the_pacs_read_and_its_report_goes_back(
     page: Page, hospital: str, orthanc: Orthanc
 ) -> None:
@@ -175,10 +176,11 @@ def test_a_study_is_searched_in_the_pacs_read_and_its_report_goes_back(
     _send_back(page, orthanc, patient)
 
 
+@pytest.mark.long
 def test_two_people_see_who_has_a_study(
     page: Page, browser: Browser, hospital: str, variables: dict[str, str], tmp_path: Path
 ) -> None:
-    _send(patient_files(small_phantom(seed=9), patient="both-2"), tmp_path / "both", variables)
+    _send(patient_files(small_phantom(seed=1), patient="both-2"), tmp_path / "both", variables)
     page.get_by_text(re.compile(r"\d of 5 call")).first.wait_for()
     page.get_by_role("button", name="Open").first.click()
     page.locator('[data-testid="slice-viewer"][data-shown]').wait_for()

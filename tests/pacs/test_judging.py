@@ -13,6 +13,7 @@ from pydicom import dcmread
 
 from hemodetect.pacs import deliveries, inbox, judging, worklist
 from hemodetect.pacs.deliveries import deliver_due, queue_results
+from hemodetect.pacs.dicomweb import PacsError, Refused
 from hemodetect.phantom.head import Bleed
 from hemodetect.registry.releases import ReleasedModel, load_releases
 from hemodetect.settings import settings
@@ -179,11 +180,9 @@ def test_a_pacs_that_is_down_gets_it_later_in_order(
 def test_what_the_pacs_refuses_for_good_does_not_hold_up_the_others(
     state: pytest.MonkeyPatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hemodetect.pacs.dicomweb import PacsError
-
     def refuse_first(files: Mapping[str, bytes]) -> None:
         if "0.dcm" in files:
-            raise PacsError("The PACS refuses it.")
+            raise Refused("The PACS refuses it.")
 
     change(state, send_to="PACS@127.0.0.1:9")
     for n in range(2):
@@ -192,6 +191,24 @@ def test_what_the_pacs_refuses_for_good_does_not_hold_up_the_others(
     assert deliver_due() == 1
     assert [d.state for d in deliveries.deliveries()] == ["sent", "refused"]
     assert deliveries.deliveries()[1].reason == "The PACS refuses it."
+
+
+@pytest.mark.parametrize("error", [PacsError("HTTP 401"), RuntimeError("aborted"), ValueError("x")])
+def test_what_may_pass_costs_no_result(
+    state: pytest.MonkeyPatch, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(files: Mapping[str, bytes]) -> None:
+        raise error
+
+    change(state, send_to="PACS@127.0.0.1:9")
+    for n in range(2):
+        queue_results("study-0123456789", _result(b"%d" % n), "Anna")
+    monkeypatch.setattr(deliveries, "send", fail)
+    assert deliver_due() == 0
+    assert [d.state for d in deliveries.deliveries()] == ["waiting", "waiting"]
+    assert deliveries.deliveries()[1].reason
+    monkeypatch.setattr(deliveries, "send", lambda files: None)
+    assert deliver_due(datetime.now(UTC) + timedelta(minutes=1)) == 2
 
 
 def test_results_that_wait_are_encrypted(state: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ from pydicom.uid import (
     CTImageStorage,
     ExplicitVRLittleEndian,
     MRImageStorage,
+    SecondaryCaptureImageStorage,
     generate_uid,
 )
 from pynetdicom import AE
@@ -334,6 +335,39 @@ def _copied(source: socket.socket, target: socket.socket) -> None:
             target.sendall(data)
 
 
+def test_a_pacs_that_sends_our_own_heat_maps_back_is_not_listened_to(running: Receiver) -> None:
+    association = _association(running.port, classes=(SecondaryCaptureImageStorage,))
+    refused = [context.abstract_syntax for context in association.rejected_contexts]
+    assert refused == [SecondaryCaptureImageStorage]
+    association.release()
+
+
+def test_a_connection_that_says_nothing_stops_nobody_else(
+    state: pytest.MonkeyPatch, tmp_path: Path, files: dict[str, bytes]
+) -> None:
+    _certificate(tmp_path, "server")
+    change(
+        state,
+        receive_certificate=str(tmp_path / "server.pem"),
+        receive_key=str(tmp_path / "server.key"),
+    )
+    one = Receiver()
+    one.start("127.0.0.1")
+    try:
+        with socket.create_connection(("127.0.0.1", one.port)):
+            context = ssl.create_default_context(cafile=str(tmp_path / "server.pem"))
+            entity = AE("SCANNER")
+            entity.acse_timeout = 10
+            entity.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
+            association = entity.associate(
+                "127.0.0.1", one.port, ae_title="HEMODETECT", tls_args=(context, "127.0.0.1")
+            )
+            assert association.is_established
+            association.release()
+    finally:
+        one.stop()
+
+
 def test_two_studies_at_once_stay_apart(running: Receiver) -> None:
     sets = [patient_files(small_phantom(slices=5, seed=n), patient=f"p{n}") for n in range(2)]
     threads = [threading.Thread(target=_sent, args=(running.port, _images(one))) for one in sets]
@@ -351,16 +385,8 @@ def test_two_studies_at_once_stay_apart(running: Receiver) -> None:
 def test_with_tls_who_shows_no_known_certificate_is_not_let_in(
     state: pytest.MonkeyPatch, tmp_path: Path, files: dict[str, bytes]
 ) -> None:
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("openssl is not installed")
-    for name in ("server", "client"):
-        subprocess.run(
-            [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-             "-keyout", tmp_path / f"{name}.key", "-out", tmp_path / f"{name}.pem",
-             "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1"],
-            check=True, capture_output=True,
-        )  # fmt: skip
+    _certificate(tmp_path, "server")
+    _certificate(tmp_path, "client")
     change(
         state,
         receive_certificate=str(tmp_path / "server.pem"),
@@ -383,6 +409,18 @@ def test_with_tls_who_shows_no_known_certificate_is_not_let_in(
         assert not _association(one.port).is_established  # in clear
     finally:
         one.stop()
+
+
+def _certificate(folder: Path, name: str) -> None:
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not installed")
+    subprocess.run(
+        [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+         "-keyout", folder / f"{name}.key", "-out", folder / f"{name}.pem",
+         "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1"],
+        check=True, capture_output=True,
+    )  # fmt: skip
 
 
 def test_a_certificate_that_cannot_be_read_is_named(state: pytest.MonkeyPatch) -> None:

@@ -141,7 +141,7 @@ def test_two_people_do_not_take_the_same_study_unseen(empty: pytest.MonkeyPatch)
 def test_a_read_study_says_who_read_it(empty: pytest.MonkeyPatch) -> None:
     _waiting()
     worklist.take(STUDY, ANNA)
-    worklist.finish(STUDY, ANNA)
+    worklist.finish(STUDY, ANNA, files=1)
     assert (_one().done_by, _one().taken_by) == ("Anna", "")
     assert audit_trail.entries()[-1].action == "finish"
 
@@ -156,7 +156,22 @@ def test_a_study_that_is_gone_cannot_be_taken(empty: pytest.MonkeyPatch) -> None
     with pytest.raises(WorklistError, match="not in the worklist"):
         worklist.take(STUDY, ANNA)
     with pytest.raises(WorklistError, match="not in the worklist"):
-        worklist.finish(STUDY, ANNA)
+        worklist.finish(STUDY, ANNA, files=1)
+
+
+def test_nobody_marks_as_read_what_another_has_or_what_they_have_not_seen(
+    empty: pytest.MonkeyPatch,
+) -> None:
+    _waiting()
+    worklist.take(STUDY, ANNA)
+    worklist.take(STUDY, BEN, from_other=True)
+    with pytest.raises(WorklistError, match="Ben has this study"):
+        worklist.finish(STUDY, ANNA, files=1)
+    _file(STUDY, "b")
+    worklist.complete(STUDY)
+    with pytest.raises(WorklistError, match="New images"):
+        worklist.finish(STUDY, BEN, files=1)
+    worklist.finish(STUDY, BEN, files=2)
 
 
 def test_expired_studies_go_with_their_files_and_others_stay(empty: pytest.MonkeyPatch) -> None:
@@ -169,6 +184,20 @@ def test_expired_studies_go_with_their_files_and_others_stay(empty: pytest.Monke
     assert [entry.study for entry in worklist.entries()] == [OTHER]
     assert inbox.studies() == [OTHER]
     assert audit_trail.entries()[-1].action == "sweep"
+
+
+def test_a_study_of_which_new_files_are_announced_is_not_swept(
+    empty: pytest.MonkeyPatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _waiting()
+    worklist.next_to_judge()
+    worklist.judged(STUDY, {"state": "judged", "score": 0.1})
+    listed = worklist.entries()
+    later = NOW + timedelta(days=settings().worklist_days + 1)
+    worklist.arriving(STUDY, "CT1", later)
+    monkeypatch.setattr(worklist, "entries", lambda: listed)  # read before the announcement
+    assert worklist.sweep(later) == 0
+    assert inbox.count(STUDY) == 1
 
 
 def _entry(study: str, **values: object) -> Entry:

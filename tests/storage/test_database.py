@@ -75,6 +75,7 @@ def test_reads_of_the_migration_before_are_kept() -> None:
     url = engine().url.render_as_string(hide_password=False)
     with engine().begin() as connection:
         for statement in (
+            "drop table worklist", "drop table deliveries",
             "drop table model_reads", "drop table review_skips", "drop table reads",
             "update alembic_version set version_num = '0001'", "drop table audit_trail",
             "drop table review_readers", "drop table review_studies", "drop table review_sessions",

@@ -95,7 +95,8 @@ def test_the_epoch_with_the_lowest_validation_loss_is_kept(tmp_path: Path) -> No
 def test_without_early_stopping_every_epoch_is_trained_and_the_last_one_kept(
     tmp_path: Path,
 ) -> None:
-    restless = replace(RECIPE, learning_rate=0.03, stop_patience=1)
+    # So slow that nothing becomes better: stopped after the second epoch.
+    restless = replace(RECIPE, learning_rate=1e-12, stop_patience=1)
     _, history = trained(tmp_path / "early", recipe=restless)
     assert len(history) < EPOCHS
     weights, history = trained(tmp_path / "whole", recipe=replace(restless, stop_patience=0))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ import sqlalchemy as sql
 
 from hemodetect.errors import HemodetectError
 from hemodetect.settings import settings
-from hemodetect.storage.database import metadata, reading, writing
+from hemodetect.storage.database import metadata, reading, stored_time, writing
 from hemodetect.training.plan import TrainingPlan
 
 State = Literal["queued", "running", "finished", "failed", "cancelled", "interrupted"]
@@ -155,7 +155,5 @@ def _job(row: Mapping[Any, Any]) -> Job:
     plan = TrainingPlan(**{_EARLIER_NAMES.get(key, key): v for key, v in stored_plan.items()})
     times = {}
     for name in ("created", "started", "ended", "heard"):
-        time = values.pop(name)
-        # SQLite keeps no zone.
-        times[name] = time.replace(tzinfo=UTC) if time is not None and time.tzinfo is None else time
+        times[name] = stored_time(values.pop(name))
     return Job(plan=plan, **times, **values)
