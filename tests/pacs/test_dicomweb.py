@@ -18,21 +18,23 @@ from hemodetect.imaging import read_study
 from hemodetect.pacs.dicomweb import MOST_STUDIES, Pacs, PacsError, StudyQuery, Unreachable
 from hemodetect.phantom.head import Bleed
 
+WEBNER = {"patient": "web-1", "name": "Wébner^Ida"}
+
 
 @pytest.fixture(scope="module")
 def study(orthanc: Orthanc) -> dict[str, bytes]:
     """A study of three series: thick slices, thin ones, and a localizer."""
     uid = "1.2.826.0.1.3680043.8.498.4711"
     thick = patient_files(
-        small_phantom((Bleed("epidural", 30),)), patient="web-1", name="Wébner^Ida",
+        small_phantom((Bleed("epidural", 30),)), **WEBNER,
         StudyInstanceUID=uid, SeriesInstanceUID=f"{uid}.1", SeriesNumber=1,
     )  # fmt: skip
     thin = patient_files(
-        small_phantom((Bleed("epidural", 30),), seed=1, slices=40, spacing_mm=3.0), patient="web-1", name="Wébner^Ida",
+        small_phantom((Bleed("epidural", 30),), seed=1, slices=40, spacing_mm=3.0), **WEBNER,
         StudyInstanceUID=uid, SeriesInstanceUID=f"{uid}.2", SeriesNumber=2,
     )  # fmt: skip
     localizer = patient_files(
-        small_phantom(slices=2, seed=2), patient="web-1", name="Wébner^Ida", StudyInstanceUID=uid,
+        small_phantom(slices=2, seed=2), **WEBNER, StudyInstanceUID=uid,
         SeriesInstanceUID=f"{uid}.3", SeriesNumber=3, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"],
     )  # fmt: skip
     files = {
