@@ -176,17 +176,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--full", action="store_true", help="also what needs image sets or hours")
     parser.add_argument("--only", nargs="+", choices=[promise.name for promise in PROMISES])
     options = parser.parse_args(arguments)
-    rows = []
-    for promise in PROMISES:
-        if options.only and promise.name not in options.only:
-            continue
-        rows.append(_row(promise, options.full or bool(options.only)))
-        print(f"{promise.name}: {rows[-1].verdict} ({rows[-1].seconds:.0f} s)", flush=True)
-        if rows[-1].outcome:
-            print(f"  {rows[-1].outcome.figure}", flush=True)
-    if not options.only:
-        DOCUMENT.write_text(_document(rows, options.full))
-        print(f"{DOCUMENT.relative_to(ROOT)} written")
+    chosen = [one for one in PROMISES if not options.only or one.name in options.only]
+    rows = [Row(promise, None, 0.0) for promise in chosen]
+    for number, promise in enumerate(chosen):
+        row = rows[number] = _row(promise, options.full or bool(options.only))
+        print(f"{promise.name}: {row.verdict} ({row.seconds:.0f} s)", flush=True)
+        if row.outcome:
+            print(f"  {row.outcome.figure}", flush=True)
+        if not options.only:  # after each: a run that is stopped leaves what it has found
+            DOCUMENT.write_text(_document(rows, options.full))
     return int(any(row.outcome is not None and not row.outcome.kept for row in rows))
 
 
@@ -224,7 +222,10 @@ def _document(rows: Sequence[Row], full: bool) -> str:
         "|---|---|---|---|---|---|",
     ]
     for row in rows:
-        figure = row.outcome.figure.replace("|", "/") if row.outcome else "only in the full version"
+        if row.outcome:
+            figure = row.outcome.figure.replace("|", "/")
+        else:
+            figure = "only in the full version" if row.promise.full_only else ""
         lines.append(
             f"| {row.promise.promise} | {row.promise.aim} | {figure} | {row.verdict} |"
             f" `{row.promise.command}` | {row.seconds:.0f} |"
