@@ -83,41 +83,17 @@ PROMISES = (
         "python -m prove --only files",
     ),
     Promise(
-        "mutants", "Damaged DICOM, JPEG, PNG, zip, NIfTI, `.skops` and `.keras` files",
-        "0 crashes, 0 hangs over 5 s, 0 code run (500 of each, full: 10,000)", hostile.mutants,
-        "python -m prove --only mutants",
-    ),
-    Promise(
-        "bombs", "Pictures and archives that grow to gigabytes",
-        "all refused, memory grows by less than 100 MB", hostile.bombs,
-        "python -m prove --only bombs",
-    ),
-    Promise(
         "identifiers", "Names, numbers, dates, UIDs and texts that name a patient",
         "0 found in exports, logs, database, trail, caches, saved and received studies",
         privacy.planted_identifiers, "python -m prove --only identifiers",
     ),
     Promise(
-        "sessions", "Twenty readers at once", "0 errors, 0 slices of another reader",
-        _sessions, "python benchmarks/twenty_readers.py", full_only=True,
-    ),
-    Promise(
-        "kills", "kill -9 of trainer, promotion, reads, receiver and models",
-        "nothing confirmed is lost, nothing counts as running that is not", _kills,
-        "pytest -m '' -k kill",
-    ),
-    Promise(
-        "disk", "Disk full, database gone", "a sentence, nothing half-written, goes on afterwards",
-        _without_disk_or_database, "pytest -m '' -k 'full_disk or without_the_database'",
-    ),
-    Promise(
-        "splits", "A person is on one side of a split",
-        "0 across folds; with shuffled labels AUROC 0.5 ± 0.1 (full)", _splits,
-        "pytest tests/dataset; python benchmarks/permuted_labels.py",
-    ),
-    Promise(
         "maps", "A heat map depends on the weights", "rank correlation below 0.3",
         models.randomised_maps, "python -m prove --only maps",
+    ),
+    Promise(
+        "licences", "Libraries that a hospital may use", "0 forbid it", models.licences,
+        "python -m prove --only licences",
     ),
     Promise(
         "check", "What is no head CT in a brain window is stopped, real heads are not",
@@ -125,17 +101,9 @@ PROMISES = (
         lambda full: run_tests("tests/inputcheck"), "pytest tests/inputcheck",
     ),
     Promise(
-        "seed", "The same seed twice gives the same model", "predictions within 1e-6",
-        models.same_seed, "python -m prove --only seed",
-    ),
-    Promise(
-        "backends", "TensorFlow and JAX agree", "probabilities within 1e-4",
-        lambda full: run_tests("tests/models/test_networks.py", chosen="jax"),
-        "pytest -k jax tests/models",
-    ),
-    Promise(
-        "speeds", "Speed and memory, as a ratio to a named alternative", "as each benchmark states",
-        _speeds, "python benchmarks/*.py", full_only=True,
+        "mutants", "Damaged DICOM, JPEG, PNG, zip, NIfTI, `.skops` and `.keras` files",
+        "0 crashes, 0 hangs over 5 s, 0 code run (500 of each, full: 10,000)", hostile.mutants,
+        "python -m prove --only mutants",
     ),
     Promise(
         "sign-in", "Without a session, with the wrong role, with another's cookie", "0 let in",
@@ -143,13 +111,45 @@ PROMISES = (
         "pytest tests/browser/test_sign_in.py tests/viewer/test_routes.py",
     ),
     Promise(
+        "backends", "TensorFlow and JAX agree", "probabilities within 1e-4",
+        lambda full: run_tests("tests/models/test_networks.py", chosen="jax"),
+        "pytest -k jax tests/models",
+    ),
+    Promise(
+        "splits", "A person is on one side of a split",
+        "0 across folds; with shuffled labels AUROC 0.5 ± 0.1 (full)", _splits,
+        "pytest tests/dataset; python benchmarks/permuted_labels.py",
+    ),
+    Promise(
+        "disk", "Disk full, database gone", "a sentence, nothing half-written, goes on afterwards",
+        _without_disk_or_database, "pytest -m '' -k 'full_disk or without_the_database'",
+    ),
+    Promise(
         "pacs", "A study goes from the scanner to the worklist and its report back to the PACS",
         "under the right patient, once", lambda full: run_tests("tests/browser/test_worklist_page.py"),
         "pytest -m '' tests/browser/test_worklist_page.py",
     ),
     Promise(
-        "licences", "Libraries that a hospital may use", "0 forbid it", models.licences,
-        "python -m prove --only licences",
+        "seed", "The same seed twice gives the same model", "predictions within 1e-6",
+        models.same_seed, "python -m prove --only seed",
+    ),
+    Promise(
+        "bombs", "Pictures and archives that grow to gigabytes",
+        "all refused, memory grows by less than 100 MB", hostile.bombs,
+        "python -m prove --only bombs",
+    ),
+    Promise(
+        "kills", "kill -9 of trainer, promotion, reads, receiver and models",
+        "nothing confirmed is lost, nothing counts as running that is not", _kills,
+        "pytest -m '' -k kill",
+    ),
+    Promise(
+        "sessions", "Twenty readers at once", "0 errors, 0 slices of another reader",
+        _sessions, "python benchmarks/twenty_readers.py", full_only=True,
+    ),
+    Promise(
+        "speeds", "Speed and memory, as a ratio to a named alternative", "as each benchmark states",
+        _speeds, "python benchmarks/*.py", full_only=True,
     ),
 )  # fmt: skip
 

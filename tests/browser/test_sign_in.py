@@ -78,7 +78,7 @@ def test_people_see_the_pages_of_their_roles_and_strangers_see_none(browser, app
         assert menu(stranger) == []
 
     rita = signed_in(browser, app, "rita@clinic.example")
-    assert menu(rita) == ["Read", "Review", "Compare"]
+    assert menu(rita) == ["Read", "Worklist", "Review", "Compare"]
     rita.goto(f"{app}/review")
     rita.get_by_text("No session yet").wait_for()
     rita.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
@@ -91,7 +91,7 @@ def test_people_see_the_pages_of_their_roles_and_strangers_see_none(browser, app
     assert menu(rita) == []
 
     lena = signed_in(browser, app, "lena@clinic.example")
-    assert menu(lena) == ["Read", "Review", "Compare"]
+    assert menu(lena) == ["Read", "Worklist", "Review", "Compare"]
     lena.goto(f"{app}/review")
     lena.get_by_text("New session").first.wait_for()
     tom = signed_in(browser, app, "tom@clinic.example")
