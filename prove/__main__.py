@@ -46,7 +46,7 @@ def _kills(full: bool) -> Outcome:
 def _without_disk_or_database(full: bool) -> Outcome:
     return run_tests(
         "tests/training/jobs", "tests/pacs", "tests/storage", "tests/registry", "tests/cli",
-        chosen="full_disk or without_the_database or database_that_does_not or no_room",
+        chosen="full_disk or without_the_database",
     )  # fmt: skip
 
 

@@ -78,14 +78,6 @@ def benchmark(script: str, *arguments: str, last_lines: int = 1) -> tuple[str, i
     return "; ".join(lines[-last_lines:]) or "no output", done.returncode
 
 
-def benchmark_outcome(
-    script: str, *arguments: str, kept: Callable[[str], bool], last_lines: int = 1
-) -> Outcome:
-    """Runs a benchmark that says its verdict in what it prints."""
-    figure, status = benchmark(script, *arguments, last_lines=last_lines)
-    return Outcome(figure, status == 0 and kept(figure))
-
-
 def together(outcomes: Sequence[Outcome]) -> Outcome:
     """All of several checks."""
     return Outcome("; ".join(o.figure for o in outcomes), all(o.kept for o in outcomes))

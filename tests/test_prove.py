@@ -87,7 +87,7 @@ def test_memory_that_grows_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_code_that_ran_is_seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     ran = tmp_path / "ran"
-    monkeypatch.setattr(hostile, "_CODE_RAN", ran)
+    monkeypatch.setattr(hostile, "CODE_RAN", ran)
     monkeypatch.setitem(hostile.OPENERS, "study", lambda data: ran.touch())
     (opened,) = hostile._open_all([("a", "study", b"x")], False)
     assert opened.result == "code ran"

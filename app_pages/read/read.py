@@ -24,9 +24,9 @@ from app_pages.common.example import example_files
 from app_pages.common.exports import export_button
 from app_pages.common.loaded_models import has_published_models
 from app_pages.common.opening import Origin, close_study
+from app_pages.common.sign_in import acting_person
 from app_pages.common.slice_viewer import preload_viewer, viewer
 from app_pages.common.study_files import arrived_files, choose_study_files, forget_files
-from app_pages.read.pacs_search import pacs_search
 from app_pages.read.sending import done_button, send_button
 from hemodetect.errors import HemodetectError
 from hemodetect.imaging import UploadedFile, read_study
@@ -36,6 +36,7 @@ from hemodetect.reports.predictions import prediction_csv
 from hemodetect.reports.study_pdf import study_pdf
 from hemodetect.reports.study_pictures import slice_pictures
 from hemodetect.reports.words import series_sentences, trained_on_sentence
+from hemodetect.settings import settings
 
 
 def _open_page(refused: str | None) -> None:
@@ -54,7 +55,10 @@ def _open_page(refused: str | None) -> None:
     preload_viewer()
     st.button("Open the example", icon=":material/science:", key="read_example")
     st.caption("The example is a synthetic phantom with a 30 ml bleed, not a patient.")
-    pacs_search()
+    if settings().dicomweb_url and "reader" in acting_person().roles:
+        from app_pages.read.pacs_search import pacs_search  # its libraries load in half a second
+
+        pacs_search()
 
 
 def _open(files: list[UploadedFile]) -> str | None:

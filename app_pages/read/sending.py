@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import streamlit as st
 
 from app_pages.common.answers import Answers
@@ -11,21 +9,13 @@ from app_pages.common.sign_in import acting_person
 from app_pages.common.text import counted
 from hemodetect.errors import HemodetectError
 from hemodetect.pacs import worklist
-from hemodetect.pacs.deliveries import deliveries, queue_results
+from hemodetect.pacs.deliveries import deliveries
+from hemodetect.pacs.results import send_back
 from hemodetect.pacs.sealed import unseal
-from hemodetect.reports.dicom_identity import OriginalIdentity
-from hemodetect.reports.dicom_results import dicom_results
-from hemodetect.reports.study_pictures import slice_pictures
 from hemodetect.settings import settings
 
 ORIGINAL = "session"
 """What one of the study's files is sealed for, in the session: it says whose the results are."""
-_WORDS = {
-    "being written": "being written",
-    "waiting": "waiting to be sent",
-    "sent": "sent",
-    "refused": "refused",
-}
 
 
 def send_button(found: Answers) -> None:
@@ -44,7 +34,7 @@ def send_button(found: Answers) -> None:
     if earlier:
         reason = f": {earlier[0].reason}" if earlier[0].reason else "."
         st.caption(
-            f"Results of this study: {_WORDS[earlier[0].state]}, asked for by {earlier[0].who}{reason}"
+            f"Results of this study: {earlier[0].state}, asked for by {earlier[0].who}{reason}"
         )
     sure = st.checkbox(
         "Under the patient's own name",
@@ -80,17 +70,10 @@ def done_button() -> None:
 
 
 def _send(found: Answers) -> None:
-    identity = OriginalIdentity.of(unseal(st.session_state["read_sealed"], ORIGINAL))
-    files = dicom_results(
-        found.prediction,
-        slice_pictures(found.prediction, found.grad_cam),
-        None,
-        datetime.now(UTC),
-        identity,
-    )
-    queue_results(found.prediction.study.id, files, acting_person().name)
+    original = unseal(st.session_state["read_sealed"], ORIGINAL)
+    count = send_back(found.prediction, found.grad_cam, original, acting_person().name)
     st.success(
-        f"{counted(len(files), 'result')} will be sent. `hemodetect judge` sends them, now or when the"
+        f"{counted(count, 'result')} will be sent. `hemodetect judge` sends them, now or when the"
         " PACS answers again.",
         icon=":material/schedule_send:",
     )

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from hemodetect.cli.options import Subparsers, command
 from hemodetect.errors import HemodetectError
@@ -258,14 +259,15 @@ def _pacs() -> Finding:
     from hemodetect.pacs.dicomweb import Pacs
     from hemodetect.settings import settings
 
-    url = settings().dicomweb_url
-    if not url:
+    if not settings().dicomweb_url:
         return Finding("PACS", "none (HEMODETECT_DICOMWEB_URL is empty)")
+    # The address may hold a password.
+    host = urlsplit(settings().dicomweb_url).hostname or "an address that is none"
     try:
         Pacs().ask()
     except HemodetectError as error:
-        return Finding("PACS", url, str(error))
-    return Finding("PACS", f"answers at {url}")
+        return Finding("PACS", host, str(error))
+    return Finding("PACS", f"answers at {host}")
 
 
 def _results() -> Finding:

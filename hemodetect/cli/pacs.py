@@ -77,9 +77,6 @@ def _log() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr, force=True
     )
-    # They write names and numbers of what they send and receive.
-    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)
-    logging.getLogger("dicomweb_client").setLevel(logging.CRITICAL + 1)
 
 
 def _until_stopped() -> Event:

@@ -46,7 +46,7 @@ def hounsfield(stored: np.ndarray, header: Header, frame: FrameHeader) -> np.nda
     padded = _padded(stored, header, slope, intercept)
     stored = within_bits(stored, header)
     if slope == 1 and intercept.is_integer() and abs(intercept) <= _GREATEST_HU:
-        # The usual case, in an eighth of the time.
+        # The usual case, in a third of the time.
         lowest, highest = int(stored.min()) + int(intercept), int(stored.max()) + int(intercept)
         if _INT16.min <= lowest and highest <= _INT16.max:
             shifted = stored.astype(np.int32) + np.int32(intercept)

@@ -9,7 +9,7 @@ delivery that was cut off is sent again with the same UIDs, which a PACS keeps o
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,13 +18,14 @@ from typing import Any, Literal
 import sqlalchemy as sql
 
 from hemodetect.errors import HemodetectError
-from hemodetect.pacs.dicomweb import Refused
+from hemodetect.pacs.outcomes import Refused
 from hemodetect.pacs.sealed import SealBroken, read_sealed, write_sealed
-from hemodetect.pacs.sending import send
 from hemodetect.settings import settings
 from hemodetect.storage import audit_trail
 from hemodetect.storage.database import DatabaseDown, metadata, reading, stored_time, writing
 
+Send = Callable[[Mapping[str, bytes]], None]
+"""Sends files by name; raises `Refused` where the PACS will never take them, else any error."""
 State = Literal["being written", "waiting", "sent", "refused"]
 _SUFFIX = ".sealed"
 CUT_OFF = "They were not written whole; send them again."
@@ -115,10 +116,14 @@ def queue_results(study: str, files: Mapping[str, bytes], who: str) -> int:
     return number
 
 
-def deliver_due(now: datetime | None = None) -> int:
+def deliver_due(send: Send, now: datetime | None = None) -> int:
     """Sends what is due, oldest first, until one cannot be sent now; returns how many were.
 
     Only one process may call this. Raises `DatabaseDown`.
+
+    Args:
+        send: `hemodetect.pacs.sending.send`.
+        now: UTC.
     """
     sent = 0
     _end_cut_off()

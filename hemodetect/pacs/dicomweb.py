@@ -22,33 +22,13 @@ from hemodetect.errors import HemodetectError, UnreadableFile
 from hemodetect.imaging import UploadedFile
 from hemodetect.imaging.headers import Header, header_of
 from hemodetect.imaging.whole_series import reading_rank
+from hemodetect.pacs.outcomes import PacsError, Refused, Unreachable, check_taken
 from hemodetect.settings import MIB, Settings, settings
 
 MOST_STUDIES = 100
 """Studies of one search that are shown."""
 _SECONDS = (10, 60)  # to connect, and between two pieces of an answer
 _ORIGINAL = (("application/dicom", "*"),)  # compressed as the PACS has it
-
-
-TAKEN = (0x0000, 0x0111, 0xB000, 0xB006, 0xB007)
-"""Status of an object that is stored, or is there already (PS3.4, B.2.3)."""
-
-
-def has_no_room(status: int) -> bool:
-    """Whether the status says that the PACS is out of resources."""
-    return status & 0xFF00 == 0xA700
-
-
-class PacsError(HemodetectError):
-    """The PACS cannot be reached, refuses, or answers something else than DICOMweb."""
-
-
-class Unreachable(PacsError):
-    """It may well answer later."""
-
-
-class Refused(PacsError):
-    """It will not take a result, however often it is asked."""
 
 
 @dataclass(frozen=True)
@@ -225,17 +205,9 @@ class Pacs:
         """
         with _errors():
             answer = self._client.store_instances([dcmread(BytesIO(f)) for f in files.values()])
-        failed = [
-            int(item.get("FailureReason") or 0) for item in answer.get("FailedSOPSequence", [])
-        ]
-        failed = [status for status in failed if status not in TAKEN]
-        if any(has_no_room(status) for status in failed):
-            raise Unreachable("The PACS has no room for results now.")
-        if failed:
-            raise Refused(
-                f"The PACS refused {len(failed)} of {len(files)} results (status {failed[0]:04X}H)."
-            )
-        if not answer.get("ReferencedSOPSequence") and not answer.get("FailedSOPSequence"):
+        failed = answer.get("FailedSOPSequence", [])
+        check_taken([int(item.get("FailureReason") or 0) for item in failed], "The PACS")
+        if not failed and not answer.get("ReferencedSOPSequence"):
             raise PacsError("The PACS does not say that it took the results; it is asked again.")
 
     def ask(self) -> None:

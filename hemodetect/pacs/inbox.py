@@ -17,7 +17,6 @@ from io import BytesIO
 from pathlib import Path
 
 from pydicom import dcmread
-from pydicom.dataset import Dataset
 
 from hemodetect.errors import UnreadableFile
 from hemodetect.imaging import UploadedFile
@@ -53,16 +52,9 @@ def described(data: bytes) -> Received:
     """What a DICOM file says of itself; raises `UnreadableFile` where it lacks its identifiers."""
     try:
         header = dcmread(BytesIO(data), stop_before_pixels=True, specific_tags=_TAGS)
-        return received_from(header)
-    except UnreadableFile:
-        raise
+        values = {tag: str(header.get(tag) or "").strip() for tag in _TAGS}
     except Exception:  # noqa: BLE001  a parser raises any error on damaged bytes, and quotes them
         raise UnreadableFile("The DICOM file is damaged; send it again.") from None
-
-
-def received_from(header: Dataset) -> Received:
-    """The same of a header; raises `UnreadableFile`."""
-    values = {tag: str(header.get(tag) or "").strip() for tag in _TAGS}
     if not values["StudyInstanceUID"] or not values["SOPInstanceUID"]:
         raise UnreadableFile("The DICOM file has no UID of its study or image; send it again.")
     return Received(
@@ -114,11 +106,6 @@ def files(study: str) -> list[UploadedFile]:
         UploadedFile(f"{number:05}.dcm", read_sealed(path))
         for number, path in enumerate(_files(study), start=1)
     ]
-
-
-def first_file(study: str) -> bytes | None:
-    """One of the study's files; None where there is none."""
-    return next((read_sealed(path) for path in _files(study)), None)
 
 
 def size(study: str) -> tuple[int, int]:

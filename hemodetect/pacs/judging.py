@@ -11,7 +11,6 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -21,14 +20,13 @@ from hemodetect.explain.heat_maps import study_maps
 from hemodetect.imaging import read_study
 from hemodetect.models.series_cache import SeriesCache
 from hemodetect.pacs import inbox, worklist
-from hemodetect.pacs.deliveries import deliver_due, queue_results
+from hemodetect.pacs.deliveries import deliver_due
+from hemodetect.pacs.results import send_back
 from hemodetect.pacs.sealed import SealBroken
+from hemodetect.pacs.sending import send
 from hemodetect.prediction.study_prediction import FamilyPrediction, StudyPrediction, predict_study
 from hemodetect.registry.promotion import release_state
 from hemodetect.registry.releases import ReleasedModel, load_releases
-from hemodetect.reports.dicom_identity import OriginalIdentity
-from hemodetect.reports.dicom_results import dicom_results
-from hemodetect.reports.study_pictures import slice_pictures
 from hemodetect.settings import settings
 from hemodetect.storage.database import DatabaseDown
 
@@ -77,7 +75,7 @@ def judge_worklist(keep_on: Callable[[], bool] = lambda: True) -> None:
             waiting = _patiently(worklist.next_to_judge)
             if waiting is not None:
                 judge(waiting, models.current())
-            _patiently(deliver_due)
+            _patiently(lambda: deliver_due(send))
             if waiting is None:
                 time.sleep(LOOK_SECONDS)
 
@@ -106,10 +104,6 @@ def judge(entry: worklist.Entry, models: Mapping[str, ReleasedModel]) -> None:
         result = _result(prediction)
     except (EmptyStudy, SealBroken) as error:
         prediction, result = None, {"state": "stopped", "reason": str(error)}
-    except DatabaseDown as error:
-        log.warning("%s", error)
-        _patiently(lambda: worklist.wait_again(entry.study))
-        return
     except MemoryError:
         prediction, result = None, _failed("This machine has too little memory for the study.")
     except OSError as error:
@@ -123,7 +117,7 @@ def judge(entry: worklist.Entry, models: Mapping[str, ReleasedModel]) -> None:
             "%s: %s at %s:%s", entry.study, type(error).__name__, place.filename, place.lineno
         )
         prediction, result = None, _failed("The models failed on this study; the log has more.")
-    if inbox.count(entry.study) != entry.files and result["state"] == "judged":
+    if inbox.count(entry.study) != entry.files:
         # Images came in the meantime; `settle` takes it up when no more come.
         _patiently(lambda: worklist.arriving(entry.study, entry.source))
         return
@@ -131,7 +125,7 @@ def judge(entry: worklist.Entry, models: Mapping[str, ReleasedModel]) -> None:
     seconds = time.monotonic() - began
     log.info("%s: %s after %.1f s", entry.study, result["state"] if kept else "new files", seconds)
     if kept and prediction is not None and not prediction.stopped and _sends_automatically():
-        _send(entry.study, prediction, models, cache)
+        _send(prediction, models, cache, files[0].data)
 
 
 def _failed(reason: str) -> dict[str, Any]:
@@ -169,28 +163,17 @@ def _sends_automatically() -> bool:
 
 
 def _send(
-    study: str,
     prediction: StudyPrediction,
     models: Mapping[str, ReleasedModel],
     cache: SeriesCache,
+    original: bytes,
 ) -> None:
+    slices = prediction.study.slices
     try:
-        original = inbox.first_file(study)
-        if original is None:
-            return
-        maps = (
-            study_maps(models["cnn"], prediction.study.slices, cache) if "cnn" in models else None
-        )
-        files = dicom_results(
-            prediction,
-            slice_pictures(prediction, maps),
-            None,
-            datetime.now(UTC),
-            OriginalIdentity.of(original),
-        )
-        queue_results(study, files, SENDER)
+        maps = study_maps(models["cnn"], slices, cache) if "cnn" in models else None
+        send_back(prediction, maps, original, SENDER)
     except Exception as error:  # noqa: BLE001  the study is judged; the results can be sent from Read
-        log.error("%s: its results were not queued: %s", study, type(error).__name__)
+        log.error("%s: its results were not queued: %s", prediction.study.id, type(error).__name__)
 
 
 class _Models:

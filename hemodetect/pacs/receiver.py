@@ -27,15 +27,16 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 
 from hemodetect.errors import HemodetectError, SettingError, UnreadableFile
 from hemodetect.pacs import inbox, worklist
+from hemodetect.pacs.outcomes import (
+    CANNOT_UNDERSTAND,
+    CLASS_DOES_NOT_MATCH,
+    DUPLICATE_INSTANCE,
+    OUT_OF_RESOURCES,
+    SUCCESS,
+)
 from hemodetect.settings import MIB, Settings, settings
 from hemodetect.storage import audit_trail
-from hemodetect.storage.database import DatabaseDown
 
-SUCCESS = 0x0000
-DUPLICATE_INSTANCE = 0x0111
-OUT_OF_RESOURCES = 0xA700
-CLASS_DOES_NOT_MATCH = 0xA900
-CANNOT_UNDERSTAND = 0xC000
 _REFUSED_SENDER = (0x01, 0x01, 0x03)
 """Rejected for good, by the user of the service, calling AE title not recognised (PS3.8, 9.3.4)."""
 _IMAGES = (
@@ -139,9 +140,6 @@ class Receiver:
             status = DUPLICATE_INSTANCE
         except UnreadableFile:
             status = CANNOT_UNDERSTAND
-        except DatabaseDown as error:
-            log.error("%s", error)
-            status = OUT_OF_RESOURCES
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             log.error("a file was refused: %s", "the disk is full" if full else error.strerror)

@@ -15,14 +15,8 @@ from pynetdicom.association import Association
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from hemodetect.errors import SettingError
-from hemodetect.pacs.dicomweb import (
-    TAKEN,
-    Pacs,
-    PacsError,
-    Refused,
-    Unreachable,
-    has_no_room,
-)
+from hemodetect.pacs.dicomweb import Pacs
+from hemodetect.pacs.outcomes import PacsError, Unreachable, check_taken
 from hemodetect.settings import settings
 
 DICOMWEB = "dicomweb"
@@ -110,7 +104,4 @@ def _association(peer: _Peer, classes: Collection[str]) -> Iterator[Association]
 def _check(status: int | None, title: str) -> None:
     if status is None:
         raise Unreachable(f"{title} broke off.")
-    if has_no_room(status):
-        raise Unreachable(f"{title} has no room for results now (status {status:04X}H).")
-    if status not in TAKEN:
-        raise Refused(f"{title} refused a result (status {status:04X}H).")
+    check_taken([status], title)

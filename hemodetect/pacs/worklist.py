@@ -148,8 +148,7 @@ def entries() -> list[Entry]:
 def entry(study: str) -> Entry | None:
     """One study; raises `DatabaseDown`."""
     with reading() as connection:
-        row = connection.execute(sql.select(_rows).where(_rows.c.study == study)).mappings().first()
-    return None if row is None else _entry(row)
+        return _found(connection, study)
 
 
 def arriving(study: str, source: str, now: datetime | None = None) -> None:
@@ -217,31 +216,21 @@ def _settled(one: Entry, moment: datetime) -> bool:
     return False
 
 
-def next_to_judge(now: datetime | None = None) -> Entry | None:
+def next_to_judge() -> Entry | None:
     """The study that has waited longest, now being judged; None where none waits.
 
     Raises:
         DatabaseDown: the database cannot be written now.
     """
+    longest = sql.select(_rows).where(_rows.c.state == "waiting")
+    longest = longest.order_by(_rows.c.received, _rows.c.study).limit(1)
     with writing() as connection:
-        row = (
-            connection.execute(
-                sql.select(_rows)
-                .where(_rows.c.state == "waiting")
-                .order_by(_rows.c.received, _rows.c.study)
-                .limit(1)
-            )
-            .mappings()
-            .first()
-        )
+        row = connection.execute(longest).mappings().first()
         if row is None:
             return None
-        connection.execute(
-            sql.update(_rows)
-            .where(_rows.c.study == row["study"])
-            .values(state="being judged", attempts=row["attempts"] + 1)
-        )
-    return _entry({**row, "state": "being judged", "attempts": row["attempts"] + 1})
+        begun = {"state": "being judged", "attempts": row["attempts"] + 1}
+        connection.execute(sql.update(_rows).where(_rows.c.study == row["study"]).values(**begun))
+    return _entry({**row, **begun})
 
 
 def take_up_again() -> None:
@@ -257,11 +246,6 @@ def take_up_again() -> None:
             )
         )
         connection.execute(begun.values(state="waiting"))
-
-
-def wait_again(study: str) -> None:
-    """The models could not read it for a reason that passes, and the attempt does not count."""
-    _change(study, ("being judged",), state="waiting", attempts=_rows.c.attempts - 1)
 
 
 def judged(study: str, result: Mapping[str, Any]) -> bool:
@@ -286,17 +270,15 @@ def take(study: str, who: Person, *, from_other: bool = False) -> None:
     """
     who.require("reader")
     with writing() as connection:
-        row = connection.execute(sql.select(_rows).where(_rows.c.study == study)).mappings().first()
-        if row is None:
-            raise WorklistError("The study is not in the worklist any more.")
-        if row["taken_by"] not in ("", who.name) and not from_other:
-            raise WorklistError(f"{row['taken_by']} has this study.")
+        row = _listed(connection, study)
+        if row.taken_by not in ("", who.name) and not from_other:
+            raise WorklistError(f"{row.taken_by} has this study.")
         connection.execute(
             sql.update(_rows)
             .where(_rows.c.study == study)
             .values(taken_by=who.name, taken=datetime.now(UTC))
         )
-        detail = {"from": row["taken_by"]} if row["taken_by"] not in ("", who.name) else {}
+        detail = {"from": row.taken_by} if row.taken_by not in ("", who.name) else {}
         audit_trail.record(who.name, "take", study, detail, connection=connection)
 
 
@@ -325,14 +307,12 @@ def finish(study: str, who: Person, files: int) -> None:
     """
     who.require("reader")
     with writing() as connection:
-        row = connection.execute(sql.select(_rows).where(_rows.c.study == study)).mappings().first()
-        if row is None:
-            raise WorklistError("The study is not in the worklist any more.")
-        if row["taken_by"] != who.name:
+        row = _listed(connection, study)
+        if row.taken_by != who.name:
             raise WorklistError(
-                f"{row['taken_by'] or 'Nobody'} has this study; open it again from the worklist."
+                f"{row.taken_by or 'Nobody'} has this study; open it again from the worklist."
             )
-        if row["files"] != files or row["state"] == "arriving":
+        if row.files != files or row.state == "arriving":
             raise WorklistError("New images of this study came; open it again from the worklist.")
         connection.execute(
             sql.update(_rows)
@@ -372,6 +352,18 @@ def _add(connection: sql.Connection, study: str, source: str, moment: datetime) 
             **_NOT_JUDGED,
         )
     )
+
+
+def _found(connection: sql.Connection, study: str) -> Entry | None:
+    row = connection.execute(sql.select(_rows).where(_rows.c.study == study)).mappings().first()
+    return None if row is None else _entry(row)
+
+
+def _listed(connection: sql.Connection, study: str) -> Entry:
+    row = _found(connection, study)
+    if row is None:
+        raise WorklistError("The study is not in the worklist any more.")
+    return row
 
 
 def _change(study: str, only_from: tuple[State, ...], **values: Any) -> bool:

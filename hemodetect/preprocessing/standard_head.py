@@ -28,8 +28,7 @@ _ASSUMED_LEVEL = 110.0  # of brain, where no slice shows enough of it
 LEVELS_PER_UNIT = 64.0
 """Grey levels that a normalised slice counts as 1."""
 _RANGE = (-1.5, 2.2)
-AIR = _RANGE[0]
-"""A normalised slice's level of air, and of bone."""
+_AIR = _RANGE[0]  # a normalised slice's level of air, and of bone
 _BONE = (235, 250)
 """Grey levels between which a pixel becomes bone."""
 _FEWEST_PIXELS = 180  # of brain in the middle of a slice, for it to have a say in the brain's level
@@ -78,10 +77,10 @@ def without_bone(values: np.ndarray, grey: np.ndarray) -> np.ndarray:
         float32.
     """
     low, high = _BONE
-    bone = np.clip((grey.astype(np.float32) - low) / (high - low), 0, 1)
-    bone[grey < BACKGROUND_LEVEL] = 1
+    hidden = np.clip((grey.astype(np.float32) - low) / (high - low), 0, 1)
+    hidden[grey < BACKGROUND_LEVEL] = 1
     bounded = np.clip(values, *_RANGE).astype(np.float32)
-    return bounded + bone * (AIR - bounded)
+    return bounded + hidden * (_AIR - bounded)
 
 
 def standard_series(grey: np.ndarray) -> StandardSeries:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pacs_peers import free_port
+from pacs_peers import free_port, patient_files, small_phantom
 
 from hemodetect.settings import settings
 from hemodetect.storage.database import _engine
@@ -22,3 +22,8 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.Mo
     yield monkeypatch
     settings.cache_clear()
     _engine.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def files() -> dict[str, bytes]:
+    return patient_files(small_phantom(slices=6))

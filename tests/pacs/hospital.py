@@ -136,3 +136,14 @@ def all_sent(
     for thread in threads:
         thread.start()
     return taken, threads
+
+
+def images_of(files: dict[str, bytes]) -> list[Dataset]:
+    return [dcmread(BytesIO(data)) for data in files.values()]
+
+
+def association_with(port: int, title: str = "SCANNER", called: str = "HEMODETECT", classes=()):
+    entity = AE(title)
+    for image_class in (CTImageStorage, *classes):
+        entity.add_requested_context(image_class, ExplicitVRLittleEndian)
+    return entity.associate("127.0.0.1", port, ae_title=called)

@@ -15,7 +15,8 @@ import pytest
 from pacs_peers import PASSWORD, USER, Orthanc, change, patient_files, small_phantom
 
 from hemodetect.imaging import read_study
-from hemodetect.pacs.dicomweb import MOST_STUDIES, Pacs, PacsError, StudyQuery, Unreachable
+from hemodetect.pacs.dicomweb import MOST_STUDIES, Pacs, StudyQuery
+from hemodetect.pacs.outcomes import PacsError, Unreachable
 from hemodetect.phantom.head import Bleed
 
 WEBNER = {"patient": "web-1", "name": "Wébner^Ida"}

@@ -13,7 +13,8 @@ from pydicom import dcmread
 
 from hemodetect.pacs import deliveries, inbox, judging, worklist
 from hemodetect.pacs.deliveries import deliver_due, queue_results
-from hemodetect.pacs.dicomweb import PacsError, Refused
+from hemodetect.pacs.outcomes import PacsError, Refused
+from hemodetect.pacs.sending import send
 from hemodetect.phantom.head import Bleed
 from hemodetect.registry.releases import ReleasedModel, load_releases
 from hemodetect.settings import settings
@@ -130,8 +131,8 @@ def test_results_arrive_once_under_the_right_patient_and_study(
     original = dcmread(BytesIO(next(iter(files.values()))))
     study = _received(files)
     _judged(study, models)
-    assert deliver_due() == 1
-    assert deliver_due() == 0
+    assert deliver_due(send) == 1
+    assert deliver_due(send) == 0
     found = orthanc.instances(PatientID=patient)
     classes = sorted(one["tags"]["Modality"] for one in found)
     assert classes == ["OT"] * (len(found) - 1) + ["SR"]
@@ -163,15 +164,14 @@ def test_a_pacs_that_is_down_gets_it_later_in_order(
 ) -> None:
     change(state, send_to="PACS@127.0.0.1:9")
     numbers = [queue_results("study-0123456789", _result(b"%d" % n), "Anna") for n in range(3)]
-    assert deliver_due() == 0
+    assert deliver_due(send) == 0
     first = deliveries.deliveries()[-1]
     assert (first.state, first.attempts) == ("waiting", 1)
     assert "does not answer" in first.reason
-    assert deliver_due() == 0  # not before its time
+    assert deliver_due(send) == 0  # not before its time
     assert deliveries.deliveries()[-1].attempts == 1
     sent: list[str] = []
-    monkeypatch.setattr(deliveries, "send", lambda files: sent.extend(files))
-    assert deliver_due(datetime.now(UTC) + timedelta(minutes=1)) == 3
+    assert deliver_due(sent.extend, datetime.now(UTC) + timedelta(minutes=1)) == 3
     assert sent == ["0.dcm", "1.dcm", "2.dcm"]
     assert [d.number for d in reversed(deliveries.deliveries())] == numbers
     assert all(d.state == "sent" for d in deliveries.deliveries())
@@ -187,8 +187,7 @@ def test_what_the_pacs_refuses_for_good_does_not_hold_up_the_others(
     change(state, send_to="PACS@127.0.0.1:9")
     for n in range(2):
         queue_results("study-0123456789", _result(b"%d" % n), "Anna")
-    monkeypatch.setattr(deliveries, "send", refuse_first)
-    assert deliver_due() == 1
+    assert deliver_due(refuse_first) == 1
     assert [d.state for d in deliveries.deliveries()] == ["sent", "refused"]
     assert deliveries.deliveries()[1].reason == "The PACS refuses it."
 
@@ -203,12 +202,10 @@ def test_what_may_pass_costs_no_result(
     change(state, send_to="PACS@127.0.0.1:9")
     for n in range(2):
         queue_results("study-0123456789", _result(b"%d" % n), "Anna")
-    monkeypatch.setattr(deliveries, "send", fail)
-    assert deliver_due() == 0
+    assert deliver_due(fail) == 0
     assert [d.state for d in deliveries.deliveries()] == ["waiting", "waiting"]
     assert deliveries.deliveries()[1].reason
-    monkeypatch.setattr(deliveries, "send", lambda files: None)
-    assert deliver_due(datetime.now(UTC) + timedelta(minutes=1)) == 2
+    assert deliver_due(lambda files: None, datetime.now(UTC) + timedelta(minutes=1)) == 2
 
 
 def test_results_that_wait_are_encrypted(state: pytest.MonkeyPatch) -> None:
@@ -221,7 +218,7 @@ def test_results_that_wait_are_encrypted(state: pytest.MonkeyPatch) -> None:
 def test_a_target_that_is_none_is_named(state: pytest.MonkeyPatch) -> None:
     change(state, send_to="somewhere")
     queue_results("study-0123456789", _result(), "Anna")
-    deliver_due()
+    deliver_due(send)
     assert "HEMODETECT_SEND_TO" in deliveries.deliveries()[0].reason
 
 
@@ -251,8 +248,8 @@ def test_a_delivery_that_was_cut_off_while_it_was_written_says_so(
         patch.setattr(deliveries, "write_sealed", killed)
         with pytest.raises(KeyboardInterrupt):
             queue_results("study-0123456789", _result(), "Anna")
-    assert deliver_due() == 0
+    assert deliver_due(send) == 0
     assert deliveries.deliveries()[0].state == "being written"
     monkeypatch.setattr(deliveries, "_LONGEST_WRITING", timedelta(0))
-    deliver_due()
+    deliver_due(send)
     assert deliveries.deliveries()[0].reason == deliveries.CUT_OFF

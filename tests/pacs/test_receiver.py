@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import errno
-import shutil
 import socket
-import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -15,23 +12,21 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+from hospital import association_with, images_of
 from pacs_peers import change, patient_files, small_phantom
-from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     CTImageStorage,
-    ExplicitVRLittleEndian,
     MRImageStorage,
     SecondaryCaptureImageStorage,
     generate_uid,
 )
-from pynetdicom import AE
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode
 
 from hemodetect.errors import SettingError
 from hemodetect.imaging import read_study
-from hemodetect.pacs import inbox, receiver, worklist
+from hemodetect.pacs import inbox, outcomes, worklist
 from hemodetect.pacs.receiver import Receiver
 from hemodetect.settings import settings
 from hemodetect.storage import audit_trail
@@ -46,24 +41,8 @@ def running(state: pytest.MonkeyPatch) -> Iterator[Receiver]:
     one.stop()
 
 
-@pytest.fixture(scope="module")
-def files() -> dict[str, bytes]:
-    return patient_files(small_phantom(slices=6))
-
-
-def _images(files: dict[str, bytes]) -> list[Dataset]:
-    return [dcmread(BytesIO(data)) for data in files.values()]
-
-
-def _association(port: int, title: str = "SCANNER", called: str = "HEMODETECT", classes=()):
-    entity = AE(title)
-    for image_class in (CTImageStorage, *classes):
-        entity.add_requested_context(image_class, ExplicitVRLittleEndian)
-    return entity.associate("127.0.0.1", port, ae_title=called)
-
-
 def _sent(port: int, images: list[Dataset], title: str = "SCANNER") -> list[int]:
-    association = _association(port, title)
+    association = association_with(port, title)
     assert association.is_established
     statuses = [association.send_c_store(image).Status for image in images]
     association.release()
@@ -87,7 +66,7 @@ def test_a_received_study_is_the_one_that_was_sent(
     folder.mkdir()
     for name, data in files.items():
         (folder / name).write_bytes(data)
-    assert _sent(running.port, _images(files)) == [0] * 6
+    assert _sent(running.port, images_of(files)) == [0] * 6
     direct = read_study(folder)
     entry = _settled(direct.id)
     assert (entry.files, entry.source) == (6, "SCANNER@127.0.0.1")
@@ -100,10 +79,10 @@ def test_a_received_study_is_the_one_that_was_sent(
 def test_nothing_of_the_patient_stands_in_the_state_folder(
     running: Receiver, files: dict[str, bytes]
 ) -> None:
-    _sent(running.port, _images(files))
+    _sent(running.port, images_of(files))
     study = inbox.studies()[0]
     _settled(study)
-    image = _images(files)[0]
+    image = images_of(files)[0]
     told = [
         b"4711", b"A4711", b"Anna", b"ller", b"19500101", b"20261120",
         str(image.StudyInstanceUID).encode(), str(image.SOPInstanceUID).encode(),
@@ -116,7 +95,7 @@ def test_nothing_of_the_patient_stands_in_the_state_folder(
 
 
 def test_the_trail_names_who_sent_what(running: Receiver, files: dict[str, bytes]) -> None:
-    _sent(running.port, _images(files)[:4])
+    _sent(running.port, images_of(files)[:4])
     study = inbox.studies()[0]
     _settled(study)
     entry = next(e for e in audit_trail.entries() if e.action == "receive")
@@ -126,7 +105,7 @@ def test_the_trail_names_who_sent_what(running: Receiver, files: dict[str, bytes
 
 
 def test_an_image_sent_twice_is_kept_once(running: Receiver, files: dict[str, bytes]) -> None:
-    images = _images(files)
+    images = images_of(files)
     assert _sent(running.port, images + images[:3]) == [0] * 9
     study = inbox.studies()[0]
     _settled(study)
@@ -140,7 +119,7 @@ def test_an_image_sent_twice_is_kept_once(running: Receiver, files: dict[str, by
 def test_new_images_of_a_study_that_was_judged_are_judged(
     running: Receiver, files: dict[str, bytes]
 ) -> None:
-    images = _images(files)
+    images = images_of(files)
     _sent(running.port, images[:4])
     study = inbox.studies()[0]
     _settled(study)
@@ -154,16 +133,16 @@ def test_new_images_of_a_study_that_was_judged_are_judged(
 def test_another_image_of_the_same_uid_is_refused_and_the_first_kept(
     running: Receiver, files: dict[str, bytes]
 ) -> None:
-    first, second = _images(files)[:2]
+    first, second = images_of(files)[:2]
     second.SOPInstanceUID = second.file_meta.MediaStorageSOPInstanceUID = first.SOPInstanceUID
-    assert _sent(running.port, [first, second]) == [0, receiver.DUPLICATE_INSTANCE]
+    assert _sent(running.port, [first, second]) == [0, outcomes.DUPLICATE_INSTANCE]
     assert inbox.count(inbox.studies()[0]) == 1
 
 
 def test_a_file_that_was_damaged_on_the_disk_is_replaced_when_it_is_sent_again(
     running: Receiver, files: dict[str, bytes]
 ) -> None:
-    image = _images(files)[0]
+    image = images_of(files)[0]
     _sent(running.port, [image])
     study = inbox.studies()[0]
     path = next((settings().state / "inbox" / study).glob("*.sealed"))
@@ -173,7 +152,7 @@ def test_a_file_that_was_damaged_on_the_disk_is_replaced_when_it_is_sent_again(
 
 
 def test_a_sender_that_is_not_listed_is_rejected(running: Receiver) -> None:
-    association = _association(running.port, "STRANGER")
+    association = association_with(running.port, "STRANGER")
     assert association.is_rejected
     assert association.acceptor.primitive.result == 1  # for good
     assert not inbox.studies()
@@ -184,13 +163,13 @@ def test_a_listed_sender_at_another_address_is_rejected(state: pytest.MonkeyPatc
     one = Receiver()
     one.start("127.0.0.1")
     try:
-        assert _association(one.port).is_rejected
+        assert association_with(one.port).is_rejected
     finally:
         one.stop()
 
 
 def test_who_calls_another_name_is_rejected(running: Receiver) -> None:
-    assert _association(running.port, called="OTHER").is_rejected
+    assert association_with(running.port, called="OTHER").is_rejected
 
 
 def test_nobody_may_send_until_somebody_is_named(state: pytest.MonkeyPatch) -> None:
@@ -200,7 +179,7 @@ def test_nobody_may_send_until_somebody_is_named(state: pytest.MonkeyPatch) -> N
 
 
 def test_other_images_than_ct_are_not_negotiated(running: Receiver) -> None:
-    association = _association(running.port, classes=(MRImageStorage,))
+    association = association_with(running.port, classes=(MRImageStorage,))
     assert [c.abstract_syntax for c in association.rejected_contexts] == [MRImageStorage]
     association.release()
 
@@ -208,11 +187,11 @@ def test_other_images_than_ct_are_not_negotiated(running: Receiver) -> None:
 def test_an_image_that_is_not_of_its_stated_class_is_refused(
     running: Receiver, files: dict[str, bytes]
 ) -> None:
-    association = _association(running.port)
+    association = association_with(running.port)
     request = C_STORE()
     request.MessageID, request.Priority = 1, 2
     request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = CTImageStorage, generate_uid()
-    request.DataSet = BytesIO(encode(_images(files)[0], False, True))
+    request.DataSet = BytesIO(encode(images_of(files)[0], False, True))
     context = association.accepted_contexts[0].context_id
     association._reactor_checkpoint.clear()  # as send_c_store does, which takes both from the image
     while not association._is_paused:
@@ -220,7 +199,7 @@ def test_an_image_that_is_not_of_its_stated_class_is_refused(
     association.dimse.send_msg(request, context)
     _, answer = association.dimse.get_msg(True)
     association._reactor_checkpoint.set()
-    assert answer.Status == receiver.CLASS_DOES_NOT_MATCH
+    assert answer.Status == outcomes.CLASS_DOES_NOT_MATCH
     association.release()
     assert not inbox.studies()
 
@@ -229,16 +208,16 @@ def test_an_image_that_is_not_of_its_stated_class_is_refused(
 def test_an_image_without_a_study_cannot_be_understood(
     running: Receiver, files: dict[str, bytes], missing: str
 ) -> None:
-    image = _images(files)[0]
+    image = images_of(files)[0]
     delattr(image, missing)
-    assert _sent(running.port, [image]) == [receiver.CANNOT_UNDERSTAND]
+    assert _sent(running.port, [image]) == [outcomes.CANNOT_UNDERSTAND]
     assert not inbox.studies()
 
 
 def test_on_a_full_disk_the_sender_hears_it_and_nothing_is_half_kept(
     running: Receiver, files: dict[str, bytes], state: pytest.MonkeyPatch
 ) -> None:
-    images = _images(files)
+    images = images_of(files)
     assert _sent(running.port, images[:2]) == [0, 0]
     write = Path.write_bytes
 
@@ -248,7 +227,7 @@ def test_on_a_full_disk_the_sender_hears_it_and_nothing_is_half_kept(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Path, "write_bytes", full)
-        assert _sent(running.port, images[2:4]) == [receiver.OUT_OF_RESOURCES] * 2
+        assert _sent(running.port, images[2:4]) == [outcomes.OUT_OF_RESOURCES] * 2
     study = inbox.studies()[0]
     assert inbox.count(study) == 2
     assert not list((settings().state / "inbox" / study).glob(".*"))
@@ -264,7 +243,7 @@ def test_without_the_database_nothing_is_taken(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(worklist, "arriving", down)
-        assert _sent(running.port, _images(files)[:1]) == [receiver.OUT_OF_RESOURCES]
+        assert _sent(running.port, images_of(files)[:1]) == [outcomes.OUT_OF_RESOURCES]
     assert not inbox.studies()
 
 
@@ -275,7 +254,7 @@ def test_a_study_larger_than_the_limit_is_refused_from_there(
     one = Receiver()
     one.start("127.0.0.1")
     try:
-        assert _sent(one.port, _images(files)) == [0] * 4 + [receiver.OUT_OF_RESOURCES] * 2
+        assert _sent(one.port, images_of(files)) == [0] * 4 + [outcomes.OUT_OF_RESOURCES] * 2
     finally:
         one.stop()
 
@@ -283,8 +262,8 @@ def test_a_study_larger_than_the_limit_is_refused_from_there(
 def test_what_a_broken_association_brought_is_taken_up_after_a_quiet_time(
     running: Receiver, files: dict[str, bytes], state: pytest.MonkeyPatch
 ) -> None:
-    association = _association(running.port)
-    for image in _images(files)[:3]:
+    association = association_with(running.port)
+    for image in images_of(files)[:3]:
         association.send_c_store(image)
     association.abort()
     study = inbox.studies()[0]
@@ -299,9 +278,9 @@ def test_what_a_broken_association_brought_is_taken_up_after_a_quiet_time(
 def test_an_image_whose_connection_is_cut_halfway_leaves_nothing(
     running: Receiver, files: dict[str, bytes]
 ) -> None:
-    images = _images(files)
+    images = images_of(files)
     with _cut_after(running.port, 1.5 * len(images[0].PixelData)) as port:
-        association = _association(port)
+        association = association_with(port)
         statuses = [association.send_c_store(image).get("Status") for image in images[:2]]
     assert statuses == [0, None]
     study = inbox.studies()[0]
@@ -336,41 +315,15 @@ def _copied(source: socket.socket, target: socket.socket) -> None:
 
 
 def test_a_pacs_that_sends_our_own_heat_maps_back_is_not_listened_to(running: Receiver) -> None:
-    association = _association(running.port, classes=(SecondaryCaptureImageStorage,))
+    association = association_with(running.port, classes=(SecondaryCaptureImageStorage,))
     refused = [context.abstract_syntax for context in association.rejected_contexts]
     assert refused == [SecondaryCaptureImageStorage]
     association.release()
 
 
-def test_a_connection_that_says_nothing_stops_nobody_else(
-    state: pytest.MonkeyPatch, tmp_path: Path, files: dict[str, bytes]
-) -> None:
-    _certificate(tmp_path, "server")
-    change(
-        state,
-        receive_certificate=str(tmp_path / "server.pem"),
-        receive_key=str(tmp_path / "server.key"),
-    )
-    one = Receiver()
-    one.start("127.0.0.1")
-    try:
-        with socket.create_connection(("127.0.0.1", one.port)):
-            context = ssl.create_default_context(cafile=str(tmp_path / "server.pem"))
-            entity = AE("SCANNER")
-            entity.acse_timeout = 10
-            entity.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
-            association = entity.associate(
-                "127.0.0.1", one.port, ae_title="HEMODETECT", tls_args=(context, "127.0.0.1")
-            )
-            assert association.is_established
-            association.release()
-    finally:
-        one.stop()
-
-
 def test_two_studies_at_once_stay_apart(running: Receiver) -> None:
     sets = [patient_files(small_phantom(slices=5, seed=n), patient=f"p{n}") for n in range(2)]
-    threads = [threading.Thread(target=_sent, args=(running.port, _images(one))) for one in sets]
+    threads = [threading.Thread(target=_sent, args=(running.port, images_of(one))) for one in sets]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -380,53 +333,6 @@ def test_two_studies_at_once_stay_apart(running: Receiver) -> None:
     for study in studies:
         assert _settled(study).files == 5
         assert len(read_study(inbox.files(study)).slices) == 5
-
-
-def test_with_tls_who_shows_no_known_certificate_is_not_let_in(
-    state: pytest.MonkeyPatch, tmp_path: Path, files: dict[str, bytes]
-) -> None:
-    _certificate(tmp_path, "server")
-    _certificate(tmp_path, "client")
-    change(
-        state,
-        receive_certificate=str(tmp_path / "server.pem"),
-        receive_key=str(tmp_path / "server.key"),
-        receive_ca=str(tmp_path / "client.pem"),
-    )
-    one = Receiver()
-    one.start("127.0.0.1")
-    try:
-        context = ssl.create_default_context(cafile=str(tmp_path / "server.pem"))
-        entity = AE("SCANNER")
-        entity.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
-        arguments = {"ae_title": "HEMODETECT", "tls_args": (context, "127.0.0.1")}
-        assert not entity.associate("127.0.0.1", one.port, **arguments).is_established
-        context.load_cert_chain(tmp_path / "client.pem", tmp_path / "client.key")
-        association = entity.associate("127.0.0.1", one.port, **arguments)
-        assert association.is_established
-        assert association.send_c_store(_images(files)[0]).Status == 0
-        association.release()
-        assert not _association(one.port).is_established  # in clear
-    finally:
-        one.stop()
-
-
-def _certificate(folder: Path, name: str) -> None:
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("openssl is not installed")
-    subprocess.run(
-        [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-         "-keyout", folder / f"{name}.key", "-out", folder / f"{name}.pem",
-         "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-
-
-def test_a_certificate_that_cannot_be_read_is_named(state: pytest.MonkeyPatch) -> None:
-    change(state, receive_certificate="missing.pem")
-    with pytest.raises(SettingError, match="HEMODETECT_RECEIVE_CERTIFICATE"):
-        Receiver().start("127.0.0.1")
 
 
 def test_a_port_in_use_is_named(running: Receiver) -> None:

@@ -89,15 +89,6 @@ def test_a_study_that_ends_the_process_each_time_fails_with_a_reason(
     assert (_one().state, _one().not_judged_reason) == ("failed", worklist.ENDED_EARLY)
 
 
-def test_a_reason_that_passes_costs_no_attempt(empty: pytest.MonkeyPatch) -> None:
-    _waiting()
-    for _ in range(10):
-        assert worklist.next_to_judge() is not None
-        worklist.wait_again(STUDY)
-    worklist.take_up_again()
-    assert (_one().state, _one().attempts) == ("waiting", 0)
-
-
 def test_files_that_no_row_names_are_taken_up(empty: pytest.MonkeyPatch) -> None:
     _file(STUDY)
     worklist.settle()
