@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from app_server import running_app
 from conftest import FLAGS
 from viewer_page import Viewer, create_session, wait_for_calls, write
 
@@ -245,54 +244,50 @@ def test_without_webgl_there_is_a_plain_view_and_a_sentence(
     without.close()
 
 
-def test_no_byte_of_a_model_reaches_a_reader_before_the_first_call(
-    browser, database: str, blob_folder: Path, tmp_path: Path
-) -> None:
+def test_no_byte_of_a_model_reaches_a_reader_before_the_first_call(browser, address: str) -> None:
     """Looks at all network traffic: frames of the web socket and answers of the server."""
-    variables = {"HEMODETECT_DATABASE_URL": database, "HEMODETECT_DATA": str(tmp_path)}
-    with running_app(variables) as url:
-        page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
-        page.set_default_timeout(90_000)
-        received: list[bytes] = []
+    page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
+    page.set_default_timeout(90_000)
+    received: list[bytes] = []
 
-        def listen(socket) -> None:
-            socket.on(
-                "framereceived",
-                lambda data: received.append(data if isinstance(data, bytes) else data.encode()),
-            )
+    def listen(socket) -> None:
+        socket.on(
+            "framereceived",
+            lambda data: received.append(data if isinstance(data, bytes) else data.encode()),
+        )
 
-        page.on("websocket", listen)
-        page.goto(f"{url}/review")
-        write(page, "Your name", "Ada")
-        create_session(page, "Morning", "Ada", 1)
-        viewer = Viewer(page)
-        viewer.until("loaded", "all")
-        page.wait_for_timeout(3000)
-        wire = b"".join(received)
-        for word in (b"SVM", b"Logistic", b'probabilities\\": [0', b"Blood map", b"suspicious"):
-            assert word not in wire, word
-        token = re.search(rb"viewer/([0-9a-f]{48})", wire)
-        assert token
-        cookie = next(c["value"] for c in page.context.cookies() if c["name"] == COOKIE)
-        maps = f"{url}/viewer/{token[1].decode()}/maps/blood-map"
-        assert _status(maps, cookie) == 404
-        # A mark, then the call by keys alone; after it the maps are there.
-        viewer.root.get_by_role("button", name="Mark the bleed").click()
-        x, y = viewer.middle()
-        page.mouse.click(x + 30, y)
-        page.get_by_text(re.compile(r"Marked: slice \d+|call|Is there")).first.wait_for()
-        page.keyboard.press("b")
-        page.get_by_text(re.compile(r"Marked: slice \d+")).wait_for()
-        page.keyboard.press("Shift+Digit4")
-        page.locator("[role=radio][aria-checked=true]").get_by_text("4").wait_for()
-        page.get_by_role("button", name=re.compile("Submit, then show")).click()
-        wait_for_calls(page)
-        assert b"SVM" in b"".join(received)
-        page.get_by_role("button", name="Submit and continue").click(trial=True)
-        page.keyboard.press("Control+Enter")
-        page.get_by_text("All studies of this session are read").wait_for()
-        page.get_by_text("Marked places").wait_for()
-        page.context.close()
+    page.on("websocket", listen)
+    page.goto(f"{address}/review")
+    write(page, "Your name", "Ada")
+    create_session(page, "Morning", "Ada", 1)
+    viewer = Viewer(page)
+    viewer.until("loaded", "all")
+    page.wait_for_timeout(3000)
+    wire = b"".join(received)
+    for word in (b"SVM", b"Logistic", b'probabilities\\": [0', b"Blood map", b"suspicious"):
+        assert word not in wire, word
+    token = re.search(rb"viewer/([0-9a-f]{48})", wire)
+    assert token
+    cookie = next(c["value"] for c in page.context.cookies() if c["name"] == COOKIE)
+    maps = f"{address}/viewer/{token[1].decode()}/maps/blood-map"
+    assert _status(maps, cookie) == 404
+    # A mark, then the call by keys alone; after it the maps are there.
+    viewer.root.get_by_role("button", name="Mark the bleed").click()
+    x, y = viewer.middle()
+    page.mouse.click(x + 30, y)
+    page.get_by_text(re.compile(r"Marked: slice \d+|call|Is there")).first.wait_for()
+    page.keyboard.press("b")
+    page.get_by_text(re.compile(r"Marked: slice \d+")).wait_for()
+    page.keyboard.press("Shift+Digit4")
+    page.locator("[role=radio][aria-checked=true]").get_by_text("4").wait_for()
+    page.get_by_role("button", name=re.compile("Submit, then show")).click()
+    wait_for_calls(page)
+    assert b"SVM" in b"".join(received)
+    page.get_by_role("button", name="Submit and continue").click(trial=True)
+    page.keyboard.press("Control+Enter")
+    page.get_by_text("All studies of this session are read").wait_for()
+    page.get_by_text("Marked places").wait_for()
+    page.context.close()
 
 
 def test_the_published_models_answer_on_the_same_study(page, viewer: Viewer) -> None:

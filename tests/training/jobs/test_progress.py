@@ -116,12 +116,14 @@ def test_the_tail_of_a_log_is_its_last_lines(job: Job) -> None:
     assert log_tail(job, 2) == ["one", "two"]
 
 
+@pytest.mark.usefixtures("uncompiled")
 def test_an_estimate_grows_with_the_epochs_and_unknown_ones_are_refused(blob_folder: Path) -> None:
     dataset = open_dataset(blob_folder)
     split = patient_split(dataset, {p: p for p in dataset.slices["patient"]}, folds=2)
     assert estimated_seconds(dataset, split, recipe_named("svm", "paper")) > 0
-    long = estimated_seconds(dataset, split, recipe_named("rnn", "paper"), 5000)
-    short = estimated_seconds(dataset, split, recipe_named("rnn", "paper"), 5)
+    network = replace(recipe_named("cnn", "paper"), batch=4)
+    long = estimated_seconds(dataset, split, network, 5000)
+    short = estimated_seconds(dataset, split, network, 5)
     assert long > 20 * short > 0
     with pytest.raises(HemodetectError, match="no estimate"):
         estimated_seconds(dataset, split, recipe_named("cnn", "blood"))
