@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ _FLAT = 8.0  # standard deviation of grey levels; below it a slice shows only ai
 _SIDE = 32
 _NEAR = 0.999
 """Correlation at 32 x 32 above which two slices are compared pixel by pixel."""
+_REACH = math.sqrt(2 - 2 * _NEAR) + 1e-4
+"""Farthest that two pictures of unit length with this correlation lie apart; rounding added."""
 _NEAR_DIFFERENCE = 2.0  # mean grey levels at 128 x 128; JPEG at quality 75 stays below
 _BLOCK = 2048
 
@@ -78,14 +81,30 @@ def _near_pairs(
     if not len(informative):
         return
     small = np.concatenate([_small(grey[rows]) for rows in _blocks(informative)])
-    for start in range(0, len(informative), _BLOCK):
-        similar = small[start : start + _BLOCK] @ small[start:].T > _NEAR
-        for i, j in np.argwhere(similar):
-            a, b = int(informative[start + i]), int(informative[start + j])
-            if a < b and patients[a] != patients[b]:
-                difference = np.abs(grey[a].astype(np.int16) - grey[b]).mean()
-                if difference < _NEAR_DIFFERENCE:
-                    yield a, b
+    # Nearly the same pictures lie close along any direction; along the one in which pictures differ
+    # most, few others do, and only these are compared.
+    along = small @ _main_direction(small)
+    order = np.argsort(along, kind="stable")
+    along = along[order]
+    for start in range(0, len(order), _BLOCK):
+        rows = order[start : start + _BLOCK]
+        end = int(np.searchsorted(along, along[start + len(rows) - 1] + _REACH, side="right"))
+        for first in range(start, end, _BLOCK):
+            others = order[first : min(first + _BLOCK, end)]
+            for i, j in np.argwhere(small[rows] @ small[others].T > _NEAR):
+                if start + i < first + j:
+                    a, b = sorted((int(informative[rows[i]]), int(informative[others[j]])))
+                    if patients[a] != patients[b]:
+                        difference = np.abs(grey[a].astype(np.int16) - grey[b]).mean()
+                        if difference < _NEAR_DIFFERENCE:
+                            yield a, b
+
+
+def _main_direction(small: np.ndarray) -> np.ndarray:
+    """(d,) float32 of unit length: first principal axis of at most `_BLOCK` of the pictures."""
+    some = small[:: -(-len(small) // _BLOCK)]
+    axes = np.linalg.svd(some - some.mean(axis=0), full_matrices=False)[2]
+    return np.asarray(axes[0])
 
 
 def _small(grey: np.ndarray) -> np.ndarray:

@@ -71,8 +71,9 @@ class Head:
 def spread_rows(slices: pd.DataFrame, per_patient: int) -> dict[str, np.ndarray]:
     """Rows of at most `per_patient` slices of every patient, evenly spread over the folder."""
     rows = {}
+    of_patients = slices.groupby("patient").indices
     for patient in slices["patient"].unique():
-        of_patient = np.flatnonzero(slices["patient"] == patient)
+        of_patient = np.asarray(of_patients[patient])
         places = np.linspace(0, len(of_patient) - 1, min(per_patient, len(of_patient)))
         rows[str(patient)] = of_patient[places.round().astype(int)]
     return rows

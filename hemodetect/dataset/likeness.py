@@ -6,12 +6,15 @@ It is then compared with every slice of every other patient over small turns, sc
 A slice's best match in another folder is expressed in spreads above its median match over
 all folders. A patient's score for another is the mean over the better half of the slices. The score
 of a pair is the lower of its two directions. Scores near 0 are chance, `LARGEST` is the ceiling.
+
+All pairs of a large set are too many. There, each patient is compared in full with the few that look
+most alike without turns, scales and shifts, and with a sample of patients in place of all folders.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from scipy import ndimage
@@ -24,6 +27,12 @@ FEWEST_PATIENTS = 8
 """With fewer patients, likeness cannot be distinguished from chance; nothing is scored."""
 FEWEST_SLICES = 5
 """A patient with fewer slices that show a head is not compared."""
+MOST_PATIENTS = 400
+"""Up to here, all pairs are compared in full."""
+CANDIDATES = 24
+"""In larger sets: patients whom each one is compared with in full."""
+_SAMPLE = 64  # patients who stand for all in larger sets
+_BLOCK = 2048
 _SIDE = 28  # at 32 the pair 11 and 12, a skull before and after an operation, scored lower
 _MARGIN = 1.2
 _BAND = (0.4, 2.0)  # standard deviations of the two Gaussians, in cut pixels
@@ -38,39 +47,118 @@ _LEAST_SPREAD = 0.02
 def head_likeness(heads: Mapping[str, Sequence[Head]]) -> dict[tuple[str, str], float]:
     """Score of every pair of patients that have enough slices with a head.
 
-    Keys are in the order of `heads`. Empty where fewer than `FEWEST_PATIENTS` can be compared.
+    Keys are in the order of `heads`. Empty where fewer than `FEWEST_PATIENTS` can be compared. With
+    more than `MOST_PATIENTS`, only pairs that look alike have a score.
     """
     patients = [p for p, of_patient in heads.items() if len(of_patient) >= FEWEST_SLICES]
     if len(patients) < FEWEST_PATIENTS:
         return {}
-    best = _best_matches([head for p in patients for head in heads[p]])
+    views = _Views([head for p in patients for head in heads[p]])
     owner = np.repeat(np.arange(len(patients)), [len(heads[p]) for p in patients])
-    above = _above_others(best, owner, len(patients))
-    one_way = np.array([_better_half(above[owner == p]) for p in range(len(patients))])
+    scores = _every_pair(views, owner) if len(patients) <= MOST_PATIENTS else _alike(views, owner)
+    return {(patients[i], patients[j]): score for (i, j), score in scores.items()}
+
+
+class _Views:
+    """Features of every slice as it is, and turned, scaled and shifted."""
+
+    def __init__(self, heads: Sequence[Head]) -> None:
+        upright = _features(heads, 0.0, 1.0).reshape(len(heads), -1)
+        self._heads = heads
+        self._mean = upright.mean(axis=0)
+        self._whitening = _whitening(upright - self._mean)
+        self.fixed = self._whitened(upright)
+        """(n, d) float32 of unit length."""
+
+    def moved(self) -> Iterator[np.ndarray]:
+        """(n, d) float32 of unit length for each turn, scale and shift."""
+        for turn in _TURNS:
+            for scale in _SCALES:
+                features = _features(self._heads, turn, scale)
+                for down in _SHIFTS:
+                    for right in _SHIFTS:
+                        shifted = np.roll(features, (down, right), axis=(1, 2))
+                        yield self._whitened(shifted.reshape(len(shifted), -1))
+
+    def _whitened(self, features: np.ndarray) -> np.ndarray:
+        return _unit((features - self._mean) @ self._whitening)
+
+
+def _every_pair(views: _Views, owner: np.ndarray) -> dict[tuple[int, int], float]:
+    """Score of every pair of patients, by their numbers, the lower one first."""
+    slices, patients = len(owner), int(owner[-1]) + 1
+    best = np.full((slices, slices), -1.0, np.float32)
+    for moved in views.moved():
+        np.maximum(best, views.fixed @ moved.T, out=best)
+    match = _by_patient(np.maximum(best, best.T), owner)
+    match[np.arange(slices), owner] = np.nan
+    above = _spreads_above(match, match)
+    one_way = np.array([_better_half(above[owner == p]) for p in range(patients)])
     both_ways = np.minimum(one_way, one_way.T)
-    return {
-        (a, b): float(both_ways[i, j])
-        for i, a in enumerate(patients)
-        for j, b in enumerate(patients)
-        if i < j
-    }
+    return {(i, j): float(both_ways[i, j]) for i in range(patients) for j in range(i + 1, patients)}
 
 
-def _best_matches(heads: Sequence[Head]) -> np.ndarray:
-    """(n, n) float32 symmetric: highest correlation over turns, scales and shifts."""
-    upright = _features(heads, 0.0, 1.0).reshape(len(heads), -1)
-    mean = upright.mean(axis=0)
-    whitening = _whitening(upright - mean)
-    fixed = _unit((upright - mean) @ whitening)
-    best = np.full((len(heads), len(heads)), -1.0, np.float32)
-    for turn in _TURNS:
-        for scale in _SCALES:
-            moved = _features(heads, turn, scale)
-            for down in _SHIFTS:
-                for right in _SHIFTS:
-                    shifted = np.roll(moved, (down, right), axis=(1, 2)).reshape(len(heads), -1)
-                    np.maximum(best, fixed @ _unit((shifted - mean) @ whitening).T, out=best)
-    return np.maximum(best, best.T)
+def _alike(views: _Views, owner: np.ndarray) -> dict[tuple[int, int], float]:
+    """Score of the pairs that look alike; the search for these alone compares every pair, quickly."""
+    patients = int(owner[-1]) + 1
+    rows = np.split(np.arange(len(owner)), np.flatnonzero(np.diff(owner)) + 1)
+    partners: list[set[int]] = [set() for _ in range(patients)]
+    for patient, alike in enumerate(_most_alike(views.fixed, owner)):
+        for other in map(int, alike):
+            partners[patient].add(other)
+            partners[other].add(patient)
+    of_partners = [np.concatenate([rows[p] for p in sorted(others)]) for others in partners]
+    sample = np.sort(np.random.default_rng(0).choice(patients, _SAMPLE, replace=False))
+    of_sample = np.concatenate([rows[p] for p in sample])
+    best = [
+        np.full((len(r), len(o)), -1.0, np.float32) for r, o in zip(rows, of_partners, strict=True)
+    ]
+    best_in_sample = np.full((len(owner), len(of_sample)), -1.0, np.float32)
+    for moved in views.moved():
+        _raise_to_best(best_in_sample, views.fixed, moved, slice(None), of_sample)
+        for found, mine, others in zip(best, rows, of_partners, strict=True):
+            _raise_to_best(found, views.fixed, moved, mine, others)
+    chance = _by_patient(best_in_sample, owner[of_sample])
+    chance[owner[:, None] == sample] = np.nan
+    one_way: dict[tuple[int, int], float] = {}
+    for patient, (found, mine, others) in enumerate(zip(best, rows, of_partners, strict=True)):
+        above = _spreads_above(_by_patient(found, owner[others]), chance[mine])
+        scores = zip(sorted(partners[patient]), _better_half(above), strict=True)
+        one_way |= {(patient, other): float(score) for other, score in scores}
+    return {(i, j): min(score, one_way[j, i]) for (i, j), score in one_way.items() if i < j}
+
+
+def _most_alike(fixed: np.ndarray, owner: np.ndarray) -> np.ndarray:
+    """(patients, `CANDIDATES`): numbers of those whose slices as they are match each one's best."""
+    starts = np.flatnonzero(np.diff(owner, prepend=-1))
+    blocks = np.array_split(starts, -(-len(owner) // _BLOCK))
+    alike = []
+    for number, block in enumerate(blocks):
+        end = blocks[number + 1][0] if number + 1 < len(blocks) else len(owner)
+        match = _by_patient(fixed[block[0] : end] @ fixed.T, owner)
+        ends = [*block[1:], end]
+        for first, last in zip(block, ends, strict=True):
+            score = _better_half(match[first - block[0] : last - block[0]])
+            score[owner[first]] = -np.inf
+            alike.append(np.argpartition(-score, CANDIDATES)[:CANDIDATES])
+    return np.stack(alike)
+
+
+def _raise_to_best(
+    best: np.ndarray,
+    fixed: np.ndarray,
+    moved: np.ndarray,
+    mine: np.ndarray | slice,
+    others: np.ndarray,
+) -> None:
+    """Raises `best`, (slices of mine, of others), to what this movement of either side gives."""
+    np.maximum(best, fixed[mine] @ moved[others].T, out=best)
+    np.maximum(best, moved[mine] @ fixed[others].T, out=best)
+
+
+def _by_patient(match: np.ndarray, owner: np.ndarray) -> np.ndarray:
+    """(n, patients): highest of (n, slices), whose patients are `owner`, in order."""
+    return np.maximum.reduceat(match, np.flatnonzero(np.diff(owner, prepend=-1)), axis=1)
 
 
 def _features(heads: Sequence[Head], turn: float, scale: float) -> np.ndarray:
@@ -88,18 +176,17 @@ def _whitening(centred: np.ndarray) -> np.ndarray:
     return ((vectors / np.sqrt(shrunk)) @ vectors.T).astype(np.float32)
 
 
-def _above_others(best: np.ndarray, owner: np.ndarray, patients: int) -> np.ndarray:
-    """(n, patients): a slice's best match in each folder, in spreads above the median folder.
+def _spreads_above(match: np.ndarray, chance: np.ndarray) -> np.ndarray:
+    """A slice's best match in each folder, in spreads above its median in folders of other patients.
 
-    A slice's own folder is given 0.
+    Args:
+        match: (n, folders), NaN in the slice's own folder, which is given 0.
+        chance: (n, m), NaN in the slice's own folder.
     """
-    match = np.stack([best[:, owner == p].max(axis=1) for p in range(patients)], axis=1)
-    own_folder = (np.arange(len(match)), owner)
-    match[own_folder] = np.nan
-    middle = np.nanmedian(match, axis=1, keepdims=True)
-    spread = np.nanpercentile(match, 84, axis=1, keepdims=True) - middle
-    match[own_folder] = middle[:, 0]
-    return np.clip((match - middle) / np.maximum(spread, _LEAST_SPREAD), -LARGEST, LARGEST)
+    middle = np.nanmedian(chance, axis=1, keepdims=True)
+    spread = np.nanpercentile(chance, 84, axis=1, keepdims=True) - middle
+    above = (match - middle) / np.maximum(spread, _LEAST_SPREAD)
+    return np.nan_to_num(np.clip(above, -LARGEST, LARGEST))
 
 
 def _better_half(above: np.ndarray) -> np.ndarray:

@@ -124,6 +124,8 @@ class BloodRecipe(NamedRecipe):
 
     Attributes:
         size: side of the slices that heads are taken from, in pixels.
+        cycles: parts of equal length that training is cut into. In each the learning rate rises and
+            falls to nothing, from the second on to half of the height before.
         steps: batches an epoch.
         bleeding, painted: slices with a real and with a painted bleed in each batch; the rest is
             normal.
@@ -133,7 +135,8 @@ class BloodRecipe(NamedRecipe):
     keeps_fold_models: ClassVar[bool] = True
 
     size: int = 244
-    epochs: int = 8
+    epochs: int = 16
+    cycles: int = 2
     steps: int = 40
     batch: int = 32
     bleeding: int = 13
