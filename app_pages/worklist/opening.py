@@ -25,9 +25,14 @@ def open_from_worklist(entry: worklist.Entry, person: Person, *, from_other: boo
     with st.spinner("Opening the study"):
         files = inbox.files(entry.study)
         study = read_study(files)
+    caution = inbox.refused_caution(entry.study)
     open_study(
         study,
-        Origin("", "app_pages/worklist/worklist.py", "Back to the worklist"),
+        Origin(
+            f"**{caution}**" if caution else "",
+            "app_pages/worklist/worklist.py",
+            "Back to the worklist",
+        ),
         sealed=seal(files[0].data, ORIGINAL),
         worklist=entry.study,
         worklist_files=len(files),

@@ -2,7 +2,8 @@
 
     STATE/inbox/study-7f3a9c21d0/3fd4....sealed
 
-A file is on disk before its sender hears that it was taken. The same image twice is one file.
+A file is on disk before its sender hears that it was taken. The same image twice is one file. An image
+that was refused leaves an empty file (``.refused``) until it comes again.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from hemodetect.pacs.sealed import SealBroken, read_sealed, sealed_name, write_s
 from hemodetect.settings import settings
 
 _SUFFIX = ".sealed"
+_REFUSED = ".refused"
 _STUDY = re.compile(r"study-[0-9a-f]{10}")
 _TAGS = ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "PatientID", "SpecificCharacterSet"]
 
@@ -77,7 +79,28 @@ def store(received: Received, data: bytes) -> bool:
             raise SameNameOtherImage
         return False
     write_sealed(path, data)
+    path.with_suffix(_REFUSED).unlink(missing_ok=True)
     return True
+
+
+def refuse(received: Received) -> None:
+    """Notes that an image was refused, where other images of its study are there."""
+    with suppress(OSError):  # no such study, or the disk is full
+        _path(received).with_suffix(_REFUSED).touch()
+
+
+def refused(study: str) -> int:
+    """Number of images that were refused and have not come since."""
+    return sum(1 for _ in _folder(study).glob(f"*{_REFUSED}"))
+
+
+def refused_caution(study: str) -> str:
+    """What a reader must know of refused images, in a sentence; "" where there are none."""
+    number = refused(study)
+    if not number:
+        return ""
+    images = "1 image" if number == 1 else f"{number} images"
+    return f"{images} of this study could not be received; it may be incomplete. Send it again."
 
 
 def _same_image(first: bytes, second: bytes) -> bool:

@@ -117,6 +117,8 @@ def judge(entry: worklist.Entry, models: Mapping[str, ReleasedModel]) -> None:
             "%s: %s at %s:%s", entry.study, type(error).__name__, place.filename, place.lineno
         )
         prediction, result = None, _failed("The models failed on this study; the log has more.")
+    if caution := inbox.refused_caution(entry.study):
+        result["cautions"] = [caution, *result.get("cautions", [])]
     if inbox.count(entry.study) != entry.files:
         # Images came in the meantime; `settle` takes it up when no more come.
         _patiently(lambda: worklist.arriving(entry.study, entry.source))

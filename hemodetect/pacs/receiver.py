@@ -55,12 +55,21 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class _Association:
-    """What one association has brought: by study, number of files, of known ones and of refused."""
+    """What one association has brought.
+
+    Attributes:
+        sender: AE title and address.
+        new, known: number of files by study, those that were there already apart.
+        refused: number of files.
+        missing: those of the refused that say which study they are of.
+        announced: studies that stand in the worklist.
+    """
 
     sender: str
     new: Counter[str] = field(default_factory=Counter)
     known: Counter[str] = field(default_factory=Counter)
     refused: int = 0
+    missing: list[inbox.Received] = field(default_factory=list)
     announced: set[str] = field(default_factory=set)
 
 
@@ -160,6 +169,15 @@ class Receiver:
         stated = (str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID))
         if (received.image_class, received.instance) != stated:
             return CLASS_DOES_NOT_MATCH
+        status = OUT_OF_RESOURCES
+        try:
+            status = self._taken(received, data, association)
+        finally:
+            if status != SUCCESS:
+                association.missing.append(received)
+        return status
+
+    def _taken(self, received: inbox.Received, data: bytes, association: _Association) -> int:
         study = received.study
         is_new = not inbox.has(received)
         if is_new:
@@ -209,6 +227,8 @@ class Receiver:
                 self._sizes.pop(study, None)  # counted anew on the disk the next time
         if association is None:
             return
+        for image in association.missing:  # now, when the study has its folder if it ever has
+            inbox.refuse(image)
         for study in sorted(set(association.new) | set(association.known)):
             detail = {
                 "new": association.new[study],

@@ -71,10 +71,13 @@ def test_a_study_that_may_not_be_judged_stands_at_the_top_with_the_reason(
 ) -> None:
     _judged(_received(bleeding), models)
     odd = patient_files(small_phantom(), patient="odd", RescaleIntercept=500)
-    entry = _judged(_received(odd), models)
+    study = _received(odd)
+    inbox.refuse(inbox.Received(study, "", "1.2.3"))
+    entry = _judged(study, models)
     assert entry.state == "stopped"
     assert entry.not_judged_reason
     assert worklist.entries()[0].study == entry.study
+    assert entry.cautions[0].startswith("1 image of this study could not be received")
 
 
 def test_a_file_that_was_changed_on_disk_is_not_read_and_it_is_said(

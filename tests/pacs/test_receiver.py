@@ -59,6 +59,15 @@ def _settled(study: str, expected: str = "waiting") -> worklist.Entry:
     raise AssertionError(f"{study} is not {expected}: {worklist.entry(study)}")
 
 
+def _ended(study: str, refused: int) -> None:
+    """Waits until the receiver has noted what it refused."""
+    for _ in range(100):
+        if inbox.refused(study) == refused:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{inbox.refused(study)} refused images are noted, not {refused}")
+
+
 def test_a_received_study_is_the_one_that_was_sent(
     running: Receiver, files: dict[str, bytes], tmp_path: Path
 ) -> None:
@@ -231,8 +240,10 @@ def test_on_a_full_disk_the_sender_hears_it_and_nothing_is_half_kept(
     study = inbox.studies()[0]
     assert inbox.count(study) == 2
     assert not list((settings().state / "inbox" / study).glob(".*"))
+    _ended(study, refused=2)
     assert _sent(running.port, images[2:]) == [0] * 4
     assert _settled(study).files == 6
+    assert inbox.refused_caution(study) == ""
 
 
 def test_without_the_database_nothing_is_taken(
@@ -255,6 +266,7 @@ def test_a_study_larger_than_the_limit_is_refused_from_there(
     one.start("127.0.0.1")
     try:
         assert _sent(one.port, images_of(files)) == [0] * 4 + [outcomes.OUT_OF_RESOURCES] * 2
+        _ended(inbox.studies()[0], refused=2)
     finally:
         one.stop()
 
