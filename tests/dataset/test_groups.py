@@ -13,6 +13,7 @@ from hypothesis import given, settings, strategies
 from PIL import Image
 
 from hemodetect.dataset import groups as method
+from hemodetect.dataset import likeness
 from hemodetect.dataset.bleeds import LARGE, BleedSite, bleed_site
 from hemodetect.dataset.cache import Dataset, open_dataset
 from hemodetect.dataset.duplicates import shared_slices
@@ -29,6 +30,23 @@ def test_one_head_scanned_twice_is_one_patient_group(tmp_path: Path) -> None:
     grouping = patient_grouping(drawn_dataset(tmp_path, [*STRANGERS, second_scan]))
     assert [(j.patients, j.reason) for j in grouping.joins] == [(("p3", "p10"), HEAD)]
     assert grouping.groups["p10"] == grouping.groups["p3"] == "p3"
+
+
+def test_in_a_large_set_one_head_is_found_among_those_that_look_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second_scan = Scan(person=3, turn_degrees=9, scale=0.9, seed=77)
+    heads = patient_heads(drawn_dataset(tmp_path, [*STRANGERS, second_scan]), 12)
+    every_pair = likeness.head_likeness(heads)
+    monkeypatch.setattr(likeness, "MOST_PATIENTS", 10)
+    monkeypatch.setattr(likeness, "CANDIDATES", 3)
+    monkeypatch.setattr(likeness, "_SAMPLE", 11)
+    monkeypatch.setattr(likeness, "_BLOCK", 30)
+    alike = likeness.head_likeness(heads)
+    assert len(alike) < len(every_pair)
+    # With everybody in the sample, a score is the same as in the full search.
+    assert all(alike[pair] == pytest.approx(every_pair[pair], abs=1e-4) for pair in alike)
+    assert max(alike, key=alike.__getitem__) == ("p3", "p10")
 
 
 def test_different_people_stay_apart_and_the_most_similar_are_reported(tmp_path: Path) -> None:
