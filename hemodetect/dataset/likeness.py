@@ -102,30 +102,34 @@ def _alike(views: _Views, owner: np.ndarray) -> dict[tuple[int, int], float]:
     """Score of the pairs that look alike; the search for these alone compares every pair, quickly."""
     patients = int(owner[-1]) + 1
     rows = np.split(np.arange(len(owner)), np.flatnonzero(np.diff(owner)) + 1)
-    partners: list[set[int]] = [set() for _ in range(patients)]
+    partners: list[set[int]] = [set() for _ in range(patients)]  # each pair with its lower number
     for patient, alike in enumerate(_most_alike(views.fixed, owner)):
         for other in map(int, alike):
-            partners[patient].add(other)
-            partners[other].add(patient)
-    of_partners = [np.concatenate([rows[p] for p in sorted(others)]) for others in partners]
+            partners[min(patient, other)].add(max(patient, other))
+    pairs = [
+        (mine, np.concatenate([rows[p] for p in sorted(others)]))
+        for mine, others in zip(rows, partners, strict=True)
+        if others
+    ]
     sample = np.sort(np.random.default_rng(0).choice(patients, _SAMPLE, replace=False))
     of_sample = np.concatenate([rows[p] for p in sample])
-    best = [
-        np.full((len(r), len(o)), -1.0, np.float32) for r, o in zip(rows, of_partners, strict=True)
-    ]
+    best = [np.full((len(mine), len(others)), -1.0, np.float32) for mine, others in pairs]
     best_in_sample = np.full((len(owner), len(of_sample)), -1.0, np.float32)
     for moved in views.moved():
         _raise_to_best(best_in_sample, views.fixed, moved, slice(None), of_sample)
-        for found, mine, others in zip(best, rows, of_partners, strict=True):
+        for found, (mine, others) in zip(best, pairs, strict=True):
             _raise_to_best(found, views.fixed, moved, mine, others)
     chance = _by_patient(best_in_sample, owner[of_sample])
     chance[owner[:, None] == sample] = np.nan
-    one_way: dict[tuple[int, int], float] = {}
-    for patient, (found, mine, others) in enumerate(zip(best, rows, of_partners, strict=True)):
-        above = _spreads_above(_by_patient(found, owner[others]), chance[mine])
-        scores = zip(sorted(partners[patient]), _better_half(above), strict=True)
-        one_way |= {(patient, other): float(score) for other, score in scores}
-    return {(i, j): min(score, one_way[j, i]) for (i, j), score in one_way.items() if i < j}
+    scores = {}
+    for found, (mine, others) in zip(best, pairs, strict=True):
+        patient = int(owner[mine[0]])
+        one_way = _better_half(_spreads_above(_by_patient(found, owner[others]), chance[mine]))
+        back = _spreads_above(found.max(axis=0)[:, None], chance[others])
+        for place, other in enumerate(sorted(partners[patient])):
+            other_way = _better_half(back[owner[others] == other])
+            scores[patient, other] = float(min(one_way[place], other_way[0]))
+    return scores
 
 
 def _most_alike(fixed: np.ndarray, owner: np.ndarray) -> np.ndarray:
