@@ -27,6 +27,7 @@ from hemodetect.settings import MIB, Settings, settings
 
 MOST_STUDIES = 100
 """Studies of one search that are shown."""
+_REST = MIB  # of an answer, besides its images
 _SECONDS = (10, 60)  # to connect, and between two pieces of an answer
 _ORIGINAL = (("application/dicom", "*"),)  # compressed as the PACS has it
 
@@ -103,7 +104,7 @@ class Pacs:
             raise PacsError("HEMODETECT_DICOMWEB_URL is empty; set it to the PACS's address.")
         session = requests.Session()
         for scheme in ("http://", "https://"):
-            session.mount(scheme, _PlainAsterisk())
+            session.mount(scheme, _Adapter(self._settings.max_study_bytes + _REST))
         if self._settings.dicomweb_token:
             session.headers["Authorization"] = f"Bearer {self._settings.dicomweb_token}"
         elif self._settings.dicomweb_user:
@@ -240,14 +241,36 @@ class Pacs:
             return None
 
 
-class _PlainAsterisk(requests.adapters.HTTPAdapter):
-    """Sends * as it is, as RFC 3986 (3.4) allows: Orthanc does not decode it."""
+class _Adapter(requests.adapters.HTTPAdapter):
+    """Sends * as it is, as RFC 3986 (3.4) allows, for Orthanc does not decode it; reads no answer that is
+    larger than a study may be.
+    """
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = most
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
         """See `requests`."""
         path, question, query = (request.url or "").partition("?")
         request.url = path + question + query.replace("%2A", "*")
-        return super().send(request, *args, **kwargs)
+        response = super().send(request, *args, **kwargs)
+        response.iter_content = self._limited(response.iter_content)  # type: ignore[method-assign]
+        return response
+
+    def _limited(self, pieces: Callable[..., Iterator[bytes]]) -> Callable[..., Iterator[bytes]]:
+        def limited(*args: Any, **kwargs: Any) -> Iterator[bytes]:
+            size = 0
+            for piece in pieces(*args, **kwargs):
+                size += len(piece)
+                if size > self._most:
+                    raise PacsError(
+                        f"An answer of the PACS is larger than {self._most / MIB:,.0f} MiB; raise"
+                        " HEMODETECT_MAX_STUDY_BYTES, or check HEMODETECT_DICOMWEB_URL."
+                    )
+                yield piece
+
+        return limited
 
 
 def _data_set(item: Mapping[str, Any]) -> Dataset:

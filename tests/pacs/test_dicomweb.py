@@ -7,7 +7,7 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from hemodetect.imaging import read_study
 from hemodetect.pacs.dicomweb import MOST_STUDIES, Pacs, StudyQuery
 from hemodetect.pacs.outcomes import PacsError, Unreachable
 from hemodetect.phantom.head import Bleed
+from hemodetect.settings import MIB
 
 WEBNER = {"patient": "web-1", "name": "Wébner^Ida"}
 
@@ -187,6 +188,28 @@ def test_a_multipart_that_is_cut_off_is_a_sentence(state: pytest.MonkeyPatch, bo
         change(state, dicomweb_url=url)
         with pytest.raises(PacsError):
             Pacs().files("1.2.3", "1.2.4")
+
+
+@pytest.mark.parametrize("kind", ['multipart/related; type="application/dicom"; boundary=x', ""])
+def test_an_answer_without_an_end_is_given_up(state: pytest.MonkeyPatch, kind: str) -> None:
+    sent = 0
+
+    def endless(handler: BaseHTTPRequestHandler) -> None:
+        nonlocal sent
+        handler.send_response(200)
+        handler.send_header("Content-Type", kind or "application/dicom+json")
+        handler.end_headers()
+        with suppress(OSError):
+            handler.wfile.write(b"--x\r\nContent-Type: application/dicom\r\n\r\n")
+            while sent < 200 * MIB:
+                handler.wfile.write(bytes(MIB))
+                sent += MIB
+
+    with _server(endless) as url:
+        change(state, dicomweb_url=url, max_study_bytes=str(2 * MIB))
+        with pytest.raises(PacsError, match="larger than"):
+            Pacs().files("1.2.3", "1.2.4") if kind else Pacs().studies(StudyQuery())
+    assert sent < 100 * MIB
 
 
 def test_of_ten_thousand_results_the_first_are_shown_and_it_is_said(
