@@ -242,8 +242,10 @@ class Pacs:
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
-    """Sends * as it is, as RFC 3986 (3.4) allows, for Orthanc does not decode it; reads no answer that is
-    larger than a study may be.
+    """Sends * as it is, as RFC 3986 (3.4) allows: Orthanc does not decode it. Bounds each answer.
+
+    Args:
+        most: bytes of an answer.
     """
 
     def __init__(self, most: int) -> None:
