@@ -42,15 +42,16 @@ class Promise:
     full_only: bool = False
 
 
-def run_tests(*nodes: str, chosen: str = "") -> Outcome:
+def run_tests(*nodes: str, chosen: str = "", processes: int = 2) -> Outcome:
     """Runs existing tests, long ones too; kept where some passed and none failed or was skipped.
 
     Args:
         nodes: files, or tests in them.
         chosen: expression of pytest's -k.
+        processes: that run them side by side; 0: in pytest's own.
     """
     command = [
-        sys.executable, "-m", "pytest", "-m", "", "-n", "2", "--timeout", "900",
+        sys.executable, "-m", "pytest", "-m", "", "-n", str(processes), "--timeout", "900",
         *nodes, *(["-k", chosen] if chosen else []),
     ]  # fmt: skip
     done = subprocess.run(

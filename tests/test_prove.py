@@ -108,5 +108,5 @@ def test_a_forbidding_licence_is_seen() -> None:
 def test_a_failing_test_and_one_that_is_missing_are_seen(tmp_path: Path) -> None:
     file = tmp_path / "test_it.py"
     file.write_text("def test_it():\n    assert False\n")
-    assert not run_tests(str(file)).kept
-    assert not run_tests(str(tmp_path / "test_nothing.py")).kept
+    assert not run_tests(str(file), processes=0).kept
+    assert not run_tests(str(tmp_path / "test_nothing.py"), processes=0).kept
