@@ -135,8 +135,8 @@ class BloodRecipe(NamedRecipe):
     keeps_fold_models: ClassVar[bool] = True
 
     size: int = 244
-    epochs: int = 16
-    cycles: int = 2
+    epochs: int = 8
+    cycles: int = 1
     steps: int = 40
     batch: int = 32
     bleeding: int = 13
@@ -187,7 +187,7 @@ _ALL: tuple[Recipe, ...] = (
     NetworkRecipe("cnn", "paper", size=128, depth=5, l2=1e-4),
     NetworkRecipe("rnn", "paper", size=128, clip_norm=1.0),
     NetworkRecipe("attention_rnn", "paper", size=244, l2=0.01),
-    BloodRecipe("cnn", "blood"),
+    BloodRecipe("cnn", "blood", epochs=16, cycles=2),
     StudyRecipe("svm", "study"),
     StudyRecipe("logistic", "study"),
     StudyRecipe("cnn", "study"),

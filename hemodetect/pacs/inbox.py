@@ -84,7 +84,9 @@ def store(received: Received, data: bytes) -> bool:
 
 
 def refuse(received: Received) -> None:
-    """Notes that an image was refused, where other images of its study are there."""
+    """Notes that an image was refused, where other images of its study are there and it is not."""
+    if has(received):
+        return
     with suppress(OSError):  # no such study, or the disk is full
         _path(received).with_suffix(_REFUSED).touch()
 
