@@ -191,8 +191,8 @@ _ALL: tuple[Recipe, ...] = (
     StudyRecipe("svm", "study"),
     StudyRecipe("logistic", "study"),
     StudyRecipe("cnn", "study"),
-    StudyRecipe("rnn", "study", slice_threshold=0.15),
-    StudyRecipe("attention_rnn", "study", slice_threshold=0.15),
+    StudyRecipe("rnn", "study"),
+    StudyRecipe("attention_rnn", "study"),
 )
 DEPTHS: dict[str, tuple[int, int]] = {"cnn": (3, 5), "rnn": (1, 3), "attention_rnn": (1, 3)}
 """Least and most depth of a network; a sixth block would leave no pixel of a CNN's image."""
