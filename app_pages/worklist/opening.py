@@ -7,7 +7,6 @@ import streamlit as st
 from app_pages.common.audit import record_event
 from app_pages.common.opening import Origin, open_study
 from app_pages.read.sending import ORIGINAL
-from hemodetect.imaging import read_study
 from hemodetect.pacs import inbox, worklist
 from hemodetect.pacs.sealed import seal
 from hemodetect.storage.people import Person
@@ -23,16 +22,10 @@ def open_from_worklist(entry: worklist.Entry, person: Person, *, from_other: boo
     """
     worklist.take(entry.study, person, from_other=from_other)
     with st.spinner("Opening the study"):
-        files = inbox.files(entry.study)
-        study = read_study(files)
-    caution = inbox.refused_caution(entry.study)
+        study, files = inbox.read(entry.study)
     open_study(
         study,
-        Origin(
-            f"**{caution}**" if caution else "",
-            "app_pages/worklist/worklist.py",
-            "Back to the worklist",
-        ),
+        Origin("", "app_pages/worklist/worklist.py", "Back to the worklist"),
         sealed=seal(files[0].data, ORIGINAL),
         worklist=entry.study,
         worklist_files=len(files),

@@ -81,8 +81,20 @@ def _near_pairs(
     if not len(informative):
         return
     small = np.concatenate([_small(grey[rows]) for rows in _blocks(informative)])
-    # Nearly the same pictures lie close along any direction; along the one in which pictures differ
-    # most, few others do, and only these are compared.
+    for i, j in _correlated(small):
+        a, b = sorted((int(informative[i]), int(informative[j])))
+        if patients[a] == patients[b]:
+            continue
+        if np.abs(grey[a].astype(np.int16) - grey[b]).mean() < _NEAR_DIFFERENCE:
+            yield a, b
+
+
+def _correlated(small: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Pairs of rows of (n, d) unit vectors whose correlation is above `_NEAR`.
+
+    Such rows lie close along any direction; along the one in which rows differ most, few others do, and
+    only these are compared.
+    """
     along = small @ _main_direction(small)
     order = np.argsort(along, kind="stable")
     along = along[order]
@@ -93,11 +105,7 @@ def _near_pairs(
             others = order[first : min(first + _BLOCK, end)]
             for i, j in np.argwhere(small[rows] @ small[others].T > _NEAR):
                 if start + i < first + j:
-                    a, b = sorted((int(informative[rows[i]]), int(informative[others[j]])))
-                    if patients[a] != patients[b]:
-                        difference = np.abs(grey[a].astype(np.int16) - grey[b]).mean()
-                        if difference < _NEAR_DIFFERENCE:
-                            yield a, b
+                    yield int(rows[i]), int(others[j])
 
 
 def _main_direction(small: np.ndarray) -> np.ndarray:

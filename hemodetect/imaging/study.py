@@ -117,7 +117,7 @@ class Study:
         chosen: index into `series` of the one that is read.
         refused: files that were not read, in the order read.
         ignored: number of files ignored silently (DICOMDIR, thumbs, text notes).
-        left_out: a sentence on what a limit left out, or "".
+        left_out: sentences on what a limit left out, or what did not arrive; "" for nothing.
     """
 
     id: str
@@ -129,7 +129,7 @@ class Study:
 
     @property
     def cautions(self) -> tuple[str, ...]:
-        """Sentences about the chosen series, and on what a limit left out."""
+        """Sentences about the chosen series, and on what was left out."""
         return (*self.series[self.chosen].cautions, *([self.left_out] if self.left_out else []))
 
     @property

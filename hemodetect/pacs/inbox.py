@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -20,8 +20,9 @@ from pathlib import Path
 from pydicom import dcmread
 
 from hemodetect.errors import UnreadableFile
-from hemodetect.imaging import UploadedFile
+from hemodetect.imaging import UploadedFile, read_study
 from hemodetect.imaging.pseudonym import pseudonym
+from hemodetect.imaging.study import Study
 from hemodetect.pacs.sealed import SealBroken, read_sealed, sealed_name, write_sealed
 from hemodetect.settings import settings
 
@@ -96,13 +97,23 @@ def refused(study: str) -> int:
     return sum(1 for _ in _folder(study).glob(f"*{_REFUSED}"))
 
 
-def refused_caution(study: str) -> str:
-    """What a reader must know of refused images, in a sentence; "" where there are none."""
-    number = refused(study)
-    if not number:
-        return ""
-    images = "1 image" if number == 1 else f"{number} images"
-    return f"{images} of this study could not be received; it may be incomplete. Send it again."
+def read(study: str) -> tuple[Study, list[UploadedFile]]:
+    """The study, whose cautions name refused images, and its files.
+
+    Raises:
+        EmptyStudy: nothing in it can be read.
+        SealBroken: a file cannot be opened.
+        OSError: the disk cannot be read.
+    """
+    received = files(study)
+    found, number = read_study(received), refused(study)
+    if number:
+        images = "1 image" if number == 1 else f"{number} images"
+        caution = (
+            f"{images} of this study could not be received; it may be incomplete. Send it again."
+        )
+        found = replace(found, left_out=f"{caution} {found.left_out}".strip())
+    return found, received
 
 
 def _same_image(first: bytes, second: bytes) -> bool:

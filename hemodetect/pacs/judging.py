@@ -17,7 +17,6 @@ import numpy as np
 
 from hemodetect.errors import EmptyStudy, HemodetectError, SettingError
 from hemodetect.explain.heat_maps import study_maps
-from hemodetect.imaging import read_study
 from hemodetect.models.series_cache import SeriesCache
 from hemodetect.pacs import inbox, worklist
 from hemodetect.pacs.deliveries import deliver_due
@@ -97,8 +96,7 @@ def judge(entry: worklist.Entry, models: Mapping[str, ReleasedModel]) -> None:
     """Reads one study of the worklist with the models, and keeps what they say."""
     began = time.monotonic()
     try:
-        files = inbox.files(entry.study)
-        study = read_study(files)
+        study, files = inbox.read(entry.study)
         cache = SeriesCache()
         prediction = predict_study(study, models, cache=cache)
         result = _result(prediction)
@@ -117,8 +115,6 @@ def judge(entry: worklist.Entry, models: Mapping[str, ReleasedModel]) -> None:
             "%s: %s at %s:%s", entry.study, type(error).__name__, place.filename, place.lineno
         )
         prediction, result = None, _failed("The models failed on this study; the log has more.")
-    if caution := inbox.refused_caution(entry.study):
-        result["cautions"] = [caution, *result.get("cautions", [])]
     if inbox.count(entry.study) != entry.files:
         # Images came in the meantime; `settle` takes it up when no more come.
         _patiently(lambda: worklist.arriving(entry.study, entry.source))

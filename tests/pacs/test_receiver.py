@@ -243,7 +243,7 @@ def test_on_a_full_disk_the_sender_hears_it_and_nothing_is_half_kept(
     _ended(study, refused=2)
     assert _sent(running.port, images[2:]) == [0] * 4
     assert _settled(study).files == 6
-    assert inbox.refused_caution(study) == ""
+    assert inbox.refused(study) == 0
 
 
 def test_without_the_database_nothing_is_taken(
