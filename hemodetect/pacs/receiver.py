@@ -9,9 +9,14 @@ from __future__ import annotations
 
 import errno
 import logging
+import socket
 import ssl
+import time
 from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Lock
 from typing import Any
 
@@ -48,7 +53,10 @@ _IMAGES = (
 _SYNTAXES = [one for one in ALL_TRANSFER_SYNTAXES if one != DeflatedExplicitVRLittleEndian]
 """Deflated headers may inflate without a limit."""
 _MOST_ASSOCIATIONS = 20
-_SILENT_SECONDS = 60
+_SILENT_SECONDS = 60  # also in the middle of a message
+_LONGEST_MESSAGE = MIB
+"""The parts of an image have 16 KiB, as is negotiated; only what is said before may be longer."""
+_LAST_SECONDS = 20  # for what associations still have to note when the receiver is stopped
 
 log = logging.getLogger(__name__)
 
@@ -117,6 +125,7 @@ class Receiver:
                 block=False,
                 ssl_context=_tls(self._settings),
                 evt_handlers=[
+                    (evt.EVT_CONN_OPEN, self._connected),
                     (evt.EVT_REQUESTED, self._requested),
                     (evt.EVT_C_STORE, self._store),
                     (evt.EVT_RELEASED, self._released),
@@ -130,9 +139,22 @@ class Receiver:
             ) from error
 
     def stop(self) -> None:
-        """Ends all associations; what was acknowledged is kept."""
-        if self._server is not None:
-            self._server.shutdown()
+        """Breaks off all associations, once each has noted what it brought; that is kept."""
+        if self._server is None:
+            return
+        self._server.shutdown()
+        associations = self._server.active_associations
+        for association in associations:
+            association.abort()
+        deadline = time.monotonic() + _LAST_SECONDS
+        for association in associations:
+            association.join(max(0.0, deadline - time.monotonic()))
+
+    def _connected(self, event: Event) -> None:
+        """Limits what pynetdicom does not: how long a message is, and how long its end may take."""
+        connection: Any = event.assoc.dul.socket
+        connection.socket.settimeout(_SILENT_SECONDS)
+        connection.recv = partial(_part_of_message, connection.socket, connection.recv)
 
     def _requested(self, event: Event) -> None:
         title, address = _peer(event)
@@ -253,6 +275,19 @@ class Receiver:
     def _association(self, event: Event) -> _Association:
         with self._lock:
             return self._open.setdefault(id(event.assoc), _Association("@".join(_peer(event))))
+
+
+def _part_of_message(
+    connection: socket.socket, receive: Callable[[int], bytearray], size: int
+) -> bytearray:
+    try:
+        if size > _LONGEST_MESSAGE:
+            raise OSError(f"a message of {size} bytes is not read")
+        return receive(size)
+    except OSError:
+        with suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)  # pynetdicom takes it for closed
+        raise
 
 
 def _peer(event: Event) -> tuple[str, str]:

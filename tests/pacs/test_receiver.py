@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import socket
 import threading
 import time
@@ -26,7 +27,7 @@ from pynetdicom.dsutils import encode
 
 from hemodetect.errors import SettingError
 from hemodetect.imaging import read_study
-from hemodetect.pacs import inbox, outcomes, worklist
+from hemodetect.pacs import inbox, outcomes, receiver, worklist
 from hemodetect.pacs.receiver import Receiver
 from hemodetect.settings import settings
 from hemodetect.storage import audit_trail
@@ -287,6 +288,39 @@ def test_what_a_broken_association_brought_is_taken_up_after_a_quiet_time(
     assert worklist.entry(study).state == "waiting"
 
 
+def test_a_stopped_receiver_has_noted_what_came_before_and_notes_nothing_afterwards(
+    state: pytest.MonkeyPatch, files: dict[str, bytes]
+) -> None:
+    one = Receiver()
+    one.start("127.0.0.1")
+    association = association_with(one.port)
+    assert association.send_c_store(images_of(files)[0]).Status == 0
+    one.stop()
+    noted = audit_trail.entries()
+    assert [json.loads(e.detail)["whole"] for e in noted if e.action == "receive"] == [False]
+    association.join(10)
+    assert association.is_aborted
+    assert audit_trail.entries() == noted
+
+
+@pytest.mark.parametrize(
+    "length", [200, 2**32 - 1], ids=["silent-halfway", "four-gibibytes-announced"]
+)
+def test_a_message_without_its_end_holds_no_place_for_long(
+    state: pytest.MonkeyPatch, length: int
+) -> None:
+    state.setattr(receiver, "_SILENT_SECONDS", 1 if length == 200 else 30)
+    one = Receiver()
+    one.start("127.0.0.1")
+    try:
+        with socket.create_connection(("127.0.0.1", one.port), timeout=15) as connection:
+            connection.sendall(b"\x01\x00" + length.to_bytes(4, "big") + b"\x00\x01")
+            with suppress(ConnectionResetError):
+                assert connection.recv(1) == b""
+    finally:
+        one.stop()
+
+
 def test_an_image_whose_connection_is_cut_halfway_leaves_nothing(
     running: Receiver, files: dict[str, bytes]
 ) -> None:
@@ -315,6 +349,8 @@ def _cut_after(port: int, most: float) -> Iterator[int]:
                     data = sender.recv(8192)
                     target.sendall(data)
                     passed += len(data)
+                for end in (sender, target):
+                    end.shutdown(socket.SHUT_RDWR)  # also for the thread that reads from it
 
         threading.Thread(target=forward, daemon=True).start()
         yield listener.getsockname()[1]
