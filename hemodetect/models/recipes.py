@@ -124,6 +124,8 @@ class BloodRecipe(NamedRecipe):
 
     Attributes:
         size: side of the slices that heads are taken from, in pixels.
+        cycles: parts of equal length that training is cut into. In each the learning rate rises and
+            falls to nothing, from the second on to half of the height before.
         steps: batches an epoch.
         bleeding, painted: slices with a real and with a painted bleed in each batch; the rest is
             normal.
@@ -134,6 +136,7 @@ class BloodRecipe(NamedRecipe):
 
     size: int = 244
     epochs: int = 8
+    cycles: int = 1
     steps: int = 40
     batch: int = 32
     bleeding: int = 13
@@ -184,7 +187,7 @@ _ALL: tuple[Recipe, ...] = (
     NetworkRecipe("cnn", "paper", size=128, depth=5, l2=1e-4),
     NetworkRecipe("rnn", "paper", size=128, clip_norm=1.0),
     NetworkRecipe("attention_rnn", "paper", size=244, l2=0.01),
-    BloodRecipe("cnn", "blood"),
+    BloodRecipe("cnn", "blood", epochs=16, cycles=2),
     StudyRecipe("svm", "study"),
     StudyRecipe("logistic", "study"),
     StudyRecipe("cnn", "study"),

@@ -210,6 +210,26 @@ def map_loss(hints: keras.KerasTensor, maps: keras.KerasTensor) -> keras.KerasTe
     return ops.mean(weight * places, axis=(1, 2)) + _REGION_WEIGHT * somewhere
 
 
+class LearningRateCycles(keras.optimizers.schedules.LearningRateSchedule):
+    """The recipe's cycles: in each the rate rises for half an epoch and falls along a cosine."""
+
+    def __init__(self, recipe: BloodRecipe, epochs: int) -> None:
+        self._steps = recipe.steps * -(-epochs // recipe.cycles)
+        warm_up = recipe.steps // 2
+        self._first = keras.optimizers.schedules.CosineDecay(
+            0.1 * recipe.learning_rate,
+            self._steps - warm_up,
+            alpha=0.01,
+            warmup_target=recipe.learning_rate,
+            warmup_steps=warm_up,
+        )
+
+    def __call__(self, step: int | keras.KerasTensor) -> keras.KerasTensor:
+        """The rate at a step, counted from 0."""
+        cycle = ops.cast(step // self._steps, "float32")
+        return self._first(step % self._steps) * ops.power(0.5, cycle)
+
+
 def fit_blood(training: TrainingSet, recipe: BloodRecipe, run: Run) -> Fit:
     """The blood network, from slices that are labelled one by one."""
     most = run.epochs or recipe.epochs
@@ -252,22 +272,17 @@ def fit_blood_network(
 
     Returns:
         The network after the last epoch, and the history: epoch, loss and its parts. There is no
-        early stopping: the learning rate falls to nothing over all epochs, and training patients
-        set aside would be too few to watch by.
+        early stopping: the learning rate falls to nothing in the end, and training patients set
+        aside would be too few to watch by.
     """
     states = EpochStates(work)
     keras.utils.set_random_seed(seed)
     model = blood_network()
     set_imagenet_weights(model)
-    rate = keras.optimizers.schedules.CosineDecay(
-        0.1 * recipe.learning_rate,
-        epochs * recipe.steps - recipe.steps // 2,
-        alpha=0.01,
-        warmup_target=recipe.learning_rate,
-        warmup_steps=recipe.steps // 2,
-    )
     model.compile(
-        optimizer=keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay, clipnorm=5.0),
+        optimizer=keras.optimizers.AdamW(
+            LearningRateCycles(recipe, epochs), weight_decay=recipe.weight_decay, clipnorm=5.0
+        ),
         loss=[label_loss, map_loss],
         loss_weights=[1.0, _MAP_WEIGHT],
         jit_compile=keras.backend.backend() == "jax",

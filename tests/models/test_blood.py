@@ -17,6 +17,7 @@ from hemodetect.preprocessing.standard_head import standard_series
 from hemodetect.training.blood_training import (
     BloodBatches,
     BloodExamples,
+    LearningRateCycles,
     NothingToPaint,
     blood_examples,
     fit_blood_network,
@@ -91,6 +92,17 @@ def test_without_a_closed_skull_nothing_can_be_painted() -> None:
     series = standard_series(np.zeros((3, 244, 244), np.uint8))
     with pytest.raises(NothingToPaint):
         blood_examples([series], drawn_table(0).head(3), {})
+
+
+def test_the_learning_rate_rises_and_falls_in_each_cycle() -> None:
+    recipe = BloodRecipe("cnn", "blood", epochs=4, cycles=2, steps=10, learning_rate=1e-3)
+    rate = LearningRateCycles(recipe, recipe.epochs)
+    steps = np.array([float(rate(step)) for step in range(40)])
+    assert steps[[0, 5, 20, 25]] == pytest.approx([1e-4, 1e-3, 0.5e-4, 0.5e-3], rel=1e-4)
+    assert steps[19] < 0.05 * steps[5]
+    assert steps[39] < 0.05 * steps[25]
+    # Fewer epochs than cycles: each epoch is one.
+    assert float(LearningRateCycles(recipe, 1)(5)) == pytest.approx(1e-3)
 
 
 @pytest.mark.long

@@ -69,7 +69,7 @@ def test_a_setting_that_only_a_search_uses_shows_the_value_of_the_search(page: A
 
 def test_different_values_of_training_and_search_are_both_shown(page: AppTest) -> None:
     choose(page, ["cnn"], "blood")
-    assert page.text_input(key="train_epochs").placeholder == "8; search: 50"
+    assert page.text_input(key="train_epochs").placeholder == "16; search: 50"
     choose(page, ["cnn", "rnn"], "paper")
     assert page.text_input(key="train_epochs").placeholder == "50"
     assert page.text_input(key="train_depth").placeholder == "CNN 5, RNN 2"
