@@ -15,7 +15,7 @@ import numpy as np
 from keras import layers
 
 from hemodetect.models.findings import SliceFindings
-from hemodetect.models.study_heads import HEAD_ARRAYS, HEAD_NETWORK, Scaling, StudyLogits
+from hemodetect.models.study_heads import HEAD_ARRAYS, HEAD_NETWORK, Scaling, StudyLogits, StudySum
 from hemodetect.models.weight_files import write_arrays
 
 LONGEST = 64
@@ -26,10 +26,14 @@ _MASKED_LOGIT = 1e4  # taken off the attention logit of a place without a slice
 
 @dataclass(frozen=True, eq=False)
 class RecurrentHead:
-    """RNN or attention RNN; `network` is a `recurrent_network`."""
+    """RNN or attention RNN; `network` is a `recurrent_network`.
+
+    Without `study`, its logit for the study is that of the network alone.
+    """
 
     scaling: Scaling
     network: keras.Model
+    study: StudySum | None
     weighs_slices: bool
     reads_in_order = True
 
@@ -51,7 +55,7 @@ class RecurrentHead:
         """Number of the series and rows of each stride, and the network's inputs."""
         places, batch = [], []
         for number, findings in enumerate(series):
-            features, n = self.scaling(findings.features), len(findings.logits)
+            features, n = self.scaling(read_values(findings)), len(findings.logits)
             stride = series_stride(n)
             for first in range(stride):
                 rows = np.arange(first, n, stride)
@@ -76,16 +80,29 @@ class RecurrentHead:
         return [
             StudyLogits(
                 slices[number],
-                float(np.mean(studies[number])),
+                self._study(float(np.mean(studies[number])), findings),
                 attention[number] / len(studies[number]) if self.weighs_slices else None,
             )
-            for number in range(len(series))
+            for number, findings in enumerate(series)
         ]
 
+    def _study(self, own: float, findings: SliceFindings) -> float:
+        return own if self.study is None else self.study(own, findings)
+
     def save(self, folder: Path) -> None:
-        """Writes the scaling and the network."""
-        write_arrays(folder / HEAD_ARRAYS, self.scaling.arrays())
+        """Writes the scalings and the network."""
+        study = self.study.arrays() if self.study else {}
+        write_arrays(folder / HEAD_ARRAYS, self.scaling.arrays() | study)
         self.network.save(folder / HEAD_NETWORK)
+
+
+def read_values(findings: SliceFindings) -> np.ndarray:
+    """(n, 1) float32, what the networks read of each slice: its log-odds of blood.
+
+    With all ten features they ranked other hospitals' patients worse (benchmarks/experiments.csv): the
+    measures of the maps differ from network to network.
+    """
+    return findings.logits[:, None]
 
 
 def recurrent_network(features: int, units: int, attentive: bool) -> keras.Model:

@@ -4,10 +4,10 @@ Logits are log-odds of no fixed scale; `study_model` makes probabilities of them
 
 - CNN: the blood network's own logits.
 - Logistic regression, SVM: fitted to slices, in the network's ten features of each.
-- RNN, attention RNN: read the slices of a study in order (`recurrent_head`).
+- RNN, attention RNN: read the network's logits of a study's slices in order (`recurrent_head`).
 
-The first three judge the study by its most suspicious slices: SVM and CNN by a regression on them
-(`StudyRegression`), logistic regression by the mean of their logits.
+The first three judge the study by its most suspicious slices. All but the CNN, which says the same as
+the network, add the network's word on the study (`StudySum`).
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from typing import Protocol
 import numpy as np
 
 from hemodetect.errors import BundleError
-from hemodetect.models.findings import MAP_FEATURES, SliceFindings, top_fraction_mean
+from hemodetect.models.findings import SliceFindings, highest_mean
 from hemodetect.models.recipes import StudyRecipe
 from hemodetect.models.weight_files import read_arrays, read_network, write_arrays
 
 HEAD_ARRAYS = "head.skops"
 HEAD_NETWORK = "head.keras"
-_STUDY = "study_"  # begins the names of a study regression's arrays
+_STUDY = "study_"  # begins the names of a study sum's arrays
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,14 +74,14 @@ class StudyHead(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Scaling:
-    """Features at mean 0 and deviation 1: mean and deviation are (10,)."""
+    """Values at mean 0 and deviation 1: mean and deviation are (k,)."""
 
     mean: np.ndarray
     deviation: np.ndarray
 
     @classmethod
     def of(cls, features: np.ndarray) -> Scaling:
-        """From features (m, 10)."""
+        """From values (m, k)."""
         deviation = features.std(axis=0) + 1e-6
         return cls(features.mean(axis=0).astype(np.float32), deviation.astype(np.float32))
 
@@ -90,54 +90,40 @@ class Scaling:
         return {"mean": self.mean, "deviation": self.deviation}
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
-        """(m, 10) float32 of features (m, 10)."""
+        """(m, k) float32 of values (m, k)."""
         return (features - self.mean) / self.deviation
 
 
 @dataclass(frozen=True, eq=False)
-class StudyRegression:
-    """Logistic regression on a study: weights (5,) of `study_features`, and an intercept."""
+class StudySum:
+    """Log-odds of a study from what the family says and what the blood network says by itself.
+
+    Both weigh the same. The network's word is the mean of its highest logits; without it, families that
+    were fitted to other hospitals' slices know less of a new patient than the network does.
+
+    Attributes:
+        scaling: of both (2,) over training studies.
+    """
 
     scaling: Scaling
-    weights: np.ndarray
-    intercept: float
 
     @classmethod
-    def of(cls, arrays: Mapping[str, np.ndarray]) -> StudyRegression | None:
-        """From the arrays of a bundle; None where it was made before there were such regressions."""
-        if _STUDY + "weights" not in arrays:
-            return None
-        mean, deviation, weights, intercept = (
-            arrays[_STUDY + name] for name in ("mean", "deviation", "weights", "intercept")
-        )
-        return cls(Scaling(mean, deviation), weights, float(intercept))
+    def of(cls, arrays: Mapping[str, np.ndarray]) -> StudySum:
+        """From the arrays of a bundle; raises `KeyError` where it has none, as older ones."""
+        return cls(Scaling(arrays[_STUDY + "mean"], arrays[_STUDY + "deviation"]))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays that a bundle keeps."""
-        values = {
-            **self.scaling.arrays(),
-            "weights": self.weights,
-            "intercept": np.array(self.intercept),
-        }
-        return {_STUDY + name: array for name, array in values.items()}
+        return {_STUDY + name: array for name, array in self.scaling.arrays().items()}
 
-    def __call__(self, features: np.ndarray) -> float:
-        """Log-odds of a study with features (5,)."""
-        return float(self.scaling(features) @ self.weights + self.intercept)
+    def __call__(self, own: float, findings: SliceFindings) -> float:
+        """The log-odds, where `own` are the family's."""
+        return float(self.scaling(both_words(own, findings)).sum())
 
 
-def study_features(slice_logits: np.ndarray, findings: SliceFindings) -> np.ndarray:
-    """(5,) float32: highest values in a study, see `top_fraction_mean`.
-
-    Of the slices' logits, and of the four measures of the network's map: blood that marks a large
-    place in few slices counts for more than what its log-odds say.
-
-    Args:
-        slice_logits: (n,) by the family.
-        findings: in the same slices.
-    """
-    values = np.column_stack([slice_logits, findings.features[:, MAP_FEATURES]])
-    return np.array([top_fraction_mean(v, findings.in_brain) for v in values.T], np.float32)
+def both_words(own: float, findings: SliceFindings) -> np.ndarray:
+    """(2,) float32, log-odds of a study: the family's, and the network's."""
+    return np.array([own, highest_mean(findings.logits, findings.in_brain)], np.float32)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -145,10 +131,10 @@ class SliceHead(ABC):
     """A head that looks at each slice by itself.
 
     Attributes:
-        study: judges the study; None for the mean logit of the most suspicious slices.
+        study: adds the network's word on a study; None where the logits are the network's.
     """
 
-    study: StudyRegression | None = None
+    study: StudySum | None = None
 
     weighs_slices = False
     reads_in_order = False
@@ -160,10 +146,9 @@ class SliceHead(ABC):
     def logits(self, findings: SliceFindings) -> StudyLogits:
         """Of one series; the study's rest on its most suspicious slices."""
         values = self.slice_logits(findings)
-        if self.study is None:
-            study = top_fraction_mean(values, findings.in_brain)
-        else:
-            study = self.study(study_features(values, findings))
+        study = highest_mean(values, findings.in_brain)
+        if self.study is not None:
+            study = self.study(study, findings)
         return StudyLogits(values.astype(np.float32), study)
 
     def all_logits(self, series: Sequence[SliceFindings]) -> list[StudyLogits]:
@@ -241,13 +226,11 @@ class KernelHead(SliceHead):
 def load_head(folder: Path, recipe: StudyRecipe) -> StudyHead:
     """The head that `save` wrote; raises `BundleError` where it is unsafe or damaged."""
     file = folder / HEAD_ARRAYS
-    if recipe.family == "cnn" and not file.is_file():
+    if recipe.family == "cnn":
         return NetworkLogitHead()
     arrays = read_arrays(file)
     try:
-        study = StudyRegression.of(arrays)
-        if recipe.family == "cnn":
-            return NetworkLogitHead(study=study)
+        study = StudySum.of(arrays)
         scaling = Scaling(arrays["mean"], arrays["deviation"])
         if recipe.family == "logistic":
             weights, constant = arrays["weights"], float(arrays["intercept"])
@@ -258,8 +241,11 @@ def load_head(folder: Path, recipe: StudyRecipe) -> StudyHead:
                 scaling, arrays["support"], arrays["dual"], constant, gamma, study=study
             )
     except (KeyError, TypeError, ValueError) as error:
-        raise BundleError(f"{file}: holds no head ({error}).") from error
+        raise BundleError(
+            f"{file}: holds no head ({error}). It is damaged, or an older version trained it: train the"
+            " model again."
+        ) from error
     from hemodetect.models.recurrent_head import RecurrentHead
 
     network = read_network(folder / HEAD_NETWORK)
-    return RecurrentHead(scaling, network, recipe.family == "attention_rnn")
+    return RecurrentHead(scaling, network, study, recipe.family == "attention_rnn")

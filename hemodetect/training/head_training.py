@@ -17,11 +17,10 @@ from hemodetect.models.study_heads import (
     LinearHead,
     NetworkLogitHead,
     Scaling,
-    SliceHead,
     StudyHead,
     StudyLogits,
-    StudyRegression,
-    study_features,
+    StudySum,
+    both_words,
 )
 from hemodetect.models.study_model import StudyScale
 from hemodetect.training.calibration import fitted_sigmoid
@@ -62,26 +61,25 @@ class HeadSeries:
 def fitted_head(training: Sequence[HeadSeries], recipe: StudyRecipe, seed: int) -> StudyHead:
     """The head of the recipe's family.
 
-    It is fitted to the slices of training series whose label is known. SVM and CNN get a regression on
-    the training studies beside it, which judges studies.
+    It is fitted to the slices of training series whose label is known.
     """
-    if recipe.family in ("rnn", "attention_rnn"):
-        from hemodetect.models.recurrent_head import RecurrentHead
-
-        training = _with_known_bleeds(training)
-        scaling = Scaling.of(_known_slices(training, recipe)[0])
-        network = _fitted_network(training, scaling, recipe, seed)
-        return RecurrentHead(scaling, network, recipe.family == "attention_rnn")
-    head = _slice_head(training, recipe)
-    if recipe.family == "logistic":
-        # It gained 0.05 by patient on ct-ich (0.77 to 0.81), and lost 0.013 on near-east, out of fold.
-        return head
-    return replace(head, study=_study_regression(training, head, recipe))
-
-
-def _slice_head(training: Sequence[HeadSeries], recipe: StudyRecipe) -> SliceHead:
     if recipe.family == "cnn":
         return NetworkLogitHead()
+    if recipe.family in ("rnn", "attention_rnn"):
+        from hemodetect.models.recurrent_head import RecurrentHead, read_values
+
+        known = _with_known_bleeds(training)
+        scaling = Scaling.of(
+            np.concatenate([read_values(one.findings)[_rows(one, recipe)] for one in known])
+        )
+        network = _fitted_network(known, scaling, recipe, seed)
+        alone = RecurrentHead(scaling, network, None, recipe.family == "attention_rnn")
+        return replace(alone, study=_study_sum(training, alone))
+    head = _slice_head(training, recipe)
+    return replace(head, study=_study_sum(training, head))
+
+
+def _slice_head(training: Sequence[HeadSeries], recipe: StudyRecipe) -> LinearHead | KernelHead:
     features, labels = _known_slices(_with_known_bleeds(training), recipe)
     scaling = Scaling.of(features)
     if recipe.family == "logistic":
@@ -99,23 +97,17 @@ def _slice_head(training: Sequence[HeadSeries], recipe: StudyRecipe) -> SliceHea
     )
 
 
-def _study_regression(
-    training: Sequence[HeadSeries], head: SliceHead, recipe: StudyRecipe
-) -> StudyRegression | None:
-    """Fitted to the training studies of sets with both kinds, every set weighing the same; None where
-    there is no such set.
+def _study_sum(training: Sequence[HeadSeries], alone: StudyHead) -> StudySum:
+    """Its scaling rests on the training studies of sets with both kinds; on all series where there is
+    no such set.
     """
-    studies = [training[i] for i in studies_of_both_kinds(training)]
-    if not studies:
-        return None
-    features = np.stack(
-        [study_features(head.slice_logits(one.findings), one.findings) for one in studies]
-    )
-    scaling = Scaling.of(features)
-    model = LogisticRegression(C=recipe.regularisation)
-    weights = _equal_sets(np.array([one.set for one in studies]))
-    model.fit(scaling(features), [one.label for one in studies], weights)
-    return StudyRegression(scaling, model.coef_[0].astype(np.float32), float(model.intercept_[0]))
+    findings = [training[i].findings for i in studies_of_both_kinds(training)]
+    findings = findings or [one.findings for one in training]
+    words = [
+        both_words(one.study, f)
+        for one, f in zip(alone.all_logits(findings), findings, strict=True)
+    ]
+    return StudySum(Scaling.of(np.stack(words)))
 
 
 def fitted_scale(training: Sequence[HeadSeries], logits: Sequence[StudyLogits]) -> StudyScale:
@@ -180,7 +172,7 @@ def _known_slices(
 
 
 def _rows(series: HeadSeries, recipe: StudyRecipe) -> np.ndarray:
-    """Slices that SVM and logistic regression are fitted to.
+    """Slices that SVM, logistic regression and the recurrent networks' scaling are fitted to.
 
     Series that are labelled slice by slice are few and thick: all their slices are used.
     """
@@ -193,11 +185,11 @@ def _fitted_network(
 ) -> keras.Model:
     import keras
 
-    from hemodetect.models.recurrent_head import recurrent_network
+    from hemodetect.models.recurrent_head import read_values, recurrent_network
     from hemodetect.training.series_batches import SeriesBatches
 
     keras.utils.set_random_seed(seed)
-    features = [scaling(one.findings.features) for one in training]
+    features = [scaling(read_values(one.findings)) for one in training]
     network = recurrent_network(
         features[0].shape[1], recipe.units, recipe.family == "attention_rnn"
     )
