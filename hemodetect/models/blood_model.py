@@ -10,7 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 from hemodetect.models.blood_network import FEATURES, LOGITS, blood_network
-from hemodetect.models.findings import SliceFindings, highest_mean
+from hemodetect.models.findings import SliceFindings, top_fraction_mean
 from hemodetect.models.heat_map_source import HeatMapSource
 from hemodetect.models.interface import BLOOD_MAP, GRADIENT_METHODS, Abilities, SeriesPrediction
 from hemodetect.models.recipes import BloodRecipe
@@ -82,7 +82,7 @@ class BloodModel:
     def predict(self, grey: np.ndarray, cache: SeriesCache | None = None) -> SeriesPrediction:
         """Each slice by itself; the patient's is the mean of the most suspicious."""
         findings = self.findings((cache or SeriesCache()).standard(grey))
-        study_logit = highest_mean(findings.logits, findings.in_brain)
+        study_logit = top_fraction_mean(findings.logits, findings.in_brain)
         return SeriesPrediction(
             1 / (1 + np.exp(-findings.logits)),
             float(1 / (1 + np.exp(-study_logit))),

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-HIGHEST = 3
-"""Slices in the brain whose mean logit is the study's: blood shows in a few, and one alone may err."""
+TOP_FRACTION = 0.1
+"""Part of a study's slices in the brain whose mean logit is the study's: blood shows in a few."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,12 +29,12 @@ class SliceFindings:
     maps: np.ndarray
 
 
-def highest_mean(logits: np.ndarray, in_brain: np.ndarray) -> float:
-    """Mean of the three highest logits among the slices in the brain; among all where none is.
+def top_fraction_mean(logits: np.ndarray, in_brain: np.ndarray) -> float:
+    """Mean of the highest logits among the slices in the brain; of all slices where none is.
 
     Args:
         logits: (n,) float.
         in_brain: (n,) bool.
     """
     ascending = np.sort(logits[in_brain] if in_brain.any() else logits)
-    return float(ascending[-HIGHEST:].mean())
+    return float(ascending[-max(1, round(TOP_FRACTION * len(ascending))) :].mean())

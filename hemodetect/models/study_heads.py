@@ -21,7 +21,7 @@ from typing import Protocol
 import numpy as np
 
 from hemodetect.errors import BundleError
-from hemodetect.models.findings import SliceFindings, highest_mean
+from hemodetect.models.findings import SliceFindings, top_fraction_mean
 from hemodetect.models.recipes import StudyRecipe
 from hemodetect.models.weight_files import read_arrays, read_network, write_arrays
 
@@ -123,7 +123,7 @@ class StudySum:
 
 def both_words(own: float, findings: SliceFindings) -> np.ndarray:
     """(2,) float32, log-odds of a study: the family's, and the network's."""
-    return np.array([own, highest_mean(findings.logits, findings.in_brain)], np.float32)
+    return np.array([own, top_fraction_mean(findings.logits, findings.in_brain)], np.float32)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -146,7 +146,7 @@ class SliceHead(ABC):
     def logits(self, findings: SliceFindings) -> StudyLogits:
         """Of one series; the study's rest on its most suspicious slices."""
         values = self.slice_logits(findings)
-        study = highest_mean(values, findings.in_brain)
+        study = top_fraction_mean(values, findings.in_brain)
         if self.study is not None:
             study = self.study(study, findings)
         return StudyLogits(values.astype(np.float32), study)

@@ -11,7 +11,7 @@ from drawn_skulls import drawn_series
 
 from hemodetect.models.blood_model import BloodModel
 from hemodetect.models.blood_network import blood_network
-from hemodetect.models.findings import highest_mean
+from hemodetect.models.findings import top_fraction_mean
 from hemodetect.models.recipes import BloodRecipe
 from hemodetect.preprocessing.standard_head import standard_series
 from hemodetect.training.blood_training import (
@@ -141,6 +141,6 @@ def test_a_slice_without_a_head_is_the_least_suspicious() -> None:
 def test_a_study_s_logit_is_that_of_few_slices_and_of_none_outside_the_brain() -> None:
     logits = np.r_[np.full(97, -3.0), 5.0, 4.0, 9.0]
     in_brain = np.r_[np.ones(99, bool), False]
-    assert highest_mean(logits, in_brain) == pytest.approx((5 + 4 - 3) / 3)
-    assert highest_mean(logits[-2:], in_brain[-2:]) == 4
-    assert highest_mean(np.array([1.0]), np.array([False])) == 1.0
+    assert top_fraction_mean(logits, in_brain) == pytest.approx((5 + 4 - 8 * 3) / 10)
+    assert top_fraction_mean(logits[-2:], in_brain[-2:]) == 4
+    assert top_fraction_mean(np.array([1.0]), np.array([False])) == 1.0
