@@ -174,7 +174,7 @@ class StudyRecipe(NamedRecipe):
     learning_rate: float = 5e-3
     inner_folds: int = 3
     threshold: float = 0.5
-    slice_threshold: float = 0.2
+    slice_threshold: float = 0.15
 
 
 Recipe = KernelRecipe | NetworkRecipe | BloodRecipe | StudyRecipe

@@ -27,6 +27,7 @@ from hemodetect.models.weight_files import read_arrays, read_network, write_arra
 
 HEAD_ARRAYS = "head.skops"
 HEAD_NETWORK = "head.keras"
+_OLDER = "It is damaged, or an older version trained it; train the model again."
 _STUDY = "study_"  # begins the names of a study sum's arrays
 
 
@@ -227,6 +228,8 @@ def load_head(folder: Path, recipe: StudyRecipe) -> StudyHead:
     """The head that `save` wrote; raises `BundleError` where it is unsafe or damaged."""
     file = folder / HEAD_ARRAYS
     if recipe.family == "cnn":
+        if file.is_file():
+            raise BundleError(f"{file}: {_OLDER}")
         return NetworkLogitHead()
     arrays = read_arrays(file)
     try:
@@ -241,10 +244,7 @@ def load_head(folder: Path, recipe: StudyRecipe) -> StudyHead:
                 scaling, arrays["support"], arrays["dual"], constant, gamma, study=study
             )
     except (KeyError, TypeError, ValueError) as error:
-        raise BundleError(
-            f"{file}: holds no head ({error}). It is damaged, or an older version trained it: train the"
-            " model again."
-        ) from error
+        raise BundleError(f"{file}: holds no head ({error}). {_OLDER}") from error
     from hemodetect.models.recurrent_head import RecurrentHead
 
     network = read_network(folder / HEAD_NETWORK)

@@ -207,6 +207,12 @@ def test_a_set_without_normal_patients_does_not_say_what_is_usual_of_a_study() -
     assert np.isfinite(without.scaling.mean).all()  # no set tells: all do
 
 
+def test_a_cnn_with_the_arrays_of_an_older_version_is_refused(tmp_path: Path) -> None:
+    write_arrays(tmp_path / "head.skops", {"study_weights": np.ones(5)})
+    with pytest.raises(BundleError, match="older version"):
+        load_head(tmp_path, recipe("cnn"))
+
+
 @pytest.mark.training
 @pytest.mark.parametrize("lost", ["mean", "support", "study_mean"])
 def test_a_head_that_lacks_an_array_is_refused(
