@@ -32,23 +32,19 @@ READ_MINUTES, READ_DEVIATION = 6.0, 3.0
 STUDIES = 400
 """Arrivals of one run: about two days at full load."""
 RUNS = 400
-JUDGED_FIRST = 2.0
-"""Priority of a study that no model could judge: above every probability."""
 
 
 def main() -> None:
     artifacts = Path(sys.argv[1]) if len(sys.argv) > 1 else settings().artifacts
-    label, score, person = pool(artifacts)
-    silent = np.isnan(score)
+    label, score, silent, person = pool(artifacts)
     print(
         f"{len(label)} patients of {len(np.unique(person))} persons, {label.sum()} bleeding;"
-        f" {silent.sum()} that no model could judge, {label[silent].sum()} of them bleeding"
+        f" of {silent.sum()} no model can tell, {label[silent].sum()} of them bleeding"
     )
-    priority = np.where(silent, JUDGED_FIRST, score)
     for load in LOADS:
         for prevalence in PREVALENCES:
             rows = [
-                one_run(label, priority, person, prevalence, load, np.random.default_rng(run))
+                one_run(label, score, person, prevalence, load, np.random.default_rng(run))
                 for run in range(RUNS)
             ]
             first, ours, perfect, others_first, others_ours = np.array(rows).T
@@ -60,15 +56,15 @@ def main() -> None:
             )
 
 
-def pool(artifacts: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Label (n,) bool, score (n,) with NaN where no model can judge, and person of each patient."""
+def pool(artifacts: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Label (n,) bool, score (n,), whether no model can tell (n,) bool, and person of each patient."""
     with (artifacts / "comparisons" / "near-east-and-ct-ich.parquet").open("rb") as file:
         comparison = read_comparison(file, file.name)
     cards = {m.family: read_card(artifacts / RELEASES / m.family) for m in comparison.models}
     by_patient = comparison.slices.groupby(["set", "patient"], sort=True)
     label = by_patient["label"].max().to_numpy(bool)
     person = by_patient["group"].first().to_numpy(str)
-    scores = []
+    scores, silent = [], []
     for number, (_, rows) in enumerate(by_patient):
         families = {
             model.family: FamilyPrediction(
@@ -81,14 +77,16 @@ def pool(artifacts: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             for model in comparison.models
         }
         score = study_score(families)
-        scores.append(np.nan if score is None else score)
+        assert score is not None
+        scores.append(score)
+        silent.append(all(answer.undecided for answer in families.values()))
         assert label[number] == bool(rows["label"].max())
-    return label, np.array(scores), person
+    return label, np.array(scores), np.array(silent), person
 
 
 def one_run(
     label: np.ndarray,
-    priority: np.ndarray,
+    score: np.ndarray,
     person: np.ndarray,
     prevalence: float,
     load: float,
@@ -108,7 +106,7 @@ def one_run(
     spread = np.log1p((READ_DEVIATION / READ_MINUTES) ** 2)
     minutes = random.lognormal(np.log(READ_MINUTES) - spread / 2, np.sqrt(spread), STUDIES)
     first = waits(arrival, minutes, np.zeros(STUDIES))
-    ours = waits(arrival, minutes, priority[chosen])
+    ours = waits(arrival, minutes, score[chosen])
     perfect = waits(arrival, minutes, bleeding.astype(float))
     return (
         first[bleeding].mean(),

@@ -130,9 +130,11 @@ def _score(entry: Entry) -> str:
             "arriving": ":material/downloading: Arriving",
             "waiting": ":material/hourglass: Waiting",
         }.get(entry.state, ":material/hourglass: Being judged")
-    called = sum(answer["call"] == "hemorrhage" for answer in entry.answers.values())
+    decided = [answer for answer in entry.answers.values() if not answer["undecided"]]
+    called = sum(answer["call"] == "hemorrhage" for answer in decided)
     mark = f":red[:material/error: **{entry.score:.0%}**]" if called else f"**{entry.score:.0%}**"
-    return f"{mark}  \n:small[{called} of {len(entry.answers)} call]"
+    calls = f"{called} of {len(entry.answers)} call" if decided else ":orange[cannot tell]"
+    return f"{mark}  \n:small[{calls}]"
 
 
 def _about(entry: Entry) -> str:

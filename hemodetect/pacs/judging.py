@@ -46,10 +46,13 @@ class AlreadyJudging(HemodetectError):
 
 
 def study_score(families: Mapping[str, FamilyPrediction]) -> float | None:
-    """Mean of the calibrated probabilities for the patient; None where every model is undecided."""
-    if all(answer.undecided for answer in families.values()):
-        return None
-    return float(np.mean([answer.patient for answer in families.values()]))
+    """Mean of the calibrated probabilities for the patient, of models that had something to judge by.
+
+    None where none had. A model that cannot tell counts: its probability is in between, and so is the
+    study's place.
+    """
+    known = [answer.patient for answer in families.values() if not answer.is_blind]
+    return float(np.mean(known)) if known else None
 
 
 def judge_worklist(keep_on: Callable[[], bool] = lambda: True) -> None:

@@ -59,13 +59,17 @@ class FamilyPrediction:
         return self.threshold if self.slice_threshold is None else self.slice_threshold
 
     @property
+    def is_blind(self) -> bool:
+        """Whether it has nothing to judge by: no head, or no order of slices where it needs one."""
+        return self.order_unknown or (self.head_found is not None and not self.head_found.any())
+
+    @property
     def undecided(self) -> bool:
-        """Whether the model cannot tell: it found no head, or needs an order of slices that nothing
-        tells, or the patient's probability does not leave exactly one answer at 90 % confidence, or
-        that answer is not the one on its side of the threshold.
-        The range was measured on whole studies, so a few slices are always undecided.
+        """Whether the model cannot tell: it is blind, or the patient's probability does not leave
+        exactly one answer at 90 % confidence, or that answer is not the one on its side of the
+        threshold. The range was measured on whole studies, so a few slices are always undecided.
         """
-        if self.order_unknown or (self.head_found is not None and not self.head_found.any()):
+        if self.is_blind:
             return True
         if self.cannot_tell is None:
             return False

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 
+import numpy as np
 import pytest
 from pacs_peers import PASSWORD, USER, Orthanc, change, patient_files, small_phantom
 from pydicom import dcmread
@@ -16,6 +17,7 @@ from hemodetect.pacs.deliveries import deliver_due, queue_results
 from hemodetect.pacs.outcomes import PacsError, Refused
 from hemodetect.pacs.sending import send
 from hemodetect.phantom.head import Bleed
+from hemodetect.prediction.study_prediction import FamilyPrediction
 from hemodetect.registry.releases import ReleasedModel, load_releases
 from hemodetect.settings import settings
 from hemodetect.storage import audit_trail
@@ -51,6 +53,25 @@ def _judged(study: str, models: Mapping[str, ReleasedModel]) -> worklist.Entry:
     entry = worklist.entry(study)
     assert entry is not None
     return entry
+
+
+def _answer(patient: float, *, head: bool = True) -> FamilyPrediction:
+    return FamilyPrediction(
+        np.full(20, 0.1, np.float32), patient, 0.5, "", cannot_tell=(0.2, 0.6),
+        head_found=np.full(20, head),
+    )  # fmt: skip
+
+
+def test_a_study_that_no_model_can_tell_has_its_place_by_its_probability() -> None:
+    answers = {"svm": _answer(0.3), "cnn": _answer(0.5)}
+    assert all(answer.undecided for answer in answers.values())
+    assert judging.study_score(answers) == pytest.approx(0.4)
+
+
+def test_models_that_found_no_head_say_nothing_of_a_study_s_place() -> None:
+    assert judging.study_score({"svm": _answer(0.5, head=False)}) is None
+    seen = {"svm": _answer(0.5, head=False), "cnn": _answer(0.9)}
+    assert judging.study_score(seen) == pytest.approx(0.9)
 
 
 def test_a_bleeding_study_rises_above_one_without(

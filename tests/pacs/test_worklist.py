@@ -205,13 +205,13 @@ def test_what_no_model_could_judge_comes_first_then_the_most_suspicious() -> Non
         _entry("done", score=0.99, done=NOW, done_by="Anna"),
         _entry("waiting", state="waiting", score=None, judged=None),
         _entry("high", score=0.9),
-        _entry("undecided", score=None),
+        _entry("blind", score=None),
         _entry("arriving", state="arriving", score=None, judged=None, received=early),
         _entry("stopped", state="stopped", score=None, reason="It is a chest.", received=early),
         _entry("failed", state="failed", score=None, reason="Damaged.", received=NOW),
     ]
     assert [entry.study for entry in in_reading_order(entries)] == [
-        "stopped", "undecided", "failed", "high", "low", "arriving", "waiting", "done",
+        "stopped", "blind", "failed", "high", "low", "arriving", "waiting", "done",
     ]  # fmt: skip
 
 
