@@ -148,7 +148,8 @@ class Receiver:
             association.abort()
         deadline = time.monotonic() + _LAST_SECONDS
         for association in associations:
-            association.join(max(0.0, deadline - time.monotonic()))
+            if association.requestor.primitive is not None:  # else it never said what it wants
+                association.join(max(0.0, deadline - time.monotonic()))
 
     def _connected(self, event: Event) -> None:
         """Limits what pynetdicom does not: how long a message is, and how long its end may take."""
