@@ -7,6 +7,8 @@ find, a fold's probabilities are near the share of positives in its training pat
 high where the test patients have few positives, so one AUROC of all folds would fall below 0.5.
 
     python benchmarks/permuted_labels.py DATA BACKBONE BACKBONE_DATA SPLIT [family ...]
+
+Exit status 1 where the mean AUROC of a family is not between 0.4 and 0.6.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from hemodetect.training.fitting import Run
 from hemodetect.training.study_training import StudyTrainer, out_of_fold
 
 SHUFFLES = 20
+MOST_DISTANCE = 0.1  # of the mean AUROC from 0.5
 
 
 def shuffled(dataset: Dataset, groups: dict[str, str], seed: int) -> Dataset:
@@ -42,6 +45,7 @@ def main() -> None:
     dataset, backbone_set = open_dataset(Path(data)), open_dataset(Path(backbone_data))
     run = Run(Path(), lambda _: None)
     split = Split.read(Path(split_file), dataset)
+    found_something = []
     for family in families or ("svm", "logistic", "cnn"):
         recipe = recipe_named(family, "study")
         assert isinstance(recipe, StudyRecipe)
@@ -63,6 +67,10 @@ def main() -> None:
             f"{family}: AUROC by patient {np.mean(aurocs):.2f}, standard error {error:.2f}",
             flush=True,
         )
+        if abs(np.mean(aurocs) - 0.5) > MOST_DISTANCE:
+            found_something.append(family)
+    if found_something:
+        raise SystemExit(f"where nothing is, something was found by: {', '.join(found_something)}")
 
 
 if __name__ == "__main__":
