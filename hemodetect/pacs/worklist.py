@@ -78,7 +78,7 @@ class Entry:
         judged: when the models had read it.
         attempts: how often they began.
         score: the study's calibrated probability, see `hemodetect.pacs.judging.study_score`; None where
-            no model could judge it.
+            no model had anything to judge by.
         slices: of the series that they read.
         answers: by family: "patient", "threshold", "call", "undecided", "suspicious", "version".
         cautions: sentences to read beside the calls.
@@ -116,7 +116,7 @@ class Entry:
         if self.state in ("stopped", "failed"):
             return self.reason
         if self.state == "judged" and self.score is None:
-            return "No model can tell."
+            return "No model found a head in it, or the order of its slices."
         return ""
 
 
