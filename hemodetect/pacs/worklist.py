@@ -116,7 +116,7 @@ class Entry:
         if self.state in ("stopped", "failed"):
             return self.reason
         if self.state == "judged" and self.score is None:
-            return "No model found a head in it, or the order of its slices."
+            return "No model can tell anything about it."
         return ""
 
 
